@@ -1,0 +1,66 @@
+# Two commands do everything on a fresh machine:  make demo   and   make test
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+LINTERS := $(VENV)/.linters
+PIP := $(BIN)/python -m pip --no-input --disable-pip-version-check -qq
+export JOBS ?= 2
+
+# A change of any of these makes a rebuild due.
+NATIVE := $(wildcard native/src/*.[ch] native/include/*.h native/ffi/*)
+
+.PHONY: help build demo test lint format native-test wheel clean
+
+help: ## say what there is
+	@echo "plib_cache: a cache in memory shared by all processes of a machine"; echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: $(INSTALLED) ## make .venv with everything in it, and build the extension
+
+demo: build ## several processes share the results of real work
+	$(BIN)/plib-cache demo
+
+test: build $(LINTERS) ## run every test and check (STEPS="lint native arm64 serial pytest" chooses)
+	@scripts/test $(STEPS)
+
+lint: build $(LINTERS) ## style, types, warnings and the house's rules
+	@scripts/lint
+
+format: build $(LINTERS) ## put Python and C into shape
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(find native tests/native -name '*.[ch]')
+
+native-test: ## the tests of the C core alone: plain, ASan + UBSan, TSan
+	@scripts/test native arm64
+
+wheel: build ## source distribution and wheel, into dist/
+	rm -rf dist
+	$(BIN)/python -c 'from setuptools import build_meta as b; b.build_sdist("dist")' >/dev/null
+	$(PIP) wheel --no-deps --no-build-isolation -w dist dist/*.tar.gz
+	@ls -l dist
+
+clean: ## remove everything that make made
+	rm -rf $(VENV) build dist *.egg-info plib_cache/_native*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/pyvenv.cfg: scripts/venv
+	@scripts/venv $(VENV)
+	@echo "making $(VENV) (the first time this takes a minute)"
+	@$(PIP) install 'setuptools>=77' wheel 'cffi>=1.17'
+	@touch $@
+
+# What the package needs is looked up again only when pyproject.toml has changed; a change of the core
+# only rebuilds the extension.
+$(INSTALLED): $(VENV)/pyvenv.cfg pyproject.toml setup.py $(NATIVE)
+	$(if $(and $(wildcard $@),$(if $(filter-out native/%,$?),,yes)),\
+	  $(BIN)/python setup.py -q build_ext --inplace,\
+	  $(PIP) install --no-build-isolation -e '.[test]')
+	@touch $@
+
+# The linters' versions are pinned in pyproject.toml; this reads them from there, without building anything.
+$(LINTERS): $(VENV)/pyvenv.cfg pyproject.toml
+	@$(PIP) install $$(sed -n 's/^lint = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
+	@touch $@

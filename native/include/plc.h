@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * plc.h: the whole public interface of the plib_cache core.
+ *
+ * A region is one file that many processes map and use as a cache, without a server.  Caveats first:
+ *
+ *  - No function but plc_open, plc_close, plc_assist, plc_wait and plc_remove waits or makes a system
+ *    call while it works on the region.  An operation that would have to returns PLC_AGAIN, has changed
+ *    nothing, and wants plc_assist() called (which may take up to its time limit) and then itself again:
+ *        while ((s = plc_delete(c, key, n)) == PLC_AGAIN) plc_assist(c, 50);
+ *    The loop is bounded: after 250 ms behind one lock holder the operation answers PLC_BUSY.
+ *  - A process may be killed at any instruction of any function; the others go on.
+ *  - After fork the child may go on using the handle: it takes a place of its own at its first call.
+ *    A child made by vfork must not use it.
+ *  - A handle may be used by any number of threads; 64 calls at once work, more get PLC_AGAIN.
+ *  - Results come through out-parameters, which are untouched unless the function says otherwise.
+ *  - Times are milliseconds since 1970 (UTC); a deadline of 0 is "never".
+ *  - Network and copy-on-write file systems cannot hold a region (PLC_UNSUPPORTED).
+ */
+#ifndef PLC_H
+#define PLC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define PLC_API __attribute__((visibility("default"), warn_unused_result))
+#define PLC_API_VOID __attribute__((visibility("default")))
+#else
+#define PLC_API
+#define PLC_API_VOID
+#endif
+
+#define PLC_KEY_MAX 4096u /* longest key, bytes */
+#define PLC_TAGS_MAX 4u   /* most tags of one entry */
+#define PLC_COUNTERS 48u  /* length of plc_stats.counters */
+
+/* Every function that can fail returns one of these.  Values are stable. */
+typedef enum plc_status {
+    /* outcomes */
+    PLC_OK = 0,
+    PLC_MISS = 1,       /* no such entry (absent, expired or invalidated) */
+    PLC_EXISTS = 2,     /* add: a value is there; cas: the token is another one; claim: a value appeared */
+    PLC_CLAIMED = 3,    /* claim: another computation of this key is under way */
+    PLC_TOO_SMALL = 4,  /* get: the buffer is smaller than the value; found->length says what is needed */
+    PLC_AGAIN = 5,      /* call plc_assist and then the same function again */
+    PLC_DONE = 6,       /* scan, count, check: the walk is at its end */
+    /* refusals */
+    PLC_FULL = 100,      /* no room could be made */
+    PLC_TOO_LARGE = 101, /* the value is larger than this region can ever hold */
+    PLC_BUSY = 102,      /* 250 ms behind a lock, or 64 lost swaps; nothing was changed */
+    PLC_NOT_A_NUMBER = 103, /* incr, decr: the value is not a decimal number of 64 bits */
+    PLC_WRONG_TYPE = 104,   /* append, prepend: the value is not plain bytes */
+    PLC_NO_SLOT = 105,   /* as many processes are attached as the region has places for */
+    /* environment */
+    PLC_NO_MEMORY = 200,
+    PLC_NO_PERMISSION = 201,
+    PLC_UNSUPPORTED = 202, /* the file system or the kernel cannot do what a region needs */
+    PLC_SYSTEM = 203,      /* another system error; report->system_error has errno */
+    PLC_NO_SPACE = 204,    /* the folder has not even room for the region's index */
+    PLC_NOT_FOUND = 205,   /* no such file, and create was not asked for */
+    PLC_UNSAFE_FOLDER = 206, /* folder not the caller's own, or others may write in it */
+    PLC_UNSAFE_FILE = 207,   /* not a regular file of the caller's own with one link (symlink, folder, ...) */
+    PLC_NO_PROTECTION = 208, /* protection keys were demanded and are not there */
+    /* integrity */
+    PLC_NOT_A_REGION = 300,
+    PLC_LAYOUT_MISMATCH = 301, /* written by another version of this library; report->a theirs, b ours */
+    PLC_CORRUPT = 302,         /* truncated, or its fixed part contradicts itself */
+    PLC_SIZE_MISMATCH = 303,   /* report->a has the region's size, b the one asked for */
+    /* misuse */
+    PLC_INVALID = 400, /* an argument is outside its documented range */
+    PLC_CLOSED = 401
+} plc_status;
+
+typedef struct plc_cache plc_cache;
+
+/* ---- opening and closing ------------------------------------------------------------------- */
+
+enum { PLC_PROTECT_AUTO = 0, PLC_PROTECT_NONE = 1, PLC_PROTECT_PKU = 2 };
+
+typedef struct plc_options {
+    const char *path;            /* absolute path of the region's file; its folder must exist */
+    uint64_t size_bytes;         /* whole file; 0: any when attaching, PLC_INVALID when creating */
+    uint32_t expected_entry;     /* bytes of a typical entry, 0: 192; only used at creation */
+    uint32_t create;             /* 0: attach only */
+    uint32_t protection;         /* PLC_PROTECT_* */
+    uint32_t reserved;
+} plc_options;
+
+/* What went wrong, for a message.  Filled when plc_open or plc_remove fails. */
+typedef struct plc_report {
+    int32_t system_error; /* errno, or 0 */
+    uint32_t owner;       /* uid of the folder or file for PLC_UNSAFE_* */
+    uint64_t a;           /* LAYOUT_MISMATCH, SIZE_MISMATCH: theirs;  NO_SPACE: bytes needed */
+    uint64_t b;           /* LAYOUT_MISMATCH, SIZE_MISMATCH: ours;    NO_SPACE: bytes free */
+} plc_report;
+
+/* Opens, or creates, the region at options->path.  A second open of one region in one process gives the
+ * same handle, counted.  PLC_OK or any of the environment, integrity and misuse statuses. */
+PLC_API plc_status plc_open(const plc_options *options, plc_cache **out, plc_report *report);
+
+/* Gives one reference back; the last one detaches.  Calls in other threads end with PLC_CLOSED. */
+PLC_API_VOID void plc_close(plc_cache *cache);
+
+/* Removes the region's file.  Those attached keep what they have mapped and are told `retired`. */
+PLC_API plc_status plc_remove(const char *path, plc_report *report);
+
+/* Does what the last PLC_AGAIN of this thread wanted: waits for a lock or a wait word, takes over what a
+ * dead process left, takes the next step of memory, notices that the region has grown.
+ * pre: no other use of the region in this call chain.  Returns PLC_OK, or PLC_CLOSED. */
+PLC_API plc_status plc_assist(plc_cache *cache, uint32_t limit_ms);
+
+/* Smallest and largest size of a region, bytes. */
+#define PLC_SIZE_MIN (4ull << 20)
+#define PLC_SIZE_MAX (1ull << 40)
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+typedef struct plc_found {
+    uint64_t length;       /* bytes of the value */
+    uint64_t token;        /* unique to this write (cas) */
+    uint64_t deadline_ms;  /* 0: never */
+    uint64_t created_ms;   /* to a tenth of a second */
+    uint64_t offset;       /* get_many: where in the buffer the value begins */
+    uint32_t client_flags;
+    uint32_t status;       /* get_many: plc_status of this key */
+    uint16_t name;         /* namespace number */
+    uint8_t type;          /* the caller's type code */
+    uint8_t cost;          /* the caller's cost code */
+    uint8_t key_is_text;   /* 1: the last writer gave the key as text */
+    uint8_t immutable;     /* 1: content-addressed */
+    uint16_t reserved;
+} plc_found;
+
+/* Copies the value of key into buffer.  name: namespace whose hit and miss counts this call raises (0:
+ * none).  PLC_OK; PLC_MISS; PLC_TOO_SMALL (nothing is copied, *found is filled); PLC_AGAIN. */
+PLC_API plc_status plc_get(plc_cache *cache, const void *key, size_t key_length, uint16_t name, void *buffer,
+                           size_t capacity, plc_found *found);
+
+/* plc_touch and plc_get of the result, in one window (memcached's gat). */
+PLC_API plc_status plc_get_touch(plc_cache *cache, const void *key, size_t key_length, uint64_t deadline_ms,
+                                 void *buffer, size_t capacity, plc_found *found);
+
+/* As plc_get for count keys in one window, values packed at multiples of 16.  found[i].status is PLC_OK,
+ * PLC_MISS or PLC_TOO_SMALL (did not fit in what was left; found[i].length is right). */
+PLC_API plc_status plc_get_many(plc_cache *cache, size_t count, const void *const *keys, const size_t *key_lengths,
+                                uint16_t name, void *buffer, size_t capacity, plc_found *found);
+
+/* ---- writing ------------------------------------------------------------------------------- */
+
+typedef struct plc_part {
+    const void *bytes;
+    size_t length;
+} plc_part;
+
+enum { PLC_KEY_IS_TEXT = 1u, PLC_IMMUTABLE = 2u };
+
+typedef struct plc_entry {
+    const void *key;
+    size_t key_length; /* 1 to PLC_KEY_MAX */
+    const plc_part *parts; /* the value is their concatenation */
+    size_t part_count;
+    uint64_t deadline_ms;   /* 0: never; past: gone at once */
+    uint64_t token;         /* CAS: the token that must still be there; PUBLISH: the claim's */
+    uint64_t sum;           /* generation sum captured by plc_sum or plc_claim; 0: captured now */
+    uint32_t client_flags;
+    uint32_t options;       /* PLC_KEY_IS_TEXT | PLC_IMMUTABLE */
+    uint16_t name;          /* namespace number, 0: none */
+    uint16_t tags[4];       /* namespace numbers of its tags, 0: none */
+    uint8_t type;           /* the caller's type code; 0 is plain bytes */
+    uint8_t cost;           /* the caller's cost code */
+    uint32_t reserved;
+} plc_entry;
+
+typedef enum plc_verb {
+    PLC_SET = 0,     /* always */
+    PLC_ADD = 1,     /* only if absent, else PLC_EXISTS */
+    PLC_REPLACE = 2, /* only if present, else PLC_MISS */
+    PLC_CAS = 3,     /* only if present with that token: else PLC_MISS or PLC_EXISTS */
+    PLC_APPEND = 4,  /* behind a present value of type 0, else PLC_MISS or PLC_WRONG_TYPE */
+    PLC_PREPEND = 5, /* before it */
+    PLC_PUBLISH = 6  /* only in the place of the claim with that token, else PLC_MISS */
+} plc_verb;
+
+/* Stores an entry.  PLC_OK or as the verb says; PLC_TOO_LARGE, PLC_FULL, PLC_BUSY, PLC_AGAIN: nothing
+ * was changed.  token (may be NULL) gets the new entry's token. */
+PLC_API plc_status plc_store(plc_cache *cache, plc_verb verb, const plc_entry *entry, uint64_t *token);
+
+/* plc_store(PLC_SET) of count entries in one window.  statuses[i] is that of entry i.  PLC_AGAIN: those
+ * with statuses[i] == PLC_AGAIN are to be tried again. */
+PLC_API plc_status plc_store_many(plc_cache *cache, size_t count, const plc_entry *entries, uint32_t *statuses);
+
+/* Removes key.  PLC_OK, PLC_MISS, PLC_BUSY, PLC_AGAIN. */
+PLC_API plc_status plc_delete(plc_cache *cache, const void *key, size_t key_length);
+
+/* plc_delete of count keys in one window; *removed is how many were there. */
+PLC_API plc_status plc_delete_many(plc_cache *cache, size_t count, const void *const *keys, const size_t *key_lengths,
+                                   uint64_t *removed);
+
+/* Adds delta to (or, with down, takes it from) a decimal number: up wraps at 2^64, down stops at 0.
+ * PLC_OK and *result; PLC_MISS, PLC_NOT_A_NUMBER, PLC_BUSY, PLC_AGAIN. */
+PLC_API plc_status plc_incr(plc_cache *cache, const void *key, size_t key_length, uint64_t delta, uint32_t down,
+                            uint64_t *result);
+
+/* Gives key another deadline (0: never).  PLC_OK, PLC_MISS, PLC_BUSY, PLC_AGAIN. */
+PLC_API plc_status plc_touch(plc_cache *cache, const void *key, size_t key_length, uint64_t deadline_ms);
+
+/* ---- invalidation -------------------------------------------------------------------------- */
+
+/* Invalidates every entry: now (at_ms 0), or those written before the moment at_ms, from that moment. */
+PLC_API plc_status plc_flush(plc_cache *cache, uint64_t at_ms);
+
+/* The number of a namespace (a function, a tag, a user), made at first use. */
+PLC_API plc_status plc_name(plc_cache *cache, const void *name, size_t length, uint16_t *number);
+
+/* Invalidates, in one store, everything that was written or begun under this namespace before. */
+PLC_API plc_status plc_name_invalidate(plc_cache *cache, uint16_t number);
+
+typedef struct plc_name_counts {
+    uint64_t generation;
+    uint64_t hits;
+    uint64_t misses;
+    uint64_t saved_us; /* microseconds of computation that hits saved */
+} plc_name_counts;
+
+/* Counts since the last reset of this namespace. */
+PLC_API plc_status plc_name_read(plc_cache *cache, uint16_t number, plc_name_counts *counts);
+PLC_API plc_status plc_name_reset(plc_cache *cache, uint16_t number);
+/* Raises counts (the decorator's own accounting). */
+PLC_API plc_status plc_name_count(plc_cache *cache, uint16_t number, uint64_t hits, uint64_t misses, uint64_t saved_us);
+
+/* The generation sum of a namespace and tags, to be captured before the truth is read. */
+PLC_API plc_status plc_sum(plc_cache *cache, uint16_t name, const uint16_t tags[4], uint64_t *sum);
+
+/* ---- single flight ------------------------------------------------------------------------- */
+
+typedef struct plc_flight {
+    uint64_t token; /* PLC_OK: mine, for PUBLISH and abandon;  PLC_CLAIMED: the other's */
+    uint64_t sum;   /* PLC_OK: captured generation sum, for PUBLISH */
+} plc_flight;
+
+/* Claims the computation of entry->key (key, name, tags and options are used) for limit_ms.
+ * PLC_OK: compute, then PUBLISH or abandon.  PLC_EXISTS: a value is there.  PLC_CLAIMED: somebody else
+ * computes; plc_wait.  PLC_FULL, PLC_BUSY: compute without a claim.  PLC_AGAIN. */
+PLC_API plc_status plc_claim(plc_cache *cache, const plc_entry *entry, uint64_t limit_ms, plc_flight *flight);
+
+/* Gives a claim back.  PLC_OK, PLC_MISS (it is gone already), PLC_BUSY, PLC_AGAIN. */
+PLC_API plc_status plc_abandon(plc_cache *cache, const void *key, size_t key_length, uint64_t token);
+
+/* Waits until something may have happened to key, at most limit_ms, and looks whether the one who claimed
+ * it is alive.  Always PLC_OK (look again), or PLC_CLOSED. */
+PLC_API plc_status plc_wait(plc_cache *cache, const void *key, size_t key_length, uint32_t limit_ms);
+
+/* ---- walking and looking after ------------------------------------------------------------- */
+
+/* Copies keys of valid entries into buffer, as records { u16 length, u8 is_text, u8 0, key bytes }, from
+ * *cursor (0 at first) on; *used bytes are filled.  PLC_OK: go on; PLC_DONE: that was the rest.
+ * capacity: at least 65536.  name: only entries of that namespace (0: all). */
+PLC_API plc_status plc_scan(plc_cache *cache, uint64_t *cursor, uint16_t name, void *buffer, size_t capacity,
+                            size_t *used);
+
+/* Adds the valid entries (of a namespace, 0: all) of the next slice to *count.  PLC_OK, PLC_DONE. */
+PLC_API plc_status plc_count(plc_cache *cache, uint64_t *cursor, uint16_t name, uint64_t *count);
+
+typedef struct plc_finding {
+    uint32_t invariant; /* number in layout.h */
+    uint32_t reserved;
+    uint64_t where;     /* page, or index of the slot */
+    uint64_t value;     /* the word found there */
+} plc_finding;
+
+/* Checks the next slice of the region against the invariants of layout.h; at most capacity findings.
+ * Sound only what nobody changes meanwhile: a finding that a second look does not repeat is dropped. */
+PLC_API plc_status plc_check(plc_cache *cache, uint64_t *cursor, plc_finding *findings, size_t capacity, size_t *count);
+
+/* Evicts everything in slices.  PLC_OK: go on; PLC_DONE; PLC_AGAIN.  *free_pages counts pages that are free
+ * after it, *longest the longest stretch of them. */
+PLC_API plc_status plc_drain(plc_cache *cache, uint64_t *cursor, uint64_t *free_pages, uint64_t *longest);
+
+typedef struct plc_stats {
+    uint64_t counters[PLC_COUNTERS]; /* since the last reset, all processes; plc_counter_name(i) */
+} plc_stats;
+
+PLC_API plc_status plc_stats_read(plc_cache *cache, plc_stats *stats);
+PLC_API plc_status plc_stats_reset(plc_cache *cache);
+/* NULL beyond the last counter. */
+PLC_API_VOID const char *plc_counter_name(uint32_t index);
+
+typedef struct plc_usage {
+    uint64_t free_pages;   /* 4 KiB each */
+    uint64_t small_pages;  /* of segments, which small entries share */
+    uint64_t large_pages;  /* of values with pages of their own */
+    uint64_t limbo_pages;  /* unlinked, but still read by somebody */
+    uint64_t entry_bytes;  /* headers, keys and values in use, without what is dead */
+    uint64_t dead_bytes;   /* of replaced and deleted entries, not yet taken back */
+    uint64_t parked_runs;
+} plc_usage;
+
+/* Adds the next slice of the pool to *usage.  PLC_OK: go on; PLC_DONE. */
+PLC_API plc_status plc_usage_read(plc_cache *cache, uint64_t *cursor, plc_usage *usage);
+
+typedef struct plc_info {
+    uint64_t size_bytes;      /* the whole region at its largest */
+    uint64_t taken_bytes;     /* what the file has now */
+    uint64_t pool_bytes;      /* for entries, at its largest */
+    uint64_t pool_taken_bytes;
+    uint64_t value_max;       /* longest value that can ever be stored, bytes */
+    uint64_t index_slots;
+    uint64_t region_id;
+    uint64_t created_ms;
+    uint64_t layout;          /* format signature */
+    uint32_t segment_bytes;
+    uint32_t own_run_bytes;   /* values from here on have pages of their own */
+    uint32_t expected_entry;
+    uint32_t shards;
+    uint32_t processes;       /* attached now */
+    uint32_t processes_max;
+    uint32_t protection;      /* PLC_PROTECT_NONE or PLC_PROTECT_PKU */
+    uint32_t retired;         /* 1: the file was removed; attach anew */
+    uint32_t growth_stopped;  /* 1: the folder is full; the region stays as large as it is */
+    uint32_t slot;            /* this process's place */
+} plc_info;
+
+PLC_API plc_status plc_info_read(plc_cache *cache, plc_info *info);
+
+/* The format signature of this library (version and sizes of the shared structures). */
+PLC_API_VOID uint64_t plc_layout(void);
+
+/* One line of text for a status, beginning with its name. */
+PLC_API_VOID const char *plc_status_text(plc_status status);
+
+#endif

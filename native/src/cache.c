@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * cache.c: the exported functions of plc.h on entries.  Each checks its arguments, enters (call.c), works,
+ * leaves; nothing else happens here.
+ */
+#include "flight.h"
+#include "hash.h"
+#include "read.h"
+#include "verbs.h"
+
+/* Enters with a key. */
+static plc_status enter_key(struct call *k, plc_cache *c, const void *key, size_t length) {
+    plc_status s = call_enter(k, c);
+    if (s != PLC_OK) {
+        return s;
+    }
+    s = index_key(k, key, length);
+    return s == PLC_OK ? s : call_leave(k, s);
+}
+
+plc_status plc_open(const plc_options *options, plc_cache **out, plc_report *report) {
+    return options == NULL || out == NULL || report == NULL || options->path == NULL ? PLC_INVALID
+                                                                                     : region_open(options, out, report);
+}
+
+void plc_close(plc_cache *cache) {
+    if (cache != NULL) {
+        region_close(cache);
+    }
+}
+
+plc_status plc_remove(const char *path, plc_report *report) {
+    return path == NULL || report == NULL ? PLC_INVALID : region_remove(path, report);
+}
+
+plc_status plc_assist(plc_cache *cache, uint32_t limit_ms) {
+    return call_assist(cache, limit_ms);
+}
+
+plc_status plc_get(plc_cache *cache, const void *key, size_t key_length, uint16_t name, void *buffer, size_t capacity,
+                   plc_found *found) {
+    struct call k;
+    if (found == NULL || (buffer == NULL && capacity != 0)) {
+        return PLC_INVALID;
+    }
+    plc_status s = enter_key(&k, cache, key, key_length);
+    if (s != PLC_OK) {
+        return s;
+    }
+    s = domain_overlaps(cache, buffer, capacity) ? PLC_INVALID : read_value(&k, name, buffer, capacity, found);
+    return call_leave(&k, s);
+}
+
+plc_status plc_get_touch(plc_cache *cache, const void *key, size_t key_length, uint64_t deadline_ms, void *buffer,
+                         size_t capacity, plc_found *found) {
+    struct call k;
+    if (found == NULL || (buffer == NULL && capacity != 0)) {
+        return PLC_INVALID;
+    }
+    plc_status s = enter_key(&k, cache, key, key_length);
+    if (s != PLC_OK) {
+        return s;
+    }
+    s = domain_overlaps(cache, buffer, capacity) ? PLC_INVALID : verb_touch(&k, deadline_ms);
+    if (s == PLC_OK) {
+        s = read_value(&k, 0, buffer, capacity, found);
+    }
+    return call_leave(&k, s);
+}
+
+plc_status plc_get_many(plc_cache *cache, size_t count_of, const void *const *keys, const size_t *key_lengths,
+                        uint16_t name, void *buffer, size_t capacity, plc_found *found) {
+    struct call k;
+    if (keys == NULL || key_lengths == NULL || found == NULL || (buffer == NULL && capacity != 0)) {
+        return PLC_INVALID;
+    }
+    plc_status s = call_enter(&k, cache);
+    if (s != PLC_OK) {
+        return s;
+    }
+    size_t used = 0;
+    s = domain_overlaps(cache, buffer, capacity) ? PLC_INVALID : PLC_OK;
+    for (size_t i = 0; i < count_of && s == PLC_OK; i++) {
+        s = index_key(&k, keys[i], key_lengths[i]);
+        if (s != PLC_OK) {
+            break;
+        }
+        plc_status one = read_value(&k, name, (uint8_t *)buffer + used, capacity - used, &found[i]);
+        if (one == PLC_AGAIN) {
+            s = one;
+        }
+        found[i].status = (uint32_t)one;
+        found[i].offset = used;
+        if (one == PLC_OK) {
+            size_t next = used + ((found[i].length + ALIGN - 1) & ~(size_t)(ALIGN - 1));
+            used = next < capacity ? next : capacity;
+        }
+    }
+    return call_leave(&k, s);
+}
+
+static bool entry_given(const plc_entry *e) {
+    return e != NULL && (e->parts != NULL || e->part_count == 0);
+}
+
+plc_status plc_store(plc_cache *cache, plc_verb verb, const plc_entry *entry, uint64_t *token) {
+    struct call k;
+    if (!entry_given(entry)) {
+        return PLC_INVALID;
+    }
+    plc_status s = enter_key(&k, cache, entry->key, entry->key_length);
+    return s == PLC_OK ? call_leave(&k, verb_store(&k, verb, entry, token)) : s;
+}
+
+plc_status plc_store_many(plc_cache *cache, size_t count_of, const plc_entry *entries, uint32_t *statuses) {
+    struct call k;
+    if (entries == NULL || statuses == NULL) {
+        return PLC_INVALID;
+    }
+    plc_status s = call_enter(&k, cache);
+    if (s != PLC_OK) {
+        return s;
+    }
+    for (size_t i = 0; i < count_of; i++) {
+        plc_status one = entry_given(&entries[i]) ? index_key(&k, entries[i].key, entries[i].key_length) : PLC_INVALID;
+        one = one == PLC_OK && s == PLC_AGAIN ? PLC_AGAIN : one; /* the rest waits with the first that has to */
+        one = one == PLC_OK ? verb_store(&k, PLC_SET, &entries[i], NULL) : one;
+        if (one == PLC_AGAIN || (one == PLC_FULL && k.want_pause)) {
+            one = PLC_AGAIN;
+            s = PLC_AGAIN;
+        }
+        statuses[i] = (uint32_t)one;
+        evict_emptied(&k);
+    }
+    return call_leave(&k, s);
+}
+
+plc_status plc_delete(plc_cache *cache, const void *key, size_t key_length) {
+    struct call k;
+    plc_status s = enter_key(&k, cache, key, key_length);
+    return s == PLC_OK ? call_leave(&k, verb_delete(&k)) : s;
+}
+
+plc_status plc_delete_many(plc_cache *cache, size_t count_of, const void *const *keys, const size_t *key_lengths,
+                           uint64_t *removed) {
+    struct call k;
+    if (keys == NULL || key_lengths == NULL || removed == NULL) {
+        return PLC_INVALID;
+    }
+    plc_status s = call_enter(&k, cache);
+    if (s != PLC_OK) {
+        return s;
+    }
+    uint64_t n = 0;
+    for (size_t i = 0; i < count_of && s == PLC_OK; i++) {
+        s = index_key(&k, keys[i], key_lengths[i]);
+        if (s == PLC_OK) {
+            s = verb_delete(&k);
+            n += s == PLC_OK ? 1 : 0;
+            s = s == PLC_MISS ? PLC_OK : s;
+            evict_emptied(&k);
+        }
+    }
+    *removed = n;
+    return call_leave(&k, s);
+}
+
+plc_status plc_incr(plc_cache *cache, const void *key, size_t key_length, uint64_t delta, uint32_t down,
+                    uint64_t *result) {
+    struct call k;
+    if (result == NULL) {
+        return PLC_INVALID;
+    }
+    plc_status s = enter_key(&k, cache, key, key_length);
+    return s == PLC_OK ? call_leave(&k, verb_incr(&k, delta, down != 0, result)) : s;
+}
+
+plc_status plc_touch(plc_cache *cache, const void *key, size_t key_length, uint64_t deadline_ms) {
+    struct call k;
+    plc_status s = enter_key(&k, cache, key, key_length);
+    return s == PLC_OK ? call_leave(&k, verb_touch(&k, deadline_ms)) : s;
+}
+
+plc_status plc_claim(plc_cache *cache, const plc_entry *entry, uint64_t limit_ms, plc_flight *flight) {
+    struct call k;
+    if (entry == NULL || flight == NULL) {
+        return PLC_INVALID;
+    }
+    plc_status s = enter_key(&k, cache, entry->key, entry->key_length);
+    return s == PLC_OK ? call_leave(&k, flight_claim(&k, entry, limit_ms, flight)) : s;
+}
+
+plc_status plc_abandon(plc_cache *cache, const void *key, size_t key_length, uint64_t token) {
+    struct call k;
+    plc_status s = enter_key(&k, cache, key, key_length);
+    return s == PLC_OK ? call_leave(&k, flight_abandon(&k, token)) : s;
+}
+
+plc_status plc_wait(plc_cache *cache, const void *key, size_t key_length, uint32_t limit_ms) {
+    struct call k;
+    plc_status s = enter_key(&k, cache, key, key_length);
+    if (s != PLC_OK) {
+        return s;
+    }
+    word32 *at = &cache->wait_words[k.wait_word];
+    uint32_t seen = atomic_load_explicit(at, memory_order_acquire); /* before the index is looked at */
+    bool claimed = flight_claimed(&k);
+    s = call_leave(&k, PLC_OK);
+    if (s == PLC_OK && claimed) {
+        os_wait(at, seen, limit_ms < 50 ? limit_ms : 50);
+    }
+    return s;
+}

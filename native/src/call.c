@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* call.c: see call.h. */
+#include "call.h"
+
+#include "counters.h"
+
+#define TOKEN_BLOCK (1ull << 24)
+#define WAIT_MOST_MS 250u    /* behind one lock holder, or for room for a large run */
+#define WAIT_SLICE_MS 50u
+#define GIVEN_UP_MS 1000u    /* so long a word that was waited for in vain is not waited for again */
+#define EPISODE_GAP_MS 100u  /* AGAINs further apart than this are not one wait */
+
+/* What the last PLC_AGAIN of this thread wants. */
+static _Thread_local struct wants {
+    plc_cache *c;
+    uint32_t pages;
+    bool refresh, pause;
+    word *lock;
+    uint64_t seen;
+    uint32_t shard, suspect;
+    uint64_t since_ms, last_ms; /* of this wait, monotonic; 0: none */
+} wants;
+
+/* ---- entering and leaving -------------------------------------------------------------------- */
+
+static bool take_ticket(plc_cache *c, uint32_t *ticket) {
+    uint64_t free = word_rlx(&c->tickets);
+    while (free != 0) {
+        uint32_t i = (uint32_t)__builtin_ctzll(free);
+        if (word_swap(&c->tickets, free, free & ~(1ull << i))) {
+            *ticket = i;
+            return true;
+        }
+        free = word_rlx(&c->tickets);
+    }
+    return false;
+}
+
+static void give_ticket(plc_cache *c, uint32_t ticket) {
+    atomic_fetch_or_explicit(&c->tickets, 1ull << ticket, memory_order_release);
+}
+
+plc_status call_enter(struct call *k, plc_cache *c) {
+    if (c == NULL) {
+        return PLC_INVALID;
+    }
+    if (atomic_load_explicit(&c->closed, memory_order_acquire) != 0) {
+        return PLC_CLOSED;
+    }
+    if (word_acq(c->fork_mark) != 1 && process_adopt(c) != 0) {
+        return PLC_NO_SLOT;
+    }
+    if (!take_ticket(c, &k->ticket)) {
+        wants = (struct wants){.c = c, .pause = true, .since_ms = wants.since_ms, .last_ms = wants.last_ms};
+        return PLC_AGAIN;
+    }
+    if (atomic_load_explicit(&c->closed, memory_order_seq_cst) != 0) { /* close looks at the tickets behind it */
+        give_ticket(c, k->ticket);
+        return PLC_CLOSED;
+    }
+    k->c = c;
+    k->owner = word_rlx(&c->owner);
+    k->row = process_row(c, owner_slot(k->owner));
+    k->pin = &k->row->transient[k->ticket];
+    k->now_ms = os_now_ms();
+    k->tid = os_thread();
+    k->dead_count = 0;
+    k->want_pages = 0;
+    k->want_refresh = k->want_pause = k->wake_lock = k->wake_key = false;
+    k->want_lock = NULL;
+    k->suspect = 0;
+    domain_open(c);
+    return PLC_OK;
+}
+
+static void note_wants(const struct call *k) {
+    plc_cache *c = k->c;
+    uint64_t since = wants.c == c ? wants.since_ms : 0, last = wants.last_ms;
+    wants = (struct wants){
+        .c = c,
+        .pages = k->want_pages,
+        .refresh = k->want_refresh,
+        .pause = k->want_pause,
+        .lock = k->want_lock,
+        .seen = k->lock_seen,
+        .shard = k->shard,
+        .suspect = k->suspect,
+        .since_ms = since,
+        .last_ms = last,
+    };
+}
+
+/* A large placement that found others in its way is tried again for a while before it is refused. */
+static bool worth_another(const struct call *k) {
+    uint64_t now = os_monotonic_ms();
+    bool same = wants.c == k->c && wants.since_ms != 0 && now - wants.last_ms < EPISODE_GAP_MS;
+    return k->want_pause && (!same || now - wants.since_ms < WAIT_MOST_MS);
+}
+
+/* The word changes before the waking: who read it earlier does not fall asleep on it. */
+static void wake(word32 *wait_word) {
+    atomic_fetch_add_explicit(wait_word, 1, memory_order_release);
+    os_wake(wait_word);
+}
+
+plc_status call_leave(struct call *k, plc_status s) {
+    plc_cache *c = k->c;
+    evict_emptied(k);
+    if (s == PLC_AGAIN) {
+        count(k, COUNT_AGAIN, 1);
+    }
+    domain_close(c);
+    give_ticket(c, k->ticket);
+    if (k->wake_lock) {
+        wake(&c->wait_words[k->shard]);
+    }
+    if (k->wake_key) {
+        wake(&c->wait_words[k->wait_word]);
+    }
+    if (s == PLC_FULL && worth_another(k)) {
+        s = PLC_AGAIN;
+    }
+    if (s == PLC_AGAIN) {
+        note_wants(k);
+    } else if (k->suspect != 0 && process_reap_due(c, k->suspect)) {
+        (void)process_reap(c, k->suspect);
+    }
+    return s;
+}
+
+/* ---- tokens and locks ------------------------------------------------------------------------ */
+
+uint64_t call_token(struct call *k) {
+    plc_cache *c = k->c;
+    uint64_t next = word_rlx(&c->next_token);
+    for (;;) {
+        if ((next & (TOKEN_BLOCK - 1)) == 0) { /* none yet, or this block is used up: draw one */
+            uint64_t block = (word_add_rlx(&c->super->tokens, 1) + 1) * TOKEN_BLOCK + 1;
+            if (word_swap(&c->next_token, next, block + 1)) {
+                return block;
+            }
+        } else if (word_swap(&c->next_token, next, next + 1)) {
+            return next;
+        }
+        next = word_rlx(&c->next_token);
+    }
+}
+
+plc_status call_lock(struct call *k, struct lock_held *held) {
+    plc_cache *c = k->c;
+    plc_status s = lock_try(c, &c->locks[k->shard], k->tid, held, &k->lock_seen);
+    if (s != PLC_AGAIN) {
+        return s;
+    }
+    struct given_up *g = &c->given_up[k->shard];
+    uint64_t seen = k->lock_seen & ~LOCK_WAITERS;
+    if (word_rlx(&g->value) == seen && k->now_ms < word_rlx(&g->until_ms)) {
+        return PLC_BUSY;
+    }
+    k->want_lock = &c->locks[k->shard];
+    return PLC_AGAIN;
+}
+
+void call_unlock(struct call *k, struct lock_held *held) {
+    lock_release(held);
+    k->wake_lock = k->wake_lock || held->wake;
+}
+
+/* ---- outside the window ---------------------------------------------------------------------- */
+
+static void wait_for_lock(plc_cache *c, uint32_t ms) {
+    uint64_t now = os_monotonic_ms();
+    if (now - wants.since_ms >= WAIT_MOST_MS) {
+        struct given_up *g = &c->given_up[wants.shard];
+        word_put_rlx(&g->until_ms, os_now_ms() + GIVEN_UP_MS);
+        word_put_rlx(&g->value, word_acq(wants.lock) & ~LOCK_WAITERS);
+        wants.since_ms = 0;
+        return;
+    }
+    lock_wait(c, wants.lock, wants.seen, &c->wait_words[wants.shard], ms);
+}
+
+plc_status call_assist(plc_cache *c, uint32_t limit_ms) {
+    if (c == NULL || atomic_load_explicit(&c->closed, memory_order_acquire) != 0) {
+        return PLC_CLOSED;
+    }
+    if (wants.c != c) {
+        return PLC_OK;
+    }
+    uint32_t ms = limit_ms < WAIT_SLICE_MS ? limit_ms : WAIT_SLICE_MS;
+    uint64_t now = os_monotonic_ms();
+    if (wants.since_ms == 0 || now - wants.last_ms > EPISODE_GAP_MS) {
+        wants.since_ms = now == 0 ? 1 : now;
+    }
+    process_reassert(c);
+    if (wants.suspect != 0 && process_reap_due(c, wants.suspect)) {
+        (void)process_reap(c, wants.suspect);
+    }
+    if (wants.refresh) {
+        region_refresh(c);
+    }
+    if (wants.pages != 0) {
+        region_grow(c, wants.pages);
+    }
+    if (wants.lock != NULL) {
+        wait_for_lock(c, ms);
+    }
+    if (wants.pause && ms != 0) {
+        os_sleep_ms(1);
+    }
+    wants.last_ms = os_monotonic_ms();
+    return PLC_OK;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * call.h: the trampoline: every exported function that works on a region enters and leaves here, and
+ * nowhere else.  Before the window opens: is the handle open, are we a fork child, a ticket, the time, the
+ * thread's number.  After it has closed: waking, and noting what PLC_AGAIN wants.  plc_assist does that
+ * then, with no window open, and is the only place where an operation's work waits or calls the kernel.
+ */
+#ifndef PLC_CALL_H
+#define PLC_CALL_H
+
+#include "lock.h"
+#include "space.h"
+
+/* PLC_OK: the window is open and k is ready (no key yet); leave with call_leave.  PLC_CLOSED, PLC_AGAIN
+ * (64 calls are under way), PLC_NO_SLOT (a fork child found no place): nothing to leave. */
+plc_status call_enter(struct call *k, plc_cache *c);
+
+/* Frees what the call has emptied, closes the window, wakes, notes.  Returns what the caller is to return. */
+plc_status call_leave(struct call *k, plc_status s);
+
+/* A new token, unique in the region for ever. */
+uint64_t call_token(struct call *k);
+
+/* The lock of the key's shard.  PLC_AGAIN: wanted outside; PLC_BUSY: waited for in vain already. */
+plc_status call_lock(struct call *k, struct lock_held *held);
+void call_unlock(struct call *k, struct lock_held *held);
+
+plc_status call_assist(plc_cache *c, uint32_t limit_ms);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * domain.h: the process-local view of one attached region, and the window through which its memory is
+ * open.  What is in struct plc_cache is this process's own and may be trusted; what its pointers point to
+ * is shared and may not.
+ */
+#ifndef PLC_DOMAIN_H
+#define PLC_DOMAIN_H
+
+#include <pthread.h>
+
+#include "../include/plc.h"
+#include "layout.h"
+
+struct given_up { /* a lock word that a call of this process waited for in vain */
+    word value;
+    word until_ms;
+};
+
+struct plc_cache {
+    /* fixed while attached */
+    uint8_t *base; /* the whole region at its largest is mapped */
+    struct geometry geo;
+    struct shm_superblock *super;
+    word32 *wait_words;
+    word *locks;
+    struct shm_name *names;
+    uint8_t *processes;
+    word *ring[2];
+    word *free_ring;
+    word *words;  /* page words, side words: indexed by page - geo.first_page */
+    word *side_a;
+    word *side_b;
+    struct shm_bucket *buckets;
+    uint8_t hash_key[16];
+    uint64_t region_id;
+    uint64_t created_ms;
+    bool in_memory; /* the file system is tmpfs: nothing survives a boot */
+    uint32_t protection;
+
+    /* the file; both descriptors live as long as the attachment (closing one drops the lock byte) */
+    int fd, fd_read, folder;
+    uint64_t device, inode;
+    uint64_t folder_device, folder_inode; /* is `folder` still ours, or was the number given to others? */
+    char *path;
+
+    /* who this process is in the region; changes at fork (process.c) */
+    word *fork_mark;     /* 1; reads 0 in a fork child: identity must be taken anew */
+    word owner;          /* owner_make(slot, inc) */
+    pthread_mutex_t *process_mutex; /* attach, reap and close of this process, one at a time */
+
+    word32 limit_page;   /* pages below it are proved to be in the file (fstat) */
+    word tickets;        /* bit i: ticket i is free */
+    word next_token;
+    word last_run[TICKETS]; /* head of the run that this ticket filled last (parked, or 0) */
+    word copy_run;       /* head of the run that evictions copy to (parked, or 0) */
+    word32 lock_sequence;
+    struct given_up given_up[SHARDS_MAX];
+    word reaped_ms[SLOTS_MAX + 1]; /* when that slot's owner was last asked for (monotonic ms) */
+    word suspect;        /* slot of a foreign owner that an operation met, 0 none */
+    word hint_distrusted; /* a taken_pages hint that was found false */
+    word growth_retry_ms; /* growth is not tried before it (real time, ms) */
+    word32 closed;
+    uint32_t references; /* under process_mutex */
+    struct plc_cache *next; /* registry */
+};
+
+/* One exported call while it works on the region (call.c makes it, on its stack). */
+struct call {
+    plc_cache *c;
+    struct shm_process *row; /* my process's, for pins and counters */
+    word *pin;               /* my transient pin cell */
+    uint64_t owner;          /* my process, as in a page word */
+    uint64_t now_ms;         /* read before the window opened */
+    uint32_t ticket, tid;
+
+    /* the key, copied in before it is hashed; which of the index it may be in */
+    uint8_t key[PLC_KEY_MAX];
+    uint32_t key_length;
+    uint32_t tag, shard;
+    uint32_t wait_word; /* of whoever waits for this key's computation */
+    struct shm_bucket *buckets[2];
+
+    /* runs whose last live byte went: freed at the end, after unpin and unlock */
+    uint32_t dead_count;
+    uint32_t dead[4];
+
+    /* what is wanted outside the window when the call ends with PLC_AGAIN (or, wake_*, at any end) */
+    uint32_t want_pages;  /* the file should have so many */
+    bool want_refresh;    /* the file may have grown */
+    bool want_pause;      /* others were in the way of a large run */
+    word *want_lock;      /* its holder is alive: wait */
+    uint64_t lock_seen;
+    uint32_t suspect;     /* slot of an owner that was in the way: is it alive? */
+    bool wake_lock, wake_key;
+};
+
+static inline void count(struct call *k, unsigned counter, uint64_t n) {
+    word_add_rlx(&k->row->counters[counter], n);
+}
+
+/* The window.  Level none: nothing to do, but every exported call goes through here exactly once. */
+void domain_open(struct plc_cache *c);
+void domain_close(struct plc_cache *c);
+/* Does [bytes, bytes + n) touch the protected mapping?  Such arguments are refused. */
+bool domain_overlaps(const struct plc_cache *c, const void *bytes, size_t n);
+
+static inline uint32_t my_slot(struct plc_cache *c) {
+    return owner_slot(word_rlx(&c->owner));
+}
+
+static inline struct shm_process *process_row(const struct plc_cache *c, uint32_t slot) {
+    return (struct shm_process *)(void *)(c->processes + (size_t)(slot - 1) * c->geo.process_bytes);
+}
+
+/* Is the owner named by this page word alive?  (Owner words of foreign regions and garbage are not.) */
+static inline bool owner_alive(const struct plc_cache *c, uint64_t page_word) {
+    uint32_t slot = owner_slot(page_word), inc = owner_inc(page_word);
+    if (slot == 0 || slot > c->geo.slots || (inc & 1u) == 0) {
+        return false;
+    }
+    return word_acq(&process_row(c, slot)->inc) == inc;
+}
+
+#endif

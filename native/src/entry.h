@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * entry.h: the entry codec: how an entry is written behind a run's mark, and how one is read without
+ * believing a byte of it before its bounds, its self-identification and its lengths have been checked.
+ */
+#ifndef PLC_ENTRY_H
+#define PLC_ENTRY_H
+
+#include "names.h"
+
+/* What an entry is to be; of a found entry, what it is. */
+struct spec {
+    const uint8_t *key;
+    uint32_t key_length;
+    enum entry_kind kind;
+    uint8_t type, options, cost; /* options: ENTRY_TEXT | ENTRY_IMMUTABLE | ENTRY_OWN; the rest is derived */
+    uint16_t name;
+    uint16_t tags[4];
+    uint64_t length; /* of the value */
+    uint64_t sum, token, deadline_ms;
+    uint32_t created, client_flags;
+};
+
+/* An entry seen in the region: its header as copied, and where its parts lie (checked bounds). */
+struct entry {
+    struct spec spec; /* spec.key points into the region */
+    uint64_t slot;    /* the slot value that names it */
+    uint64_t head_word;
+    const uint8_t *value;
+    word *deadline_at; /* NULL: it has no such field */
+    uint32_t head, offset;
+    uint64_t bytes; /* all of it, a multiple of ALIGN */
+};
+
+/* Bytes that an entry takes in a run, a multiple of ALIGN. */
+uint64_t entry_bytes(const struct spec *s);
+
+/* Writes header, optional fields and key at `at`, as of a run (head, gen) and offset.  Returns where the
+ * value goes.  pre: entry_bytes(s) are there, and no slot names them. */
+uint8_t *entry_write(const plc_cache *c, const struct spec *s, uint8_t *at, uint32_t head, uint32_t gen, uint32_t offset);
+
+/* Parses what slot value v names, given its head's word w.  False: nothing that can be an entry of that run
+ * and generation.  What it gives is to be believed only if the generation is still the same afterwards. */
+bool entry_read(const plc_cache *c, uint64_t v, uint64_t w, struct entry *out);
+
+/* Parses the entry at an offset of a run of whose words the caller is the owner. */
+bool entry_read_at(const plc_cache *c, uint32_t head, uint64_t w, uint32_t offset, struct entry *out);
+
+static inline bool entry_has_key(const struct entry *e, const struct call *k) {
+    return e->spec.key_length == k->key_length && same_racing(e->spec.key, k->key, k->key_length);
+}
+
+/* Not expired, not invalidated. */
+bool entry_current(const struct call *k, const struct entry *e);
+/* current and a value */
+bool entry_valid(const struct call *k, const struct entry *e);
+/* A claim whose owner lives, in time, not invalidated. */
+bool entry_live_claim(const struct call *k, const struct entry *e);
+/* Who claimed: its process, as in a page word. */
+uint64_t entry_claim_owner(const struct entry *e);
+
+uint64_t entry_deadline_word(uint64_t deadline_ms);
+uint64_t entry_created_ms(const plc_cache *c, const struct entry *e);
+uint32_t entry_created_now(const struct call *k);
+
+#endif

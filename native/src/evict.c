@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* evict.c: see evict.h. */
+#include "evict.h"
+
+#include "counters.h"
+
+/* A run being evicted: what its words said after it was won. */
+struct victim {
+    struct call *k;   /* an own call: its key and buckets are those of the entry at hand */
+    struct fill copy; /* where kept entries go */
+    uint64_t word;    /* EVICT(me), generation */
+    uint32_t head, pages, mark;
+    bool own, from_limbo;
+    enum evict_mode mode;
+};
+
+/* Wins the run; *freeing: its former owner had already begun to free it. */
+static bool win(struct call *k, uint32_t head, struct victim *v, bool *freeing) {
+    plc_cache *c = k->c;
+    word *at = page_word(c, head);
+    uint64_t w = word_acq(at);
+    enum page_state state = page_state(w);
+    bool dead = page_owned(w) && !owner_alive(c, w);
+    if (page_owned(w) && !dead) {
+        k->suspect = owner_slot(w) != owner_slot(k->owner) ? owner_slot(w) : k->suspect;
+        return false;
+    }
+    *freeing = state == PAGE_FREEING;
+    bool takes = state == PAGE_SEALED || state == PAGE_PARKED || state == PAGE_LIMBO ||
+                 (dead && (state == PAGE_OPEN || state == PAGE_EVICT || state == PAGE_FREEING));
+    enum page_state to = *freeing ? PAGE_FREEING : PAGE_EVICT;
+    if (!takes || (v->mode == EVICT_DEAD && state != PAGE_SEALED) ||
+        !word_swap(at, w, page_make(to, k->owner, page_gen(w)))) {
+        return false;
+    }
+    uint64_t a = word_acq(page_side_a(c, head)); /* only now: the former owner may have raised its mark */
+    v->word = page_make(to, k->owner, page_gen(w));
+    v->head = head;
+    v->pages = pages_of_run(c, head, a);
+    v->mark = side_a_mark(a);
+    v->own = side_a_own(a);
+    v->from_limbo = state == PAGE_LIMBO;
+    return true;
+}
+
+/* Is there a pin on the run in any living process?  pre: fence_full() behind the last slot swap. */
+static bool pinned(const struct call *k, uint32_t head) {
+    const plc_cache *c = k->c;
+    uint64_t used = word_rlx(&c->super->slots_used.value);
+    uint32_t last = used < c->geo.slots ? (uint32_t)used : c->geo.slots;
+    for (uint32_t s = 1; s <= last; s++) {
+        const struct shm_process *row = process_row(c, s);
+        if ((word_acq(&row->inc) & 1u) == 0) {
+            continue;
+        }
+        for (unsigned i = 0; i < TICKETS; i++) {
+            if (pin_head(word_acq(&row->transient[i])) == head) {
+                return true;
+            }
+        }
+        uint64_t high = word_acq(&row->pins_high);
+        for (uint64_t i = 0; i < high && i < c->geo.counted_pins; i++) {
+            if (pin_head(word_acq(&row->counted[i])) == head) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* A run for copies: the one that evictions filled last, else the reserve, else free pages.  It never evicts:
+ * an eviction inside an eviction has no end. */
+static bool open_copy(struct victim *v, uint64_t need) {
+    struct call *k = v->k;
+    plc_cache *c = k->c;
+    if (v->copy.head != 0 && run_room(&v->copy) >= need) {
+        return true;
+    }
+    run_finish(k, &v->copy);
+    uint64_t last = word_rlx(&c->copy_run);
+    if (last != 0 && last != v->head && page_in_pool(c, (uint32_t)last) &&
+        run_resume(k, (uint32_t)last, need, &v->copy)) {
+        return true;
+    }
+    uint32_t min = (uint32_t)((need + PAGE_BYTES - 1) >> PAGE_SHIFT);
+    uint32_t head = queue_form_reserve(k);
+    head = head != 0 ? head : queue_form(k, min, c->geo.segment_pages, false);
+    if (head == 0) {
+        return false;
+    }
+    run_begin(k, head, false, &v->copy);
+    word_put_rlx(&c->copy_run, head);
+    return run_room(&v->copy) >= need;
+}
+
+/* Moves one entry: a swap of the same slot from its old place to the copy, never a plain store: it may have
+ * been deleted meanwhile. */
+static bool move(struct victim *v, const struct entry *e, unsigned way) {
+    struct call *k = v->k;
+    if (!open_copy(v, e->bytes)) {
+        return false;
+    }
+    uint8_t *to = run_write(k, &v->copy, &e->spec);
+    fill_racing(to, e->value, e->spec.length);
+    run_commit(k, &v->copy);
+    v->copy.published = word_swap(index_slot(k, way), e->slot, run_place(k, &v->copy));
+    if (v->copy.published) {
+        index_mark(k, way, 0);
+        count(k, COUNT_REINSERTED, 1);
+        count(k, COUNT_BYTES_REINSERTED, e->bytes);
+    } else {
+        run_dead(k, v->copy.head, v->copy.gen, v->copy.bytes);
+    }
+    run_next(&v->copy);
+    return true;
+}
+
+static void count_unlinked(struct call *k, const struct entry *e) {
+    if (e->spec.deadline_ms != 0 && e->spec.deadline_ms <= k->now_ms) {
+        count(k, COUNT_EXPIRED_UNLINKED, 1);
+    } else if (!entry_current(k, e)) {
+        count(k, COUNT_INVALIDATED_UNLINKED, 1);
+    } else {
+        count(k, COUNT_EVICTIONS, 1);
+    }
+}
+
+/* Takes the entry out of the index, or moves it.  False: an own run that stays once more. */
+static bool unlink_entry(struct victim *v, struct entry *e) {
+    struct call *k = v->k;
+    index_of_entry(k, e);
+    e->slot = slot_make(k->tag, e->head, e->offset);
+    int way = index_where(k, e->slot);
+    if (way < 0) {
+        return true;
+    }
+    bool visited = atomic_load_explicit(index_visited(k, (unsigned)way), memory_order_relaxed) != 0;
+    bool claim = entry_live_claim(k, e);
+    bool keep = claim || (v->mode == EVICT_MOVE && entry_current(k, e)) ||
+                (v->mode == EVICT_VISITED && visited && entry_valid(k, e));
+    if (keep && v->mode != EVICT_ALL) {
+        if (v->own) {
+            index_mark(k, (unsigned)way, 0);
+            return false;
+        }
+        if (move(v, e, (unsigned)way)) {
+            return true;
+        }
+        count(k, COUNT_EVICTED_VISITED_DROPPED, 1);
+    }
+    if (word_swap(index_slot(k, (unsigned)way), e->slot, 0)) {
+        count_unlinked(k, e);
+    }
+    return true;
+}
+
+/* Walks the entries below the mark.  True: all are out of the index. */
+static bool unlink_all(struct victim *v) {
+    uint32_t end = v->own ? (v->mark != 0 ? 1 : 0) : v->mark;
+    for (uint64_t offset = 0; offset < end;) {
+        struct entry e;
+        if (!entry_read_at(v->k->c, v->head, v->word, (uint32_t)offset, &e)) {
+            return true; /* garbage: what is behind it is unreadable by its generation from now on */
+        }
+        if (!unlink_entry(v, &e)) {
+            return false;
+        }
+        offset += e.bytes;
+    }
+    return true;
+}
+
+/* Bytes of entries that the index names, in units. */
+static uint32_t live_units(struct victim *v) {
+    uint32_t units = 0;
+    uint32_t end = v->own ? (v->mark != 0 ? 1 : 0) : v->mark;
+    for (uint64_t offset = 0; offset < end;) {
+        struct entry e;
+        if (!entry_read_at(v->k->c, v->head, v->word, (uint32_t)offset, &e)) {
+            break;
+        }
+        index_of_entry(v->k, &e);
+        if (index_where(v->k, slot_make(v->k->tag, e.head, e.offset)) >= 0) {
+            units += v->own ? 1 : (uint32_t)(e.bytes / ALIGN);
+        }
+        offset += e.bytes;
+    }
+    return units;
+}
+
+static void seal_again(struct victim *v) {
+    uint32_t gen = page_gen(v->word);
+    word_put_rel(page_word(v->k->c, v->head), page_make(PAGE_SEALED, 0, gen));
+    queue_put(v->k, v->head, gen);
+}
+
+/* The dead bytes of a run said that nothing in it is live, and something is: counts anew. */
+static void recount(struct victim *v, uint32_t live) {
+    word *at = page_side_b(v->k->c, v->head);
+    uint32_t all = v->own ? 1 : v->mark / ALIGN;
+    uint64_t b = word_acq(at);
+    (void)word_swap(at, b, side_b_make(page_gen(v->word), live < all ? all - live : 0, side_b_ring(b)));
+}
+
+/* Every slot is out: who still reads in place?  The swaps, the fence, the pins; limbo, the fence, the pins
+ * again: then the last one to leave either is seen here or sees the limbo. */
+static bool in_limbo(struct victim *v) {
+    plc_cache *c = v->k->c;
+    uint32_t gen = page_gen(v->word);
+    uint64_t limbo = page_make(PAGE_LIMBO, 0, gen);
+    for (unsigned i = 0; i < 3; i++) {
+        fence_full();
+        if (!pinned(v->k, v->head)) {
+            return false;
+        }
+        word_put_rel(page_word(c, v->head), limbo);
+        fence_full();
+        if (pinned(v->k, v->head) || !word_swap(page_word(c, v->head), limbo, v->word)) {
+            return true;
+        }
+    }
+    word_put_rel(page_word(c, v->head), limbo);
+    return true;
+}
+
+static void free_run(struct victim *v) {
+    plc_cache *c = v->k->c;
+    uint32_t gen = page_gen(v->word), pages = v->pages == 0 ? 1 : v->pages;
+    word_put_rel(page_word(c, v->head), page_make(PAGE_FREEING, v->k->owner, gen));
+    fence_release(); /* the generation is gone before any of its pages is */
+    pages_release(v->k, v->head, gen, pages);
+    queue_give(v->k, v->head, pages);
+    count(v->k, v->mode == EVICT_DEAD ? COUNT_RUNS_FREED_DEAD : COUNT_RUNS_EVICTED, 1);
+}
+
+static enum evicted take(struct victim *v, bool freeing) {
+    if (!freeing) {
+        uint32_t live = v->mode == EVICT_DEAD ? live_units(v) : 0;
+        if (live != 0) {
+            recount(v, live);
+        }
+        bool out = live == 0 && unlink_all(v);
+        run_finish(v->k, &v->copy);
+        if (!out) {
+            seal_again(v);
+            return EVICT_KEPT;
+        }
+        if (in_limbo(v)) {
+            count(v->k, COUNT_LIMBO, 1);
+            queue_put(v->k, v->head, page_gen(v->word));
+            return EVICT_PINNED;
+        }
+    }
+    free_run(v);
+    return EVICT_FREED;
+}
+
+enum evicted evict_run(struct call *k, uint32_t head, enum evict_mode mode) {
+    struct call sub; /* the key at hand of k must stay */
+    sub.c = k->c;
+    sub.row = k->row;
+    sub.pin = k->pin;
+    sub.owner = k->owner;
+    sub.now_ms = k->now_ms;
+    sub.ticket = k->ticket;
+    sub.tid = k->tid;
+    sub.dead_count = 0;
+    sub.suspect = k->suspect;
+    struct victim v = {.k = &sub, .mode = mode};
+    bool freeing = false;
+    enum evicted result = win(&sub, head, &v, &freeing) ? take(&v, freeing) : EVICT_LOST;
+    k->suspect = sub.suspect;
+    return result;
+}
+
+void evict_emptied(struct call *k) {
+    while (k->dead_count > 0) {
+        (void)evict_run(k, k->dead[--k->dead_count], EVICT_DEAD);
+    }
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * evict.h: taking a run out of use: claim it, swap its live entries out of the index (or move the ones
+ * worth keeping), fence, look at the pins, free its pages: `evict` in layout.h.
+ */
+#ifndef PLC_EVICT_H
+#define PLC_EVICT_H
+
+#include "index.h"
+
+enum evict_mode {
+    EVICT_ALL,     /* drain: nothing is kept but what is pinned */
+    EVICT_VISITED, /* entries that were read since they came are moved; a visited own run stays once more */
+    EVICT_MOVE,    /* everything current is moved (a run that is still being filled is in the way) */
+    EVICT_DEAD     /* only if nothing in it is live */
+};
+
+enum evicted {
+    EVICT_FREED,
+    EVICT_KEPT,   /* visited, or live entries were met: sealed again */
+    EVICT_PINNED, /* in limbo until the last pin goes */
+    EVICT_LOST    /* not a run that can be taken (its owner lives: k->suspect), or somebody was faster */
+};
+
+/* pre: no pin and no lock held.  k's key and buckets are left as they are. */
+enum evicted evict_run(struct call *k, uint32_t head, enum evict_mode mode);
+
+/* Frees the runs that this call has emptied.  pre: as evict_run. */
+void evict_emptied(struct call *k);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * index.h: from a key to its entry.  Two buckets of seven slots per key, both in one shard; nothing is ever
+ * displaced from one to the other.  Reading is lock-free: slot, head's word, slot again, entry, and after
+ * the copy the head's word again (`index_still`).  Writers pin what they look at.
+ */
+#ifndef PLC_INDEX_H
+#define PLC_INDEX_H
+
+#include "run.h"
+
+#define INDEX_TRIES 64u
+#define INDEX_WAYS (2u * BUCKET_SLOTS)
+
+/* Copies the key into the call, hashes it and finds its buckets.  PLC_INVALID: its length. */
+plc_status index_key(struct call *k, const void *key, size_t length);
+/* Where an entry that lies in the region belongs (for evictors): tag and buckets of k are set. */
+void index_of_entry(struct call *k, const struct entry *e);
+
+static inline word *index_slot(const struct call *k, unsigned way) {
+    return &k->buckets[way / BUCKET_SLOTS]->slots[way % BUCKET_SLOTS];
+}
+static inline _Atomic uint8_t *index_visited(const struct call *k, unsigned way) {
+    return &k->buckets[way / BUCKET_SLOTS]->visited[way % BUCKET_SLOTS];
+}
+static inline void index_mark(const struct call *k, unsigned way, uint8_t seen) {
+    _Atomic uint8_t *v = index_visited(k, way);
+    if (atomic_load_explicit(v, memory_order_relaxed) != seen) {
+        atomic_store_explicit(v, seen, memory_order_relaxed);
+    }
+}
+
+/* What a look-up met at one of the 14 ways. */
+struct hit {
+    struct entry e;
+    unsigned way;
+};
+
+/* For readers: the entry under the key of k, unpinned: what is read of it counts after index_still.
+ * PLC_OK, PLC_MISS; PLC_AGAIN: it may lie in a part of the file that this process does not know yet. */
+plc_status index_find(struct call *k, struct hit *hit);
+static inline bool index_still_at(const struct call *k, uint32_t head, uint64_t w) {
+    fence_acquire();
+    uint64_t now = word_acq(page_word(k->c, head));
+    return page_readable(now) && page_gen(now) == page_gen(w);
+}
+static inline bool index_still(const struct call *k, const struct entry *e) {
+    return index_still_at(k, e->head, e->head_word);
+}
+
+/* For writers: the same, pinned by the call's transient cell when PLC_OK (until index_unpin), the cell
+ * cleared otherwise.  pre: fence_full() since the call began, before the first look.
+ * PLC_BUSY: the slot changed 64 times under the look. */
+plc_status index_look(struct call *k, struct hit *hit);
+/* Pins and reads what is in one way, whatever its key.  PLC_OK; PLC_MISS: nothing that can be read. */
+plc_status index_look_way(struct call *k, unsigned way, struct hit *hit);
+void index_unpin(struct call *k);
+
+/* The way in which a slot value stands, or -1. */
+int index_where(const struct call *k, uint64_t slot);
+/* An empty way in the less loaded bucket, or -1. */
+int index_empty(const struct call *k);
+
+#endif

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * layout.h: THE format of a region: what lies where, what each word means, in which order words are
+ * stored, and what is left when a process dies behind any of those stores.
+ *
+ *   page 0      1          2 ...                                            first_page                 size
+ *   +-----------+----------+-------+-------+-----------+-------+-------+----+-------------------------+
+ *   | superblock| wait     | shard | names | processes | rings | page  |in- | pool: pages of 4 KiB,   |
+ *   |           | words    | locks |       | and pins  | ghosts| words |dex | in runs                 |
+ *   +-----------+----------+-------+-------+-----------+-------+-------+----+-------------------------+
+ *                                                                            ^ the file ends anywhere
+ *   Only page 1 is read by the kernel (futex); what it says is a hint.         here and grows in steps
+ *
+ * A RUN is one or more consecutive pages of the pool.  A SEGMENT is a run that many small entries share; a
+ * value of own_bytes or more has a run of its own.  The page word of a run's first page, its HEAD, says
+ * everything about it; the words of the other pages say CONT.  An INDEX SLOT names an entry by the head of
+ * its run and the offset in it.  Entries never change once a slot names them (but for the deadline of an
+ * own-run value, behind the shard lock).
+ *
+ *   slot (64)       63      42 41         14 13          0     0 = empty.  head counts pages from the
+ *                   | tag 22  | head 28     | offset/16 14|     region's start, so it is never 0.
+ *   page word       63  60 59  50 49   32 31            0
+ *                   |state 4|slot 10|inc 18| generation 32|    owner = (slot, incarnation)
+ *   ... of a CONT   63  60 59         32 31             0
+ *                   |state 4| head 28    | generation 32  |
+ *   side A          63       36 35      21 20   19      0      stored by the run's owner only
+ *                   | pages 28 | mark/16 15|own 1| 0     |     mark: end of the committed bytes
+ *   side B          63       42 41     26 25            0      compare-and-swap by anybody
+ *                   | gen 22   | dead/16 16| ring place 26|
+ *   lock word       63      62   53 52  35 34    13 12  0      0 = free
+ *                   |waiters|slot 10|inc 18| tid 22| seq 13|
+ *   pin cell        63       36 35     16 15     0             0 = free
+ *                   | head 28  | count 20 | 0     |
+ *
+ * SUPERBLOCK
+ *   OFFSET SIZE FIELD          WRITTEN
+ *        0    8 magic          at creation, before the file has a name
+ *        8    8 format         "
+ *       16    8 size_bytes     "   (the rest of the geometry follows from it and expected_entry)
+ *       24    4 expected_entry "
+ *       28    4 -              0
+ *       32   16 hash_key       "
+ *       48    8 region_id      "
+ *       56    8 created_ms     "
+ *       64   16 boot_id        at creation; by the first to attach after a boot, under the folder's lock
+ *      128    8 retired        once, by plc_remove: 1
+ *      136    8 clean          0 from the first attach on; 1 by the last to close
+ *      144    8 taken_pages    hint: pages of the file; the file's size is the truth
+ *      152    8 tokens         next block of 2^24 tokens, fetch_add
+ *      160    8 flushed_ms     entries created before it are invalid; only grows
+ *      168    8 flush_at_ms    the same from that moment on; 0 none
+ *      176    8 growth_stopped hint: when growth last failed, ms
+ *      192... cursors          hints: frontier, rings, hand, sweep (a cache line each)
+ *
+ * ENTRY HEADER, 40 bytes at a multiple of 16; then optional u64s (deadline, tags, checksum), key, value.
+ *   OFFSET SIZE FIELD
+ *        0    4 self           hash of region id, place and generation: the entry names itself
+ *        4    2 key            length 13 bits, kind 3 bits (VALUE, CLAIM)
+ *        6    1 type           the caller's
+ *        7    1 options        which optional fields follow; text key; immutable; padded value
+ *        8    8 size           value length 40, name 16, cost 8
+ *       16    8 sum            of the generations of flush, name and tags when the operation began
+ *       24    8 token          unique to this write, over restarts
+ *       32    4 created        tenths of a second since the region's creation
+ *       36    4 client_flags   the caller's
+ *
+ * STATES OF A PAGE, and who may store it from where
+ *   FREE      -> CLAIM(me)      by CAS, anybody
+ *   CLAIM     -> OPEN | CONT    by its owner, plain release stores; CLAIM(dead) -> FREE by CAS, anybody
+ *   OPEN      -> PARKED|SEALED  by its owner; OPEN(dead) -> OPEN(me) (small runs) | EVICT(me) by CAS
+ *   PARKED    -> OPEN(me)       by CAS, anybody; -> EVICT(me) by CAS
+ *   SEALED    -> EVICT(me)      by CAS, anybody
+ *   EVICT     -> FREEING | LIMBO | SEALED   by its owner; EVICT(dead) -> EVICT(me) by CAS
+ *   LIMBO     -> EVICT(me)      by CAS, anybody (unlinked, but somebody reads it in place)
+ *   FREEING   -> FREE           by its owner, tails first; FREEING(dead) -> FREEING(me) by CAS
+ *   CONT      -> FREE           by exact CAS, with head and generation
+ *   RETIRED                     for good: its generation is at the end
+ *
+ * ORDER OF SHARED STORES, and what a death behind each leaves
+ *   allocate   1 CLAIM pages, ascending      dead claims: freed page by page by whoever meets them
+ *              2 side A, side B              "
+ *              3 head OPEN (release)         an OPEN run of a dead owner: continued or evicted
+ *              4 tails CONT, ascending       tails still CLAIM are freed alone; the run ends before them
+ *   store      1 entry's bytes               not committed: overwritten by the next who continues the run
+ *              2 mark (release)              dead bytes nobody counted: a victim that looks a bit fuller
+ *              3 slot CAS (release)          the operation has happened
+ *              4 dead bytes of the replaced  (uncounted: as 2)
+ *              5 unpin, then OPEN -> PARKED | SEALED
+ *   lock       1 word CAS; 2 one slot CAS; 3 word CAS to 0.   A dead holder's word is taken over as it is:
+ *              nothing behind it needs repair.
+ *   evict      1 head EVICT(me); 2 slots CAS to 0 or to a copy; 3 full fence; 4 pins looked at;
+ *              5 head LIMBO, or FREEING (release); 6 tails FREE, descending; 7 head FREE
+ *              behind any of them: the run says EVICT(dead) or FREEING(dead), and is evicted or freed again
+ *   attach     1 lock byte (kernel); 2 pins cleared; 3 identity; 4 incarnation even -> odd (release)
+ *   death      1 incarnation odd -> even: from then on all that the dead one owned is nobody's
+ *
+ * INVARIANTS (check.c has a function for each that can be seen in a resting region)
+ *   I1  A slot names a head whose state is OPEN, PARKED, SEALED, EVICT or LIMBO.
+ *   I2  The entry at a slot's place names itself: self matches region, place and the head's generation.
+ *   I3  The entry's key hashes to the slot's tag and to the bucket that the slot is in.
+ *   I4  No key is in two slots.
+ *   I5  Every CONT page names a head in whose run it lies, or one that is gone (then it is freed).
+ *   I6  No page's generation ever falls; a run's is larger than any its pages had before.
+ *   I7  mark and dead bytes of a run stay within its pages; entries lie below mark.
+ *   I8  A parked run is in the parked list, or in a ring, or will be met by the sweep.
+ *   I9  The superblock's fixed part agrees with the geometry computed from it.
+ *   I10 A pin cell of a live process names a page of the pool or is 0.
+ */
+#ifndef PLC_LAYOUT_H
+#define PLC_LAYOUT_H
+
+#include <assert.h>
+
+#include "sync.h"
+
+#define LAYOUT_VERSION 1u
+#define LAYOUT_MAGIC 0x0045484341434c50ull /* "PLCACHE\0" */
+
+#define PAGE_BYTES 4096u
+#define PAGE_SHIFT 12
+#define BUCKET_SLOTS 7u
+#define SHARDS_MAX 256u
+#define SHARD_BUCKETS_MIN 128u
+#define TICKETS 64u          /* calls at once in one process; one transient pin each */
+#define COUNTED_PINS_MAX 1024u
+#define COUNTED_PINS_SMALL 128u
+#define SLOTS_MAX 1023u      /* processes at once; slot 0 is nobody */
+#define SLOTS_SMALL 127u
+#define SMALL_REGION (256ull << 20) /* below it: small segments, few pins, few processes */
+#define COUNTERS_MAX 48u
+#define RESERVE_PLACES 8u
+#define PARKED_PLACES 64u
+#define WAIT_WORDS 1024u
+#define NAME_BYTES 64u
+#define INC_BITS 18
+#define INC_LAST ((1u << INC_BITS) - 2u) /* the largest even one: such a slot is used no more */
+#define ALIGN 16u
+
+enum page_state {
+    PAGE_FREE = 0, /* an all-zero word is a free page of generation 0 */
+    PAGE_CLAIM = 1,
+    PAGE_OPEN = 2,
+    PAGE_PARKED = 3,
+    PAGE_SEALED = 4,
+    PAGE_EVICT = 5,
+    PAGE_FREEING = 6,
+    PAGE_LIMBO = 7,
+    PAGE_RETIRED = 8,
+    PAGE_CONT = 9
+};
+
+enum entry_kind { ENTRY_VALUE = 1, ENTRY_CLAIM = 2 };
+
+enum entry_options {
+    ENTRY_DEADLINE = 1u,
+    ENTRY_TAGS = 2u,
+    ENTRY_CHECKSUM = 4u,
+    ENTRY_TEXT = 8u,
+    ENTRY_IMMUTABLE = 16u,
+    ENTRY_OWN = 32u, /* the value begins at the next multiple of 64: it has a run of its own */
+};
+
+struct shm_line { /* one word alone in its cache line */
+    word value;
+    uint64_t pad[7];
+};
+
+struct shm_superblock {
+    uint64_t magic;
+    uint64_t format;
+    uint64_t size_bytes;
+    uint32_t expected_entry;
+    uint32_t zero;
+    uint8_t hash_key[16];
+    uint64_t region_id;
+    uint64_t created_ms;
+    uint8_t boot_id[16];
+    uint64_t pad0[6];
+    word retired;        /* 128 */
+    word clean;
+    word taken_pages;
+    word tokens;
+    word flushed_ms;
+    word flush_at_ms;
+    word growth_stopped;
+    uint64_t pad1;
+    struct shm_line frontier;    /* first page that nobody has ever claimed (hint) */
+    struct shm_line ring_head[2]; /* next place to take from: [0] small queue, [1] main queue */
+    struct shm_line ring_tail[2]; /* next place to put to */
+    struct shm_line free_head;
+    struct shm_line free_tail;
+    struct shm_line hand;        /* page where the next large run is looked for */
+    struct shm_line sweep;       /* page that the sweep looks at next */
+    struct shm_line slots_used;  /* one beyond the highest process slot ever used */
+    word reserve[RESERVE_PLACES]; /* heads of whole free segments, believed if their words say FREE */
+    word parked[PARKED_PLACES];   /* heads of parked runs, believed if their words say PARKED */
+    word baseline[COUNTERS_MAX];  /* counters when the statistics were last reset */
+};
+static_assert(offsetof(struct shm_superblock, retired) == 128, "superblock: table above");
+static_assert(offsetof(struct shm_superblock, frontier) == 192, "superblock: table above");
+static_assert(sizeof(struct shm_superblock) <= PAGE_BYTES, "the superblock is one page");
+
+struct shm_bucket {
+    word slots[BUCKET_SLOTS];
+    _Atomic uint8_t visited[8]; /* 1: slot i was read since it was filled; hints, stored relaxed; [7] spare */
+};
+static_assert(sizeof(struct shm_bucket) == 64, "a bucket is a cache line");
+
+struct shm_name { /* a namespace, tag or user; found by the hash of its name; row 0 is the whole region */
+    word hash;       /* 0 = free; CAS once, never freed */
+    word generation; /* starts at 1; fetch_add (release) invalidates */
+    word hits;
+    word misses;
+    word saved_us;
+    word base_hits; /* what the last reset found */
+    word base_misses;
+    word base_saved_us;
+};
+static_assert(sizeof(struct shm_name) == NAME_BYTES, "a name is a cache line");
+
+struct shm_process {
+    word inc;         /* odd: alive; +1 is death.  The only word that says so */
+    word pid;         /* of its own pid namespace */
+    word start_time;  /* field 22 of /proc/PID/stat */
+    word ns_inode;    /* of /proc/self/ns/pid */
+    word child;       /* 1: a fork child's place, proved by a byte on the folder */
+    word pins_high;   /* counted cells ever used by this tenant: those before it are scanned */
+    word leased;      /* bytes pinned or reserved */
+    word spare;
+    word counters[COUNTERS_MAX]; /* cumulative over all tenants */
+    word transient[TICKETS];     /* pin cells: one per call under way */
+    word counted[];              /* pin cells: leases */
+};
+static_assert(sizeof(struct shm_process) == 64 + 8 * (COUNTERS_MAX + TICKETS), "process row");
+
+struct shm_entry {
+    uint32_t self;
+    uint16_t key;
+    uint8_t type;
+    uint8_t options;
+    uint64_t size;
+    uint64_t sum;
+    uint64_t token;
+    uint32_t created;
+    uint32_t client_flags;
+};
+static_assert(sizeof(struct shm_entry) == 40, "entry header: table above");
+
+/* Where everything lies, computed from size and expected entry alone (region.c), so that nothing of it is
+ * read from shared memory.  Offsets are bytes from the region's start. */
+struct geometry {
+    uint64_t size_bytes;
+    uint32_t expected_entry;
+    uint32_t shards;
+    uint32_t shard_buckets;
+    uint32_t names;          /* power of two */
+    uint32_t slots;          /* process rows */
+    uint32_t counted_pins;   /* per process */
+    uint32_t process_bytes;  /* one row */
+    uint32_t ring_places;    /* power of two */
+    uint32_t free_places;    /* power of two */
+    uint32_t ghosts;
+    uint32_t segment_pages;
+    uint32_t own_bytes;      /* values from here on have a run of their own */
+    uint32_t first_page;     /* of the pool */
+    uint32_t end_page;       /* of the region at its largest */
+    uint32_t step_pages;     /* growth */
+    uint64_t wait_at, locks_at, names_at, processes_at, ring_at, free_at, ghosts_at, words_at, side_a_at, side_b_at,
+        index_at;
+};
+
+/* ---- words ----------------------------------------------------------------------------------- */
+
+#define BITS(value, shift, width) (((value) >> (shift)) & ((1ull << (width)) - 1))
+
+/* owner: (slot, incarnation) in the place that it has in a page word */
+static inline uint64_t owner_make(uint32_t slot, uint32_t inc) {
+    return (uint64_t)slot << 50 | (uint64_t)inc << 32;
+}
+static inline uint32_t owner_slot(uint64_t page_word) {
+    return (uint32_t)BITS(page_word, 50, 10);
+}
+static inline uint32_t owner_inc(uint64_t page_word) {
+    return (uint32_t)BITS(page_word, 32, 18);
+}
+
+static inline uint64_t page_make(enum page_state state, uint64_t owner, uint32_t gen) {
+    return (uint64_t)state << 60 | owner | gen;
+}
+static inline uint64_t page_cont(uint32_t head, uint32_t gen) {
+    return (uint64_t)PAGE_CONT << 60 | (uint64_t)head << 32 | gen;
+}
+static inline enum page_state page_state(uint64_t page_word) {
+    return (enum page_state)(page_word >> 60);
+}
+static inline uint32_t page_gen(uint64_t page_word) {
+    return (uint32_t)page_word;
+}
+static inline uint32_t page_cont_head(uint64_t page_word) {
+    return (uint32_t)BITS(page_word, 32, 28);
+}
+/* May a slot name the run whose head has this word?  (I1) */
+static inline bool page_readable(uint64_t page_word) {
+    const unsigned set = 1u << PAGE_OPEN | 1u << PAGE_PARKED | 1u << PAGE_SEALED | 1u << PAGE_EVICT | 1u << PAGE_LIMBO;
+    return set >> (page_word >> 60) & 1u;
+}
+static inline bool page_owned(uint64_t page_word) {
+    const unsigned set = 1u << PAGE_CLAIM | 1u << PAGE_OPEN | 1u << PAGE_EVICT | 1u << PAGE_FREEING;
+    return set >> (page_word >> 60) & 1u;
+}
+
+static inline uint64_t slot_make(uint32_t tag, uint32_t head, uint32_t offset) {
+    return (uint64_t)tag << 42 | (uint64_t)head << 14 | offset / ALIGN;
+}
+static inline uint32_t slot_tag(uint64_t slot) {
+    return (uint32_t)(slot >> 42);
+}
+static inline uint32_t slot_head(uint64_t slot) {
+    return (uint32_t)BITS(slot, 14, 28);
+}
+static inline uint32_t slot_offset(uint64_t slot) {
+    return (uint32_t)BITS(slot, 0, 14) * ALIGN;
+}
+
+static inline uint64_t side_a_make(uint32_t pages, uint32_t mark, bool own) {
+    return (uint64_t)pages << 36 | (uint64_t)(mark / ALIGN) << 21 | (uint64_t)own << 20;
+}
+static inline uint32_t side_a_pages(uint64_t a) {
+    return (uint32_t)(a >> 36);
+}
+static inline uint32_t side_a_mark(uint64_t a) {
+    return (uint32_t)BITS(a, 21, 15) * ALIGN;
+}
+static inline bool side_a_own(uint64_t a) {
+    return BITS(a, 20, 1) != 0;
+}
+
+#define RING_NONE ((1u << 26) - 1u)
+
+static inline uint64_t side_b_make(uint32_t gen, uint32_t dead_units, uint32_t ring) {
+    return (uint64_t)(gen & 0x3fffffu) << 42 | (uint64_t)dead_units << 26 | ring;
+}
+static inline uint32_t side_b_gen(uint64_t b) {
+    return (uint32_t)(b >> 42);
+}
+static inline uint32_t side_b_dead(uint64_t b) { /* in units of ALIGN bytes; of an own run 0 or 1 */
+    return (uint32_t)BITS(b, 26, 16);
+}
+static inline uint32_t side_b_ring(uint64_t b) {
+    return (uint32_t)BITS(b, 0, 26);
+}
+
+#define LOCK_WAITERS (1ull << 63)
+static inline uint64_t lock_make(uint32_t slot, uint32_t inc, uint32_t tid, uint32_t seq) {
+    return (uint64_t)slot << 53 | (uint64_t)inc << 35 | (uint64_t)(tid & 0x3fffffu) << 13 | (seq & 0x1fffu);
+}
+static inline uint32_t lock_slot(uint64_t w) {
+    return (uint32_t)BITS(w, 53, 10);
+}
+static inline uint32_t lock_inc(uint64_t w) {
+    return (uint32_t)BITS(w, 35, 18);
+}
+static inline uint32_t lock_tid(uint64_t w) {
+    return (uint32_t)BITS(w, 13, 22);
+}
+
+static inline uint64_t pin_make(uint32_t head, uint32_t count) {
+    return (uint64_t)head << 36 | (uint64_t)count << 16;
+}
+static inline uint32_t pin_head(uint64_t cell) {
+    return (uint32_t)(cell >> 36);
+}
+
+#endif

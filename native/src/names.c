@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* names.c: see names.h. */
+#include "names.h"
+
+#include "hash.h"
+
+#define NAME_PROBES 16u
+
+uint16_t name_find(struct call *k, uint64_t hash) {
+    plc_cache *c = k->c;
+    hash |= 1u; /* 0 is a free row */
+    uint32_t home = (uint32_t)(hash >> 32);
+    for (uint32_t i = 0; i < NAME_PROBES; i++) {
+        uint32_t number = (home + i) & (c->geo.names - 1);
+        if (number == NAME_WHOLE) {
+            continue;
+        }
+        word *w = &name_row(c, number)->hash;
+        uint64_t there = word_acq(w);
+        if (there == hash || (there == 0 && (word_swap(w, 0, hash) || word_acq(w) == hash))) {
+            return (uint16_t)number;
+        }
+    }
+    uint32_t shared = home & (c->geo.names - 1);
+    return (uint16_t)(shared == NAME_WHOLE ? 1 : shared);
+}
+
+uint64_t name_sum(const plc_cache *c, uint16_t name, const uint16_t tags[4]) {
+    uint64_t sum = word_acq(&name_row(c, NAME_WHOLE)->generation);
+    if (name != 0) {
+        sum += word_acq(&name_row(c, name)->generation);
+    }
+    for (unsigned i = 0; i < PLC_TAGS_MAX; i++) {
+        if (tags[i] != 0) {
+            sum += word_acq(&name_row(c, tags[i])->generation);
+        }
+    }
+    return sum;
+}
+
+void name_invalidate(const plc_cache *c, uint16_t number) {
+    atomic_fetch_add_explicit(&name_row(c, number)->generation, 1, memory_order_release);
+}
+
+/* Moments are compared in the unit that entries store, tenths of a second since the region's creation: an
+ * entry of the flush's own tenth counts as later. */
+static uint64_t tenths(const plc_cache *c, uint64_t ms) {
+    return ms <= c->created_ms ? 0 : (ms - c->created_ms) / 100;
+}
+
+bool name_flushed(const plc_cache *c, uint64_t created_ms, uint64_t now_ms) {
+    uint64_t past = word_acq(&c->super->flushed_ms);
+    uint64_t at = word_acq(&c->super->flush_at_ms);
+    if (past == 0 && at == 0) {
+        return false;
+    }
+    uint64_t created = tenths(c, created_ms);
+    return created < tenths(c, past) || (at != 0 && now_ms >= at && created < tenths(c, at));
+}
+
+static void raise_word(word *w, uint64_t to) {
+    for (unsigned i = 0; i < 64; i++) {
+        uint64_t old = word_acq(w);
+        if (old >= to || word_swap(w, old, to)) {
+            return;
+        }
+    }
+}
+
+void name_flush_at(const plc_cache *c, uint64_t at_ms, uint64_t now_ms) {
+    /* a moment that has passed is kept before it is replaced: what it invalidated must not come back */
+    uint64_t pending = word_acq(&c->super->flush_at_ms);
+    if (pending != 0 && pending <= now_ms) {
+        raise_word(&c->super->flushed_ms, pending);
+    }
+    if (at_ms <= now_ms) {
+        raise_word(&c->super->flushed_ms, at_ms);
+    } else {
+        word_put_rel(&c->super->flush_at_ms, at_ms);
+    }
+}

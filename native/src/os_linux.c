@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* os_linux.c: time, randomness, thread numbers, mapping and waiting; see os_linux.h. */
+#define _GNU_SOURCE
+#include "os_linux.h"
+
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "os_errno.h"
+
+#define HUGE_BYTES (2ull << 20)
+#define MARK_BYTES 4096u
+
+static uint64_t clock_ms(clockid_t clock) {
+    struct timespec t = {0, 0};
+    int saved = errno;
+    (void)os_outcome(saved, clock_gettime(clock, &t));
+    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
+}
+
+uint64_t os_now_ms(void) {
+    return clock_ms(CLOCK_REALTIME_COARSE);
+}
+
+uint64_t os_monotonic_ms(void) {
+    return clock_ms(CLOCK_MONOTONIC_COARSE);
+}
+
+int os_random(void *to, size_t n) {
+    int saved = errno, error = 0;
+    uint8_t *at = to;
+    while (n > 0 && error == 0) {
+        ssize_t got = getrandom(at, n, 0);
+        if (got > 0) {
+            at += got;
+            n -= (size_t)got;
+        } else if (errno != EINTR) {
+            error = errno;
+        }
+    }
+    errno = saved;
+    return error;
+}
+
+/* ---- thread numbers ------------------------------------------------------------------------- */
+
+/* gettid is a system call, a lock word needs it at every call.  So each thread keeps its number together with
+ * the epoch of the process it was asked in.  The epoch lies on a page that reads 0 after every fork; then the
+ * next one is drawn, higher than any that the forking thread, whose memory the child has, can have kept. */
+static _Atomic(word *) epoch_page;
+static word epochs_drawn;
+
+struct kept_thread {
+    uint64_t epoch;
+    uint32_t tid;
+};
+static _Thread_local struct kept_thread kept;
+
+static word *epoch_page_make(void) {
+    word *made = NULL, *expected = NULL;
+    if (os_fork_mark(&made) != 0) {
+        return NULL;
+    }
+    word_put_rel(made, 0);
+    if (!atomic_compare_exchange_strong(&epoch_page, &expected, made)) {
+        os_unmap(made, MARK_BYTES);
+        return expected;
+    }
+    return made;
+}
+
+static uint64_t epoch_now(word *page) {
+    uint64_t epoch = word_acq(page);
+    if (epoch == 0) {
+        (void)word_swap(page, 0, word_add_rlx(&epochs_drawn, 1) + 1);
+        epoch = word_acq(page);
+    }
+    return epoch;
+}
+
+uint32_t os_thread(void) {
+    word *page = atomic_load_explicit(&epoch_page, memory_order_acquire);
+    if (page != NULL && kept.epoch != 0 && kept.epoch == word_rlx(page)) {
+        return kept.tid;
+    }
+    uint32_t tid = (uint32_t)syscall(SYS_gettid);
+    page = page != NULL ? page : epoch_page_make();
+    if (page != NULL) {
+        kept = (struct kept_thread){epoch_now(page), tid};
+    }
+    return tid;
+}
+
+/* ---- mapping -------------------------------------------------------------------------------- */
+
+/* Kernels before 6.7 do not align file mappings for huge pages by themselves: so more is reserved, and what
+ * sticks out on both sides is given back. */
+int os_map(int fd, uint64_t n, bool write, void **base) {
+    int saved = errno;
+    uint64_t room = n + HUGE_BYTES;
+    uint8_t *all = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (all == MAP_FAILED) {
+        return os_outcome(saved, -1);
+    }
+    uint64_t before = (HUGE_BYTES - (uintptr_t)all % HUGE_BYTES) % HUGE_BYTES;
+    uint8_t *at = all + before;
+    int protection = write ? PROT_READ | PROT_WRITE : PROT_READ;
+    if (mmap(at, n, protection, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED) {
+        int error = os_outcome(saved, -1);
+        (void)munmap(all, room);
+        errno = saved;
+        return error;
+    }
+    if (before > 0) {
+        (void)munmap(all, before);
+    }
+    (void)munmap(at + n, room - before - n);
+    (void)madvise(at, n, MADV_DONTDUMP); /* others' values have no place in this process's core */
+    errno = saved;
+    *base = at;
+    return 0;
+}
+
+void os_unmap(void *base, uint64_t n) {
+    int saved = errno;
+    (void)os_outcome(saved, munmap(base, n));
+}
+
+int os_sync(void *base, uint64_t n) {
+    int saved = errno;
+    return os_outcome(saved, msync(base, n, MS_SYNC));
+}
+
+int os_fork_mark(word **mark) {
+    int saved = errno;
+    void *page = mmap(NULL, MARK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) {
+        return os_outcome(saved, -1);
+    }
+    if (madvise(page, MARK_BYTES, MADV_WIPEONFORK) != 0) {
+        int error = os_outcome(saved, -1);
+        os_unmap(page, MARK_BYTES);
+        return error;
+    }
+    *mark = page;
+    word_put_rel(*mark, 1);
+    return 0;
+}
+
+/* ---- waiting -------------------------------------------------------------------------------- */
+
+void os_wait(word32 *at, uint32_t value, uint32_t ms) {
+    int saved = errno;
+    struct timespec limit = {(time_t)(ms / 1000u), (long)(ms % 1000u) * 1000000l};
+    (void)os_outcome(saved, syscall(SYS_futex, at, FUTEX_WAIT, value, &limit, NULL, 0));
+}
+
+void os_wake(word32 *at) {
+    int saved = errno;
+    (void)os_outcome(saved, syscall(SYS_futex, at, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0));
+}
+
+void os_sleep_ms(uint32_t ms) {
+    int saved = errno;
+    struct timespec limit = {(time_t)(ms / 1000u), (long)(ms % 1000u) * 1000000l};
+    (void)os_outcome(saved, nanosleep(&limit, NULL));
+}
+
+bool os_membarrier(void) {
+    int saved = errno;
+    long done = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+    if (done == 0) {
+        done = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    }
+    if (done != 0) {
+        done = syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+    }
+    errno = saved;
+    return done == 0;
+}
+
+void os_settle(void) {
+#if !defined(__x86_64__) /* there, stores become visible in order, and the kernel's own came last */
+    int saved = errno;
+    (void)os_outcome(saved, syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0));
+#endif
+    fence_full();
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * os_linux.h: everything that is asked of the kernel.  Only the os_*.c files behind it read errno; functions
+ * give 0 or the errno as a positive int, and leave the caller's errno as found.  None may be called with the
+ * window open.
+ *   os_linux.c time, threads, mapping, waiting   os_file.c files, folders, locks
+ *   os_space.c reserving room, what is free      os_proc.c who lives
+ */
+#ifndef PLC_OS_LINUX_H
+#define PLC_OS_LINUX_H
+
+#include "sync.h"
+
+uint64_t os_now_ms(void);        /* CLOCK_REALTIME_COARSE, ms since 1970 */
+uint64_t os_monotonic_ms(void);  /* CLOCK_MONOTONIC_COARSE */
+uint32_t os_thread(void);        /* gettid, cached per thread, right after every kind of fork */
+int os_random(void *to, size_t n);
+int os_boot_id(uint8_t id[16]);
+
+/* A folder that is the caller's own and that nobody else may write in.  0 and *fd; EPERM with *owner when
+ * it is not safe (a symlink is not); another errno. */
+int os_open_folder(const char *path, int *fd, uint32_t *owner);
+
+struct os_file {
+    uint64_t device, inode, size;
+    uint32_t owner, links;
+    bool regular;
+};
+int os_stat_at(int folder, const char *name, struct os_file *out); /* follows no symlink; symlink: regular false */
+int os_stat(int fd, struct os_file *out);
+uint32_t os_user(void); /* effective uid */
+int os_open_at(int folder, const char *name, bool write, int *fd); /* O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC */
+int os_reopen(int fd, bool write, int *out); /* a second descriptor of the same inode, through /proc/self/fd */
+int os_make_unnamed(int folder, int *fd);    /* O_TMPFILE, mode 0600 */
+int os_link(int fd, int folder, const char *name); /* EEXIST when somebody was faster */
+int os_unlink(int folder, const char *name);
+int os_read_at(int fd, uint64_t from, void *to, size_t n); /* ENODATA: the file ends before */
+int os_write_at(int fd, uint64_t to, const void *from, size_t n);
+void os_close(int fd);
+int os_lock_folder(int folder, uint32_t limit_ms, int *fd); /* flock on a descriptor of its own; EAGAIN after the limit */
+void os_unlock_folder(int fd);
+
+/* Reserves bytes [from, from+n) and extends the file (fallocate, signals blocked, EINTR tried again), 16 MiB
+ * at a time.  ENOSPC or EDQUOT: pieces that were taken before stay, the one that failed left nothing. */
+int os_reserve(int fd, uint64_t from, uint64_t n);
+/* Bytes that may still be taken in the folder: min(free on its file system, what every memory cgroup up the
+ * path leaves, when the file system is in memory).  in_memory tells the latter. */
+int os_free_bytes(int fd, uint64_t *bytes, bool *in_memory);
+bool os_holds_regions(int fd); /* false for network and copy-on-write file systems */
+
+int os_map(int fd, uint64_t n, bool write, void **base); /* MAP_SHARED, 2 MiB aligned; beyond the file's end too */
+void os_unmap(void *base, uint64_t n);
+int os_sync(void *base, uint64_t n); /* msync(MS_SYNC) */
+/* A private page that reads 0 in every fork child, however made; its first word holds 1 here. */
+int os_fork_mark(word **mark);
+
+/* Liveness (POSIX record locks on the region's inode, beyond its end: dropped by the kernel at death).
+ * Slots are 1 to 1023; byte 0 is "somebody extends the file". */
+int os_byte_take(int fd, uint32_t slot);                 /* EAGAIN: another process has it */
+void os_byte_drop(int fd, uint32_t slot);
+int os_byte_held(int fd, uint32_t slot, bool *held);     /* by another process */
+int os_bytes_held(int fd, uint32_t first, uint32_t n, bool *held); /* any of them, by another process */
+uint64_t os_pid(void);
+/* The namespaces in which pids and start times mean the same (pid and time namespace, mixed into one number).
+ * ENOENT: /proc is not there, or shows another pid namespace than this process's own. */
+int os_pid_namespace(uint64_t *id);
+/* 0 and the start time, ESRCH when there is certainly no such process here; other errno: cannot be told. */
+int os_start_time(uint64_t pid, uint64_t *start);
+/* Is every thread of pid exiting (PF_EXITING), in two listings, the second without a newcomer? */
+int os_all_exiting(uint64_t pid, bool *exiting);
+int os_thread_exiting(uint64_t pid, uint32_t tid, bool *exiting); /* or gone */
+int os_maps_inode(uint64_t pid, uint64_t device, uint64_t inode, bool *mapped); /* EACCES: cannot be told */
+/* After it, what a thread stored before it was seen exiting is visible here. */
+void os_settle(void);
+
+/* Waits while *at == value, at most ms, in one go (no retry on EINTR); the page may be mapped read-only. */
+void os_wait(word32 *at, uint32_t value, uint32_t ms);
+void os_wake(word32 *at);
+void os_sleep_ms(uint32_t ms);
+bool os_membarrier(void); /* a full barrier in every running thread of this process; false: not to be had */
+
+#endif

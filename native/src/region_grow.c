@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * region_grow.c: memory is taken in equal steps as the cache fills.  The file's size is the limit, and the
+ * kernel raises it only when the whole step was reserved; the shared hint only says that it is worth asking.
+ * The file never shrinks.  No room: the region stays as large as it is, and evicts.
+ */
+#include "region_parts.h"
+
+#include <errno.h>
+
+#include "counters.h"
+
+#define RETRY_MS 1000u
+#define TURN_MS 50u /* for another process that is extending the file already */
+#define GROW_BYTE 0u
+
+/* pre: process mutex held.  What the kernel says of the file; false when the descriptor is not ours any more. */
+static bool ask(const plc_cache *c, struct os_file *file) {
+    return c->base != NULL && os_stat(c->fd, file) == 0 && file->device == c->device && file->inode == c->inode;
+}
+
+static uint64_t pages_in(const struct os_file *file) {
+    return file->size >> PAGE_SHIFT;
+}
+
+static void raise_limit(plc_cache *c, uint64_t pages) {
+    uint32_t limit = pages < c->geo.end_page ? (uint32_t)pages : c->geo.end_page;
+    uint32_t seen = atomic_load_explicit(&c->limit_page, memory_order_acquire);
+    while (seen < limit && !atomic_compare_exchange_weak_explicit(&c->limit_page, &seen, limit, memory_order_acq_rel,
+                                                                  memory_order_acquire)) {
+    }
+    domain_open(c);
+    word *hint = &c->super->taken_pages;
+    for (uint64_t had = word_acq(hint); had < limit && !word_swap(hint, had, limit);) {
+        had = word_acq(hint);
+    }
+    domain_close(c);
+}
+
+void region_refresh_locked(plc_cache *c) {
+    struct os_file file;
+    if (ask(c, &file)) {
+        raise_limit(c, pages_in(&file));
+    }
+}
+
+void region_refresh(plc_cache *c) {
+    registry_lock();
+    region_refresh_locked(c);
+    registry_unlock();
+}
+
+uint64_t region_file_pages(plc_cache *c) {
+    struct os_file file;
+    registry_lock();
+    uint64_t pages = ask(c, &file) ? pages_in(&file) : 0;
+    registry_unlock();
+    return pages;
+}
+
+static void note_growth(plc_cache *c, bool grown) {
+    domain_open(c);
+    word_put_rlx(&c->super->growth_stopped, grown ? 0 : os_now_ms());
+    if (grown && my_slot(c) != 0) {
+        word_add_rlx(&process_row(c, my_slot(c))->counters[COUNT_GROWTHS], 1);
+    }
+    domain_close(c);
+    word_put_rlx(&c->growth_retry_ms, grown ? 0 : os_monotonic_ms() + RETRY_MS);
+}
+
+/* One step behind the file's end, if there is room for it without being killed for it. */
+static int take_step(plc_cache *c, uint64_t pages) {
+    uint64_t left = 0, n = c->geo.end_page - pages;
+    bool in_memory = false;
+    n = n < c->geo.step_pages ? n : c->geo.step_pages;
+    int error = os_free_bytes(c->fd, &left, &in_memory);
+    if (error == 0 && left < n << PAGE_SHIFT) {
+        error = ENOSPC;
+    }
+    return error != 0 ? error : os_reserve(c->fd, pages << PAGE_SHIFT, n << PAGE_SHIFT);
+}
+
+/* Two that reserve the same step do no harm, but the second one zeroes it once more: so whoever comes while
+ * another process is at it waits for its turn, a little. */
+static bool take_turn(const plc_cache *c) {
+    int error = os_byte_take(c->fd, GROW_BYTE);
+    for (uint32_t ms = 0; error == EAGAIN && ms < TURN_MS; ms++) {
+        os_sleep_ms(1);
+        error = os_byte_take(c->fd, GROW_BYTE);
+    }
+    return error == 0;
+}
+
+/* True: the file is larger now, look again. */
+static bool grow_once(plc_cache *c, uint32_t pages) {
+    struct os_file file;
+    bool more = false;
+    if (!ask(c, &file)) {
+        return false;
+    }
+    bool turn = take_turn(c);
+    if (ask(c, &file)) {
+        raise_limit(c, pages_in(&file));
+        if (pages_in(&file) < pages) {
+            more = take_step(c, pages_in(&file)) == 0;
+            note_growth(c, more);
+        }
+    }
+    if (turn) {
+        os_byte_drop(c->fd, GROW_BYTE);
+    }
+    region_refresh_locked(c);
+    return more;
+}
+
+void region_grow(plc_cache *c, uint32_t pages) {
+    uint32_t wanted = pages < c->geo.end_page ? pages : c->geo.end_page;
+    bool more = true;
+    while (more && atomic_load_explicit(&c->limit_page, memory_order_acquire) < wanted) {
+        registry_lock(); /* for one step at a time: others may want to establish a death meanwhile */
+        more = grow_once(c, wanted);
+        registry_unlock();
+    }
+}
+
+bool region_retired(plc_cache *c) {
+    struct os_file file;
+    bool retired = false;
+    registry_lock();
+    if (c->base != NULL) {
+        domain_open(c);
+        retired = word_acq(&c->super->retired) != 0;
+        domain_close(c);
+        int error = retired ? 0 : os_stat_at(c->folder, c->path, &file);
+        retired = retired || error == ENOENT ||
+                  (error == 0 && (file.device != c->device || file.inode != c->inode));
+    }
+    registry_unlock();
+    return retired;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * registry.c: see registry.h.  The fork handler of the child only forgets; there is none before the fork,
+ * because it would have to wait for whatever the mutex is held for.  A new attachment is completely filled
+ * before it is put in front of the list, so the list is whole at whatever instant a fork happens.
+ */
+#include "registry.h"
+
+#include "os_linux.h"
+
+enum { FORGOT_NOTHING = 0, FORGETTING = 1, FORGOTTEN = 2 };
+
+static struct {
+    pthread_mutex_t mutex;
+    _Atomic(plc_cache *) first;
+    _Atomic(word *) state; /* on a page that reads 0, FORGOT_NOTHING, after every kind of fork */
+    bool handler;
+} registry = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+void registry_lock(void) {
+    (void)pthread_mutex_lock(&registry.mutex);
+}
+
+void registry_unlock(void) {
+    (void)pthread_mutex_unlock(&registry.mutex);
+}
+
+pthread_mutex_t *registry_mutex(void) {
+    return &registry.mutex;
+}
+
+int registry_begin(void) {
+    int error = 0;
+    registry_lock();
+    if (atomic_load(&registry.state) == NULL) {
+        word *state = NULL;
+        error = os_fork_mark(&state);
+        if (error == 0) {
+            word_put_rel(state, FORGOTTEN);
+            atomic_store(&registry.state, state);
+        }
+    }
+    if (error == 0 && !registry.handler) {
+        error = pthread_atfork(NULL, NULL, registry_forget);
+        registry.handler = error == 0;
+    }
+    registry_unlock();
+    return error;
+}
+
+plc_cache *registry_find(uint64_t device, uint64_t inode) {
+    for (plc_cache *c = atomic_load(&registry.first); c != NULL; c = c->next) {
+        if (c->base != NULL && c->device == device && c->inode == inode) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+void registry_add(plc_cache *c) {
+    c->next = atomic_load(&registry.first);
+    atomic_store(&registry.first, c);
+}
+
+static void forget(plc_cache *c) {
+    word_put_rlx(&c->owner, 0);
+    word_put_rlx(&c->tickets, UINT64_MAX);
+    word_put_rlx(&c->next_token, 0);
+    word_put_rlx(&c->copy_run, 0);
+    word_put_rlx(&c->suspect, 0);
+    for (unsigned i = 0; i < TICKETS; i++) {
+        word_put_rlx(&c->last_run[i], 0);
+    }
+}
+
+void registry_forget(void) {
+    word *state = atomic_load(&registry.state);
+    if (state == NULL || word_acq(state) == FORGOTTEN) {
+        return;
+    }
+    if (word_swap(state, FORGOT_NOTHING, FORGETTING)) {
+        for (plc_cache *c = atomic_load(&registry.first); c != NULL; c = c->next) {
+            forget(c);
+        }
+        (void)pthread_mutex_init(&registry.mutex, NULL); /* a thread of the parent may have held it */
+        word_put_rel(state, FORGOTTEN);
+    }
+    while (word_acq(state) != FORGOTTEN) {
+        os_sleep_ms(1); /* another thread of the child is at it: a handful of stores */
+    }
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * registry.h: all attachments of this process, one for each region (device and inode), and the mutex that
+ * attaching, reaping and closing go through.  It must be asked before a region's file is opened: opening and
+ * closing it once more would drop the record lock that proves this process's life.
+ * The list only grows: handles that were closed stay in it, so that a stale one is recognised.
+ */
+#ifndef PLC_REGISTRY_H
+#define PLC_REGISTRY_H
+
+#include "domain.h"
+
+/* Sets up what must be there before the first attachment.  0, or an errno. */
+int registry_begin(void);
+
+void registry_lock(void);
+void registry_unlock(void);
+pthread_mutex_t *registry_mutex(void);
+
+/* The attachment of that inode, or NULL.  It may be one that was closed while calls in it did not end.
+ * pre: locked. */
+plc_cache *registry_find(uint64_t device, uint64_t inode);
+/* pre: locked; c is completely filled. */
+void registry_add(plc_cache *c);
+
+/* In a fork child, before anything else: every attachment forgets who the parent was in the region and what
+ * calls were under way, and the mutex is made anew.  Does nothing the second time, and in the parent.  The
+ * fork handler calls it; who may live in the child of a raw clone, where handlers do not run, calls it too. */
+void registry_forget(void);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* store.c: the steps that all writing operations share; see store.h, and `store` and `lock` in layout.h. */
+#include "store.h"
+
+#include "counters.h"
+
+enum { LOST = -1 }; /* the swap was lost: look again */
+
+plc_status store_spec(struct store *st, const plc_entry *e) {
+    plc_cache *c = st->k->c;
+    struct spec *s = &st->spec;
+    uint64_t length = 0;
+    for (size_t i = 0; i < e->part_count; i++) {
+        if (e->parts[i].length > PLC_SIZE_MAX - length || domain_overlaps(c, e->parts[i].bytes, e->parts[i].length)) {
+            return PLC_INVALID;
+        }
+        length += e->parts[i].length;
+    }
+    memset(s, 0, sizeof *s);
+    s->key = st->k->key;
+    s->key_length = st->k->key_length;
+    s->kind = ENTRY_VALUE;
+    s->type = e->type;
+    s->options = (uint8_t)((e->options & PLC_KEY_IS_TEXT ? ENTRY_TEXT : 0u) |
+                           (e->options & PLC_IMMUTABLE ? ENTRY_IMMUTABLE : 0u));
+    s->cost = e->cost;
+    s->name = e->name;
+    memcpy(s->tags, e->tags, sizeof s->tags);
+    s->length = length;
+    s->sum = e->sum != 0 ? e->sum : name_sum(c, e->name, e->tags);
+    s->deadline_ms = e->deadline_ms;
+    s->created = entry_created_now(st->k);
+    s->client_flags = e->client_flags;
+    st->parts = e->parts;
+    st->part_count = e->part_count;
+    return PLC_OK;
+}
+
+/* Makes room and writes the entry; of an entry that is built from the old one only room is made. */
+static plc_status prepare(struct store *st) {
+    plc_status s = space_prepare(st->k, &st->spec, &st->fill);
+    if (s != PLC_OK || st->build != NULL) {
+        return s;
+    }
+    st->spec.token = call_token(st->k);
+    uint8_t *to = run_write(st->k, &st->fill, &st->spec);
+    for (size_t i = 0; i < st->part_count; i++) {
+        fill_racing(to, st->parts[i].bytes, st->parts[i].length);
+        to += st->parts[i].length;
+    }
+    count(st->k, COUNT_BYTES_WRITTEN, st->fill.bytes);
+    return PLC_OK;
+}
+
+bool store_unlink(struct call *k, const struct hit *hit) {
+    if (!word_swap(index_slot(k, hit->way), hit->e.slot, 0)) {
+        return false;
+    }
+    run_dead(k, hit->e.head, page_gen(hit->e.head_word), hit->e.bytes);
+    k->wake_key = k->wake_key || hit->e.spec.kind == ENTRY_CLAIM;
+    index_unpin(k);
+    return true;
+}
+
+/* Swaps the slot from what was found (or from empty, or from a victim) to the new entry. */
+static bool publish(struct store *st, unsigned way, uint64_t old) {
+    run_commit(st->k, &st->fill);
+    if (!word_swap(index_slot(st->k, way), old, run_place(st->k, &st->fill))) {
+        return false;
+    }
+    st->fill.published = true;
+    index_mark(st->k, way, 0);
+    return true;
+}
+
+static void account_replaced(struct store *st) {
+    if (st->has_replaced) {
+        const struct entry *e = &st->replaced;
+        run_dead(st->k, e->head, page_gen(e->head_word), e->bytes);
+        st->k->wake_key = st->k->wake_key || e->spec.kind == ENTRY_CLAIM;
+    }
+}
+
+/* A value that is built from one with a run of its own: that one's deadline may be changed in place, by
+ * touch, under the shard lock.  So the swap is under it too, and the deadline is copied again. */
+static plc_status publish_touched(struct store *st, const struct hit *hit) {
+    struct lock_held held;
+    plc_status s = call_lock(st->k, &held);
+    if (s != PLC_OK) {
+        return s;
+    }
+    struct entry mine;
+    uint64_t w = word_rlx(page_word(st->k->c, st->fill.head));
+    if (hit->e.deadline_at != NULL && entry_read_at(st->k->c, st->fill.head, w, st->fill.mark, &mine) &&
+        mine.deadline_at != NULL) {
+        word_put_rlx(mine.deadline_at, word_acq(hit->e.deadline_at));
+    }
+    bool won = publish(st, hit->way, hit->e.slot);
+    call_unlock(st->k, &held);
+    return won ? PLC_OK : PLC_MISS;
+}
+
+/* A found, pinned entry: is it to be replaced, and with what?  PLC_OK: done; LOST; or the answer. */
+static int replace_found(struct store *st, const struct hit *hit) {
+    plc_status s = st->admit(st, hit);
+    if (s == PLC_OK && st->build != NULL) {
+        s = st->build(st, hit);
+    }
+    if (s != PLC_OK) {
+        return (int)s;
+    }
+    s = st->build != NULL && (hit->e.spec.options & ENTRY_OWN) ? publish_touched(st, hit)
+                                                               : publish(st, hit->way, hit->e.slot) ? PLC_OK : PLC_MISS;
+    if (s != PLC_OK) {
+        return s == PLC_MISS ? LOST : (int)s;
+    }
+    st->replaced = hit->e;
+    st->has_replaced = true;
+    return PLC_OK;
+}
+
+/* How little is lost when this way's entry makes room; larger is better. */
+static unsigned worth_evicting(struct call *k, unsigned way, struct hit *hit) {
+    plc_status s = index_look_way(k, way, hit);
+    if (s != PLC_OK) { /* AGAIN: not known to this process yet; BUSY: somebody is at work on it */
+        return s == PLC_MISS ? 5 : 1;
+    }
+    if (!entry_current(k, &hit->e)) {
+        return 4;
+    }
+    if (entry_live_claim(k, &hit->e)) {
+        return 0;
+    }
+    if (hit->e.spec.kind == ENTRY_CLAIM) {
+        return 3;
+    }
+    return atomic_load_explicit(index_visited(k, way), memory_order_relaxed) ? 1 : 2;
+}
+
+/* All 14 ways are taken: the worst one gives way to the new entry.  pre: shard lock held. */
+static int displace(struct store *st) {
+    struct call *k = st->k;
+    unsigned worst = 0, most = 0;
+    uint64_t victim = 0;
+    for (unsigned i = 0; i < INDEX_WAYS; i++) {
+        struct hit hit;
+        unsigned way = (i + k->tag) % INDEX_WAYS; /* not always the first of equals */
+        unsigned worth = worth_evicting(k, way, &hit);
+        if (worth > most || victim == 0) {
+            most = worth;
+            worst = way;
+            victim = hit.e.slot;
+        }
+    }
+    if (st->spec.kind == ENTRY_CLAIM && most == 0) {
+        index_unpin(k);
+        return PLC_FULL; /* a claim does not push out another */
+    }
+    struct hit hit;
+    bool readable = index_look_way(k, worst, &hit) == PLC_OK;
+    if (hit.e.slot != victim || victim == 0 || !publish(st, worst, victim)) {
+        return LOST;
+    }
+    st->has_replaced = readable;
+    if (readable) {
+        st->replaced = hit.e;
+    }
+    count(k, COUNT_DISPLACED, 1);
+    return PLC_OK;
+}
+
+/* The key was seen absent: under the shard lock, look again, and insert.  `held` is released by the caller. */
+static int insert_locked(struct store *st) {
+    struct call *k = st->k;
+    struct hit hit;
+    plc_status s = index_look(k, &hit);
+    if (s == PLC_OK) {
+        return replace_found(st, &hit);
+    }
+    if (s != PLC_MISS) {
+        return (int)s;
+    }
+    s = st->admit(st, NULL);
+    if (s != PLC_OK) {
+        return (int)s;
+    }
+    int way = index_empty(k);
+    if (way < 0) {
+        return displace(st);
+    }
+    return publish(st, (unsigned)way, 0) ? PLC_OK : LOST;
+}
+
+static int insert(struct store *st) {
+    struct lock_held held;
+    int s = (int)call_lock(st->k, &held);
+    if (s != PLC_OK) {
+        return s;
+    }
+    s = LOST;
+    for (unsigned i = 0; i < SWAPS_MOST && s == LOST; i++) {
+        s = insert_locked(st);
+    }
+    call_unlock(st->k, &held);
+    return s == LOST ? PLC_BUSY : s;
+}
+
+/* One attempt: look, then replace or insert. */
+static int attempt(struct store *st) {
+    struct hit hit;
+    plc_status s = index_look(st->k, &hit);
+    if (s == PLC_OK) {
+        return replace_found(st, &hit);
+    }
+    if (s != PLC_MISS) {
+        return (int)s;
+    }
+    s = st->admit(st, NULL);
+    return s == PLC_OK ? insert(st) : (int)s;
+}
+
+/* Would the operation be refused anyway?  Asked before a large value is copied. */
+static plc_status refused_early(struct store *st) {
+    struct hit hit;
+    plc_status s = index_look(st->k, &hit);
+    if (s == PLC_OK || s == PLC_MISS) {
+        s = st->admit(st, s == PLC_OK ? &hit : NULL);
+    }
+    index_unpin(st->k);
+    return s;
+}
+
+plc_status store_run(struct store *st) {
+    struct call *k = st->k;
+    fence_full(); /* before the first slot load: a claim made before now is seen */
+    if (st->build != NULL || st->ask_first || st->spec.length >= k->c->geo.own_bytes) {
+        plc_status early = refused_early(st);
+        if (early != PLC_OK) {
+            return early;
+        }
+    }
+    int s = LOST;
+    for (unsigned rooms = 0; rooms < 8; rooms++) {
+        plc_status room = prepare(st);
+        if (room != PLC_OK) {
+            return room;
+        }
+        for (unsigned i = 0; i < SWAPS_MOST && s == LOST; i++) {
+            s = attempt(st);
+        }
+        account_replaced(st); /* before the pin goes: afterwards the run may be another */
+        index_unpin(k);
+        run_finish(k, &st->fill);
+        if (s != PLC_TOO_SMALL) {
+            break;
+        }
+        s = LOST; /* the old value has grown since its length was read */
+    }
+    s = s == LOST || s == PLC_TOO_SMALL ? PLC_BUSY : s;
+    if (s == PLC_BUSY || s == PLC_FULL) {
+        count(k, s == PLC_BUSY ? COUNT_STORES_REFUSED_BUSY : COUNT_STORES_REFUSED_FULL, 1);
+    }
+    return (plc_status)s;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * store.h: how an entry gets into the index, replaces another, or leaves it.  Everything that changes a
+ * found entry is one swap of its slot from the pinned old value; only inserting an absent key takes the
+ * shard lock, whose holder stores one slot and nothing else.
+ */
+#ifndef PLC_STORE_H
+#define PLC_STORE_H
+
+#include "call.h"
+
+#define SWAPS_MOST 64u /* lost swaps before a writer answers PLC_BUSY: as many others have succeeded */
+
+/* What an operation does, step by step; see store_run. */
+struct store {
+    struct call *k;
+    struct spec spec; /* the new entry; key is k->key */
+    const plc_part *parts;
+    size_t part_count;
+    struct fill fill;
+
+    /* May this found entry be replaced (PLC_OK), or what is the answer?  hit NULL: the key is absent; PLC_OK
+     * then means: insert. */
+    plc_status (*admit)(struct store *, const struct hit *hit);
+    /* NULL, or: builds the new entry from the pinned old one (PLC_OK), PLC_TOO_SMALL: more room is needed;
+     * spec.length is what.  pre: admit has set spec from the old entry. */
+    plc_status (*build)(struct store *, const struct hit *hit);
+    uint64_t token; /* CAS, PUBLISH: what must be there */
+    uint64_t delta, number; /* incr */
+    bool down, front;
+    bool ask_first;         /* likely to be refused: looked at before room is made */
+    uint64_t deadline_ms;   /* touch */
+    struct entry replaced;
+    bool has_replaced;
+};
+
+/* The call's key and the caller's entry as a spec. */
+plc_status store_spec(struct store *st, const plc_entry *e);
+/* Runs the operation.  Nothing is changed unless PLC_OK. */
+plc_status store_run(struct store *st);
+
+/* Takes a found, pinned entry out: swap to 0, dead bytes, unpin.  False: the swap was lost (still pinned). */
+bool store_unlink(struct call *k, const struct hit *hit);
+
+#endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* verbs.c: see verbs.h. */
+#include "verbs.h"
+
+#include "counters.h"
+
+#define TYPE_BYTES 0u
+#define DIGITS_MOST 20u /* of a number of 64 bits */
+
+/* ---- admitting ------------------------------------------------------------------------------- */
+
+static plc_status admit_set(struct store *st, const struct hit *hit) {
+    (void)st;
+    (void)hit;
+    return PLC_OK;
+}
+
+static plc_status admit_add(struct store *st, const struct hit *hit) {
+    return hit != NULL && entry_valid(st->k, &hit->e) ? PLC_EXISTS : PLC_OK;
+}
+
+static plc_status admit_present(struct store *st, const struct hit *hit) {
+    return hit != NULL && entry_valid(st->k, &hit->e) ? PLC_OK : PLC_MISS;
+}
+
+static plc_status admit_cas(struct store *st, const struct hit *hit) {
+    plc_status s = admit_present(st, hit);
+    return s == PLC_OK && hit->e.spec.token != st->token ? PLC_EXISTS : s;
+}
+
+/* Only the claim itself gives way to what was computed under it: whoever has set, deleted or taken it over
+ * has voided it. */
+static plc_status admit_publish(struct store *st, const struct hit *hit) {
+    const struct call *k = st->k;
+    if (hit == NULL || hit->e.spec.kind != ENTRY_CLAIM || hit->e.spec.token != st->token) {
+        return PLC_MISS;
+    }
+    return hit->e.spec.deadline_ms != 0 && hit->e.spec.deadline_ms <= k->now_ms ? PLC_MISS : PLC_OK;
+}
+
+/* ---- building from the old entry ------------------------------------------------------------- */
+
+/* What the new entry inherits: all but its length. */
+static void inherit(struct store *st, const struct hit *hit, uint64_t length) {
+    st->spec = hit->e.spec;
+    st->spec.key = st->k->key;
+    st->spec.length = length;
+}
+
+/* Writes header and key of the new entry, if the room that was made is of the right kind and size. */
+static plc_status begin(struct store *st, uint8_t **value) {
+    struct fill *f = &st->fill;
+    bool own = st->spec.length >= st->k->c->geo.own_bytes;
+    st->spec.options = (uint8_t)((st->spec.options & ~(unsigned)ENTRY_OWN) | (own ? ENTRY_OWN : 0u));
+    if (own != f->own || entry_bytes(&st->spec) > run_room(f)) {
+        return PLC_TOO_SMALL;
+    }
+    *value = run_write(st->k, f, &st->spec);
+    count(st->k, COUNT_BYTES_WRITTEN, f->bytes);
+    return PLC_OK;
+}
+
+static uint64_t added(const struct store *st) {
+    uint64_t n = 0;
+    for (size_t i = 0; i < st->part_count; i++) {
+        n += st->parts[i].length;
+    }
+    return n;
+}
+
+static plc_status admit_extend(struct store *st, const struct hit *hit) {
+    plc_status s = admit_present(st, hit);
+    if (s == PLC_OK && hit->e.spec.type != TYPE_BYTES) {
+        return PLC_WRONG_TYPE;
+    }
+    if (s == PLC_OK) {
+        inherit(st, hit, hit->e.spec.length + added(st));
+    }
+    return s;
+}
+
+static plc_status build_extend(struct store *st, const struct hit *hit) {
+    uint8_t *to;
+    st->spec.token = call_token(st->k);
+    plc_status s = begin(st, &to);
+    if (s != PLC_OK) {
+        return s;
+    }
+    uint8_t *old_at = st->front ? to + added(st) : to;
+    uint8_t *new_at = st->front ? to : to + hit->e.spec.length;
+    fill_racing(old_at, hit->e.value, hit->e.spec.length);
+    for (size_t i = 0; i < st->part_count; i++) {
+        fill_racing(new_at, st->parts[i].bytes, st->parts[i].length);
+        new_at += st->parts[i].length;
+    }
+    return PLC_OK;
+}
+
+/* A decimal number of 64 bits; spaces behind it are allowed, as memcached leaves them after decr. */
+static bool parse(const uint8_t *text, uint64_t length, uint64_t *number) {
+    uint64_t n = 0, i = 0;
+    while (i < length && i < DIGITS_MOST + 1 && text[i] >= '0' && text[i] <= '9') {
+        uint64_t digit = (uint64_t)(text[i] - '0');
+        if (n > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        n = n * 10 + digit;
+        i++;
+    }
+    *number = n;
+    bool any = i > 0;
+    while (i < length && text[i] == ' ') {
+        i++;
+    }
+    return any && i == length;
+}
+
+static uint32_t digits(uint64_t n, uint8_t text[DIGITS_MOST]) {
+    uint8_t back[DIGITS_MOST];
+    uint32_t count_of = 0;
+    do {
+        back[count_of++] = (uint8_t)('0' + n % 10);
+        n /= 10;
+    } while (n != 0);
+    for (uint32_t i = 0; i < count_of; i++) {
+        text[i] = back[count_of - 1 - i];
+    }
+    return count_of;
+}
+
+static plc_status admit_number(struct store *st, const struct hit *hit) {
+    plc_status s = admit_present(st, hit);
+    if (s != PLC_OK) {
+        return s;
+    }
+    uint8_t text[64];
+    uint64_t n = 0;
+    if (hit->e.spec.length > sizeof text) {
+        return PLC_NOT_A_NUMBER;
+    }
+    copy_racing(text, hit->e.value, hit->e.spec.length);
+    if (!parse(text, hit->e.spec.length, &n)) {
+        return PLC_NOT_A_NUMBER;
+    }
+    st->number = st->down ? (n > st->delta ? n - st->delta : 0) : n + st->delta;
+    inherit(st, hit, digits(st->number, text));
+    return PLC_OK;
+}
+
+static plc_status build_number(struct store *st, const struct hit *hit) {
+    (void)hit;
+    uint8_t text[DIGITS_MOST];
+    uint8_t *to;
+    st->spec.token = call_token(st->k);
+    plc_status s = begin(st, &to);
+    if (s == PLC_OK) {
+        fill_racing(to, text, digits(st->number, text));
+    }
+    return s;
+}
+
+static plc_status admit_touch(struct store *st, const struct hit *hit) {
+    plc_status s = admit_present(st, hit);
+    if (s == PLC_OK) {
+        inherit(st, hit, hit->e.spec.length);
+        st->spec.deadline_ms = st->deadline_ms;
+    }
+    return s;
+}
+
+static plc_status build_same(struct store *st, const struct hit *hit) {
+    uint8_t *to;
+    plc_status s = begin(st, &to);
+    if (s == PLC_OK) {
+        fill_racing(to, hit->e.value, hit->e.spec.length);
+    }
+    return s;
+}
+
+/* ---- the verbs ------------------------------------------------------------------------------- */
+
+static const struct {
+    plc_status (*admit)(struct store *, const struct hit *);
+    plc_status (*build)(struct store *, const struct hit *);
+    unsigned counter;
+} verbs[] = {
+    [PLC_SET] = {admit_set, NULL, COUNT_SETS},
+    [PLC_ADD] = {admit_add, NULL, COUNT_ADDS},
+    [PLC_REPLACE] = {admit_present, NULL, COUNT_REPLACES},
+    [PLC_CAS] = {admit_cas, NULL, COUNT_CAS},
+    [PLC_APPEND] = {admit_extend, build_extend, COUNT_APPENDS},
+    [PLC_PREPEND] = {admit_extend, build_extend, COUNT_APPENDS},
+    [PLC_PUBLISH] = {admit_publish, NULL, COUNT_PUBLISHED},
+};
+
+plc_status verb_store(struct call *k, plc_verb verb, const plc_entry *e, uint64_t *token) {
+    if ((unsigned)verb >= sizeof verbs / sizeof verbs[0]) {
+        return PLC_INVALID;
+    }
+    struct store st;
+    memset(&st, 0, sizeof st);
+    st.k = k;
+    plc_status s = store_spec(&st, e);
+    if (s != PLC_OK) {
+        return s;
+    }
+    st.admit = verbs[verb].admit;
+    st.build = verbs[verb].build;
+    st.token = e->token;
+    st.front = verb == PLC_PREPEND;
+    s = store_run(&st);
+    if (s == PLC_OK) {
+        count(k, verbs[verb].counter, 1);
+        if (token != NULL) {
+            *token = st.spec.token;
+        }
+    } else if (verb == PLC_PUBLISH && s == PLC_MISS) {
+        count(k, COUNT_PUBLISH_VOID, 1);
+    }
+    return s;
+}
+
+plc_status verb_delete(struct call *k) {
+    fence_full(); /* a claim made before now is seen */
+    bool removed = false;
+    for (unsigned i = 0; i < SWAPS_MOST; i++) {
+        struct hit hit;
+        plc_status s = index_look(k, &hit);
+        if (s != PLC_OK) { /* both buckets were walked to their end */
+            if (s == PLC_MISS && removed) {
+                count(k, COUNT_DELETES, 1);
+            }
+            return s == PLC_MISS && removed ? PLC_OK : s;
+        }
+        bool valid = entry_valid(k, &hit.e);
+        if (store_unlink(k, &hit)) {
+            removed = removed || valid;
+        }
+    }
+    index_unpin(k);
+    return removed ? PLC_OK : PLC_BUSY;
+}
+
+plc_status verb_incr(struct call *k, uint64_t delta, bool down, uint64_t *result) {
+    struct store st;
+    memset(&st, 0, sizeof st);
+    st.k = k;
+    st.admit = admit_number;
+    st.build = build_number;
+    st.delta = delta;
+    st.down = down;
+    plc_status s = store_run(&st);
+    if (s == PLC_OK) {
+        count(k, COUNT_INCRS, 1);
+        *result = st.number;
+    }
+    return s;
+}
+
+/* A value with a run of its own is not copied for a new deadline: the word is stored in place, under the
+ * shard lock, with the value pinned.  PLC_DONE: it is not such a value (any more). */
+static plc_status touch_own(struct call *k, uint64_t deadline_ms) {
+    struct hit hit;
+    plc_status s = index_look(k, &hit);
+    if (s != PLC_OK || !entry_valid(k, &hit.e) || hit.e.deadline_at == NULL || !(hit.e.spec.options & ENTRY_OWN)) {
+        bool valid = s == PLC_OK && entry_valid(k, &hit.e);
+        index_unpin(k);
+        return valid ? PLC_DONE : s == PLC_OK ? PLC_MISS : s;
+    }
+    index_unpin(k); /* no pin is held into the lock: looked at anew under it */
+    struct lock_held held;
+    s = call_lock(k, &held);
+    if (s != PLC_OK) {
+        return s;
+    }
+    s = index_look(k, &hit);
+    if (s == PLC_OK && !entry_valid(k, &hit.e)) {
+        s = PLC_MISS;
+    } else if (s == PLC_OK && !(hit.e.spec.options & ENTRY_OWN)) {
+        s = PLC_DONE;
+    } else if (s == PLC_OK && hit.e.deadline_at != NULL) {
+        word_put_rlx(hit.e.deadline_at, entry_deadline_word(deadline_ms));
+    }
+    index_unpin(k);
+    call_unlock(k, &held);
+    return s;
+}
+
+plc_status verb_touch(struct call *k, uint64_t deadline_ms) {
+    fence_full();
+    plc_status s = touch_own(k, deadline_ms);
+    if (s == PLC_DONE) {
+        struct store st;
+        memset(&st, 0, sizeof st);
+        st.k = k;
+        st.admit = admit_touch;
+        st.build = build_same;
+        st.deadline_ms = deadline_ms;
+        s = store_run(&st);
+    }
+    if (s == PLC_OK) {
+        count(k, COUNT_TOUCHES, 1);
+    }
+    return s;
+}
