@@ -19,8 +19,9 @@ static plc_status enter_key(struct call *k, plc_cache *c, const void *key, size_
 }
 
 plc_status plc_open(const plc_options *options, plc_cache **out, plc_report *report) {
-    return options == NULL || out == NULL || report == NULL || options->path == NULL ? PLC_INVALID
-                                                                                     : region_open(options, out, report);
+    return options == NULL || out == NULL || report == NULL || options->path == NULL
+               ? PLC_INVALID
+               : region_open(options, out, report);
 }
 
 void plc_close(plc_cache *cache) {

@@ -30,7 +30,8 @@ static void check_region(struct call *k, struct report *r) {
     for (uint32_t slot = 1; slot <= c->geo.slots; slot++) {
         const struct shm_process *row = process_row(c, slot);
         uint64_t high = word_acq(&row->pins_high);
-        for (uint32_t i = 0; (word_acq(&row->inc) & 1u) && i < TICKETS + high && i < TICKETS + c->geo.counted_pins; i++) {
+        for (uint32_t i = 0; (word_acq(&row->inc) & 1u) && i < TICKETS + high && i < TICKETS + c->geo.counted_pins;
+             i++) {
             uint64_t cell = i < TICKETS ? word_acq(&row->transient[i]) : word_acq(&row->counted[i - TICKETS]);
             if (cell != 0 && (pin_head(cell) < c->geo.first_page || pin_head(cell) >= c->geo.end_page)) {
                 report(r, 10, slot, cell);

@@ -37,7 +37,8 @@ uint64_t entry_bytes(const struct spec *s);
 
 /* Writes header, optional fields and key at `at`, as of a run (head, gen) and offset.  Returns where the
  * value goes.  pre: entry_bytes(s) are there, and no slot names them. */
-uint8_t *entry_write(const plc_cache *c, const struct spec *s, uint8_t *at, uint32_t head, uint32_t gen, uint32_t offset);
+uint8_t *entry_write(const plc_cache *c, const struct spec *s, uint8_t *at, uint32_t head, uint32_t gen,
+                     uint32_t offset);
 
 /* Parses what slot value v names, given its head's word w.  False: nothing that can be an entry of that run
  * and generation.  What it gives is to be believed only if the generation is still the same afterwards. */

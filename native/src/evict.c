@@ -239,7 +239,7 @@ static enum evicted take(struct victim *v, bool freeing) {
         if (live != 0) {
             recount(v, live);
         }
-        bool out = live == 0 && unlink_all(v);
+        bool out = live == 0 && (v->mode == EVICT_DEAD || unlink_all(v));
         run_finish(v->k, &v->copy);
         if (!out) {
             seal_again(v);

@@ -281,7 +281,7 @@ static bool take_dead(struct plc_cache *c, uint32_t end, bool thorough, const st
 
 static void mark_used(struct plc_cache *c) {
     domain_open(c);
-    fence_full(); /* incarnation, then clean; whoever closes last: clean, then incarnations (region.c) */
+    fence_full(); /* incarnation, then clean; whoever closes last: clean, then incarnations (region_open.c) */
     uint64_t clean = word_acq(&c->super->clean);
     word_put_rel(&c->super->clean, 0);
     domain_close(c);

@@ -41,6 +41,12 @@ void region_refresh_locked(plc_cache *c) {
     struct os_file file;
     if (ask(c, &file)) {
         raise_limit(c, pages_in(&file));
+        domain_open(c);
+        uint64_t hint = word_rlx(&c->super->taken_pages);
+        domain_close(c);
+        if (hint > pages_in(&file)) { /* garbage: not to be asked about again */
+            word_put_rlx(&c->hint_distrusted, hint);
+        }
     }
 }
 
@@ -65,7 +71,7 @@ static void note_growth(plc_cache *c, bool grown) {
         word_add_rlx(&process_row(c, my_slot(c))->counters[COUNT_GROWTHS], 1);
     }
     domain_close(c);
-    word_put_rlx(&c->growth_retry_ms, grown ? 0 : os_monotonic_ms() + RETRY_MS);
+    word_put_rlx(&c->growth_retry_ms, grown ? 0 : os_now_ms() + RETRY_MS);
 }
 
 /* One step behind the file's end, if there is room for it without being killed for it. */

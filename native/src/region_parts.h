@@ -2,8 +2,8 @@
 /*
  * region_parts.h: what the region_*.c files share: a path taken apart, the file's own statements about
  * itself, and how failures are reported.
- *   region.c open, share, close   region_make.c create, examine, remove   region_attach.c map, after a boot
- *   region_grow.c growth          geometry.c where everything lies
+ *   geometry.c where everything lies   region_grow.c growth   region_make.c create, examine, remove
+ *   region_attach.c map, after a boot   region_open.c open, share, close
  */
 #ifndef PLC_REGION_PARTS_H
 #define PLC_REGION_PARTS_H

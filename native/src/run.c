@@ -92,8 +92,7 @@ static void note_empty(struct call *k, uint32_t head) {
 void run_dead(struct call *k, uint32_t head, uint32_t gen, uint64_t bytes) {
     plc_cache *c = k->c;
     word *at = page_side_b(c, head);
-    uint64_t a = word_acq(page_side_a(c, head));
-    uint32_t units = side_a_own(a) ? 1 : (uint32_t)(bytes / ALIGN);
+    uint32_t units = side_a_own(word_acq(page_side_a(c, head))) ? 1 : (uint32_t)(bytes / ALIGN);
     uint64_t b = word_acq(at);
     for (unsigned i = 0; i < DEAD_TRIES; i++) {
         if (side_b_gen(b) != (gen & 0x3fffffu)) {
@@ -109,7 +108,7 @@ void run_dead(struct call *k, uint32_t head, uint32_t gen, uint64_t bytes) {
     }
     fence_full(); /* whoever seals looks at the dead bytes behind a fence of his own: one of us sees the other */
     uint64_t w = word_acq(page_word(c, head));
-    if (page_state(w) == PAGE_SEALED && page_gen(w) == gen && run_empty(a, b)) {
+    if (page_state(w) == PAGE_SEALED && page_gen(w) == gen && run_empty(word_acq(page_side_a(c, head)), b)) {
         note_empty(k, head);
     }
 }

@@ -62,9 +62,7 @@ void space_mend(struct call *k, uint32_t page) {
     uint64_t w = word_acq(page_word(c, page));
     uint64_t met;
     switch (page_state(w)) {
-    case PAGE_FREE:
-        sweep_free(k, page);
-        break;
+    case PAGE_FREE: sweep_free(k, page); break;
     case PAGE_CLAIM:
         if (owner_alive(c, w)) {
             k->suspect = owner_slot(w) != owner_slot(k->owner) ? owner_slot(w) : k->suspect;
@@ -85,14 +83,9 @@ void space_mend(struct call *k, uint32_t page) {
     case PAGE_FREEING:
         (void)evict_run(k, page, EVICT_MOVE); /* only limbo and what the dead own can be won */
         break;
-    case PAGE_PARKED:
-        sweep_parked(k, page);
-        break;
-    case PAGE_CONT:
-        sweep_cont(k, page, w);
-        break;
-    default:
-        break;
+    case PAGE_PARKED: sweep_parked(k, page); break;
+    case PAGE_CONT: sweep_cont(k, page, w); break;
+    default: break;
     }
 }
 

@@ -110,7 +110,8 @@ static int replace_found(struct store *st, const struct hit *hit) {
         return (int)s;
     }
     s = st->build != NULL && (hit->e.spec.options & ENTRY_OWN) ? publish_touched(st, hit)
-                                                               : publish(st, hit->way, hit->e.slot) ? PLC_OK : PLC_MISS;
+        : publish(st, hit->way, hit->e.slot)                   ? PLC_OK
+                                                               : PLC_MISS;
     if (s != PLC_OK) {
         return s == PLC_MISS ? LOST : (int)s;
     }

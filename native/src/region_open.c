@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * region.c: opening and closing; see region.h.  One attachment for each region and process: a second open
+ * region_open.c: opening and closing; see region.h.  One attachment for each region and process: a second open
  * shares it, counted.  The file's name is looked up (not opened) first, because opening and closing the file
  * of an attached region would drop the proof of this process's life.
  */

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""plib_cache: a cache in memory that all processes of a machine share, without a server.
+
+::
+
+    import plib_cache
+
+    @plib_cache.cache
+    def slow(x): ...
+
+    c = plib_cache.Cache("mine", size="1GiB")
+    c["key"] = {"any": "picklable value"}
+"""
+
+from plib_cache._shared import configure, get_cache
+from plib_cache.cache import Cache
+from plib_cache.decorator import CachedFunction, CacheInfo, cache
+from plib_cache.exceptions import (
+    BusyError,
+    ClosedError,
+    ConfigurationError,
+    CorruptRegionError,
+    LayoutMismatchError,
+    PlibCacheError,
+    PlibCacheWarning,
+    ProtectionUnavailableError,
+    RegionFullError,
+    RemoteError,
+    SerializationError,
+    UnhashableArgumentError,
+    ValueTooLargeError,
+)
+from plib_cache.stats import Info, Stats
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BusyError",
+    "Cache",
+    "CacheInfo",
+    "CachedFunction",
+    "ClosedError",
+    "ConfigurationError",
+    "CorruptRegionError",
+    "Info",
+    "LayoutMismatchError",
+    "PlibCacheError",
+    "PlibCacheWarning",
+    "ProtectionUnavailableError",
+    "RegionFullError",
+    "RemoteError",
+    "SerializationError",
+    "Stats",
+    "UnhashableArgumentError",
+    "ValueTooLargeError",
+    "__version__",
+    "cache",
+    "configure",
+    "get_cache",
+]

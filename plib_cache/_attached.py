@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A cache's attachment to its region: options, opening, closing, and values in and out."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any
+
+from plib_cache import config
+from plib_cache._core import SET, TAGS_MAX, Found, Region, Terms
+from plib_cache._flight import MISSING, Missing
+from plib_cache._frame import DamagedValueError
+from plib_cache._moments import Expire, deadline_ms
+from plib_cache._open import check_expected, open_region
+from plib_cache.exceptions import ConfigurationError, CorruptRegionError, PlibCacheWarning
+from plib_cache.keys import key_bytes
+from plib_cache.serialize import DefaultSerializer, Serializer
+
+Key = str | bytes
+
+_NO_TERMS = Terms()
+_TEXT_TERMS = Terms(text=True)
+
+
+class Attached:
+    """The attachment; ``Cache`` documents the options."""
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        size: int | str | None = None,
+        path: str | os.PathLike[str] | None = None,
+        protection: str = "auto",
+        serializer: Serializer | None = None,
+        trust: str | None = None,
+        strict: bool = False,
+        create: bool = True,
+        expected_entry: int | None = None,
+    ) -> None:
+        if name is not None and path is not None:
+            raise ConfigurationError("name and path both say where the region is: give one")
+        self._options = {
+            "protection": protection,
+            "serializer": serializer,
+            "trust": trust,
+            "strict": strict,
+            "create": create,
+            "expected_entry": expected_entry,
+        }
+        self._strict = strict
+        self._warned = False
+        self._serializer = serializer or DefaultSerializer(config.check_trust(trust))
+        self._plain = serializer is None
+        where = config.region_path(name or config.DEFAULT_NAME) if path is None else path
+        self._region = open_region(
+            config.check_path(where),
+            None if size is None else config.parse_size(size),
+            create=create,
+            protection=config.check_protection(protection),
+            expected_entry=check_expected(expected_entry),
+        )
+
+    def __repr__(self) -> str:
+        state = " closed" if self._region.closed else ""
+        return f"<{type(self).__name__} {self._region.path!r}{state}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _attach_again, (type(self), self._region.path, self._options)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Detach from the region, which stays; any use after it raises ``ClosedError``.
+
+        Notes:
+            Other processes, and other ``Cache`` objects of this one, are not concerned.
+        """
+        self._region.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._region.closed
+
+    @property
+    def path(self) -> str:
+        """The region's file."""
+        return self._region.path
+
+    # ---- values in and out
+
+    def _find(self, raw: bytes) -> Found | None:
+        try:
+            return self._region.get(raw)
+        except CorruptRegionError as error:
+            self._doubt(error)
+            return None
+
+    def _load(self, found: Found | None) -> Any | Missing:
+        """The value that was found, or MISSING if there is none or it is damaged."""
+        if found is None:
+            return MISSING
+        type_code, data = found[0], found[1]
+        if type_code == 0 and self._plain:
+            return data
+        try:
+            return self._serializer.loads(type_code, memoryview(data))
+        except DamagedValueError as error:
+            self._doubt(error)
+            return MISSING
+
+    def _doubt(self, error: Exception) -> None:
+        """An integrity error: raised if strict, else a miss with one warning."""
+        if self._strict:
+            raise error
+        if not self._warned:
+            self._warned = True
+            warnings.warn(f"{self._region.path}: {error}", PlibCacheWarning, stacklevel=5)
+
+    def _terms(
+        self, text: bool, expire: Expire, namespace: str | None, tags: Iterable[str]
+    ) -> Terms:
+        """How an entry is stored, from the options of a call."""
+        if expire is None and namespace is None and not tags:
+            return _TEXT_TERMS if text else _NO_TERMS
+        return Terms(
+            deadline_ms=deadline_ms(expire),
+            name=self._namespace(namespace),
+            tags=tag_numbers(self._region, tags),
+            text=text,
+        )
+
+    def _namespace(self, namespace: str | None) -> int:
+        if namespace is None:
+            return 0
+        return self._region.name(namespace_name(namespace))
+
+    def _store(
+        self,
+        verb: int,
+        key: Key,
+        value: object,
+        expire: Expire = None,
+        namespace: str | None = None,
+        tags: Iterable[str] = (),
+        token: int = 0,
+    ) -> int:
+        raw, text = key_bytes(key)
+        terms = self._terms(text, expire, namespace, tags)
+        return self._region.store(verb, raw, self._serializer.dumps(value), terms, token)
+
+    def set(
+        self,
+        key: Key,
+        value: Any,
+        expire: Expire = None,
+        *,
+        namespace: str | None = None,
+        tags: Iterable[str] = (),
+    ) -> None:
+        """Store ``value`` under ``key``.
+
+        Args:
+            expire: seconds, a timedelta, an aware datetime; None never, zero or past at once.
+            namespace: ``invalidate_namespace`` of it removes the entry.
+            tags: at most 4; ``invalidate_tag`` of any of them removes the entry.
+
+        Raises:
+            TypeError, ValueError: of the key, expire or tags.
+            SerializationError: the value cannot be stored.
+            ValueTooLargeError: it can never fit into this region.
+            RegionFullError, BusyError: not now; nothing was changed.
+
+        Notes:
+            Other processes see the old value or the new one, never a mixture.
+        """
+        self._store(SET, key, value, expire, namespace, tags)
+
+
+def namespace_name(namespace: object) -> str:
+    """The name in the region of a namespace that a user chose."""
+    return "n:" + _checked(namespace, "namespace")
+
+
+def tag_name(tag: object) -> str:
+    """The name in the region of a tag."""
+    return "t:" + _checked(tag, "tag")
+
+
+def _checked(name: object, what: str) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"a {what} is a str, not a {type(name).__name__}: {name!r:.100}")
+    if not name:
+        raise ValueError(f"a {what} cannot be empty")
+    return name
+
+
+def tag_numbers(region: Region, tags: Iterable[str], most: int = TAGS_MAX) -> tuple[int, ...]:
+    """The numbers of tags in a region.
+
+    Raises:
+        TypeError, ValueError: they are no tags, or too many.
+    """
+    if isinstance(tags, (str, bytes)):
+        raise TypeError(f"tags={tags!r:.100} is one name: give a list or tuple of names")
+    names = [tag_name(tag) for tag in tags]
+    if len(names) > most:
+        raise ValueError(f"an entry has at most {most} tags, not {len(names)}: {names}")
+    return tuple(region.name(name) for name in names)
+
+
+def _attach_again(kind: type[Any], path: str, options: dict[str, Any]) -> Any:
+    """Unpickle a cache: attach to the same file with the same options."""
+    return kind(path=path, **options)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The region as Python sees it: the only package that calls the compiled core.
+
+``Region`` has one method per operation of the core and adds three things: the memory that a call
+needs (``work``), the loop behind "again" (``handle``), and exceptions for what the core refuses
+(``failures``).  Keys are bytes, values are type codes and bytes; what they mean is not known here.
+"""
+
+from __future__ import annotations
+
+from plib_cache._core.failures import RegionAbsentError, SizeDiffersError
+from plib_cache._core.handle import (
+    BUSY,
+    CLAIMED,
+    EXISTS,
+    FULL,
+    KEY_MAX,
+    LAYOUT,
+    MISS,
+    OK,
+    SIZE_MAX,
+    SIZE_MIN,
+    TAGS_MAX,
+    binding,
+    remove_region,
+)
+from plib_cache._core.names import Claim, NameCounts, Names
+from plib_cache._core.values import ADD, APPEND, CAS, PREPEND, PUBLISH, REPLACE, SET, Values
+from plib_cache._core.walk import Finding, Walks
+from plib_cache._core.work import Encoding, Found, Item, Terms
+
+__all__ = [
+    "ADD",
+    "APPEND",
+    "BUSY",
+    "CAS",
+    "CLAIMED",
+    "EXISTS",
+    "FULL",
+    "KEY_MAX",
+    "LAYOUT",
+    "MISS",
+    "OK",
+    "PREPEND",
+    "PUBLISH",
+    "REPLACE",
+    "SET",
+    "SIZE_MAX",
+    "SIZE_MIN",
+    "TAGS_MAX",
+    "Claim",
+    "Encoding",
+    "Finding",
+    "Found",
+    "Item",
+    "NameCounts",
+    "Region",
+    "RegionAbsentError",
+    "SizeDiffersError",
+    "Terms",
+    "binding",
+    "remove_region",
+]
+
+
+class Region(Values, Names, Walks):
+    """One attached region, with all operations of the core."""

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the core refuses, as exceptions: one table from status to class and message.
+
+Every message says what happened, with the numbers, and what to do.  The table is the only place
+that knows which status is which exception.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from plib_cache.exceptions import (
+    BusyError,
+    ClosedError,
+    ConfigurationError,
+    CorruptRegionError,
+    LayoutMismatchError,
+    ProtectionUnavailableError,
+    RegionFullError,
+    ValueTooLargeError,
+)
+
+
+class RegionAbsentError(ConfigurationError):
+    """There is no region, and it was not to be created."""
+
+
+class SizeDiffersError(ConfigurationError):
+    """The region exists with another size than the one asked for."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known about a failed call; each message uses what it needs."""
+
+    path: str = ""
+    key: bytes = b""
+    nbytes: int = 0
+    value_max: int = 0
+    places: int = 0
+    errno: int = 0
+    owner: int = 0
+    a: int = 0
+    b: int = 0
+
+    def with_limits(self, value_max: int, places: int) -> Facts:
+        """The same, and what the region's limits are."""
+        return replace(self, value_max=value_max, places=places)
+
+    @property
+    def folder(self) -> str:
+        return os.path.dirname(self.path)  # noqa: PTH120 - a str is wanted
+
+    @property
+    def who(self) -> str:
+        """The owner, by name if the machine knows one."""
+        try:
+            return f"{pwd.getpwuid(self.owner).pw_name} (uid {self.owner})"
+        except (KeyError, OverflowError):
+            return f"uid {self.owner}"
+
+
+def _no_slot(f: Facts) -> str:
+    places = f"all {f.places} places" if f.places else "every place"
+    return (
+        f"{f.path}: as many processes are attached as the region has places for ({places} "
+        "taken): end some of them, or let them share a second region under another name"
+    )
+
+
+def _unsafe_file(f: Facts) -> str:
+    return (
+        f"{f.path}: a region must be a regular file of your own with one name, and this is a "
+        f"symbolic link, a folder, or a file of {f.who}: remove it or choose another path"
+    )
+
+
+def _unsafe_folder(f: Facts) -> str:
+    return (
+        f"{f.folder}: a region's folder must be your own and writable by nobody else; this one "
+        f"belongs to {f.who}: `chmod 700` it if it is yours, or choose another folder by path= "
+        "or PLIB_CACHE_DIR"
+    )
+
+
+def _too_large(f: Facts) -> str:
+    return (
+        f"a value of {f.nbytes} bytes can never be stored here: the limit (value_max) of this "
+        f"region is {f.value_max} bytes: open a region with a larger size="
+    )
+
+
+def _no_space(f: Facts) -> str:
+    return (
+        f"{f.path}: the folder has not even room for the region's index: {f.a} bytes are needed "
+        f"and {f.b} are free: free some, or ask for a smaller size="
+    )
+
+
+def _layout(f: Facts) -> str:
+    return (
+        f"{f.path} was made by another version of plib_cache (its layout is {f.a:#018x}, this one "
+        f"has {f.b:#018x}): use the version that made it, or remove it: `plib-cache rm {f.path}`"
+    )
+
+
+def _size(f: Facts) -> str:
+    return (
+        f"{f.path} exists with a size of {f.a} bytes, and {f.b} were asked for: an existing region "
+        f"keeps its size: leave size= out, or remove the region: `plib-cache rm {f.path}`"
+    )
+
+
+def _corrupt(f: Facts) -> str:
+    return (
+        f"{f.path} is truncated or its fixed part contradicts itself: remove it and let it be "
+        f"made anew: `plib-cache rm {f.path}`"
+    )
+
+
+def _system(f: Facts) -> str:
+    return f"{f.path}: {os.strerror(f.errno) if f.errno else 'the system refused'}"
+
+
+# By the name that plc.h gives the status, without its prefix.
+_TABLE: dict[str, tuple[type[Exception], Callable[[Facts], str]]] = {
+    "FULL": (
+        RegionFullError,
+        lambda f: (
+            "no room could be made: everything is in use by others right now: try again, "
+            "or use a larger region"
+        ),
+    ),
+    "TOO_LARGE": (ValueTooLargeError, _too_large),
+    "BUSY": (
+        BusyError,
+        lambda f: (
+            f"key {f.key!r:.80}: gave way to other writers for 250 ms; nothing was changed: "
+            "try again"
+        ),
+    ),
+    "NOT_A_NUMBER": (
+        ValueError,
+        lambda f: (
+            f"key {f.key!r:.80}: the value is no whole number from 0 to 2**64 - 1, so it "
+            "cannot be counted up or down: set it to one first"
+        ),
+    ),
+    "WRONG_TYPE": (
+        TypeError,
+        lambda f: (
+            f"key {f.key!r:.80}: the value is not bytes, so nothing can be appended or "
+            "prepended: set it to bytes first"
+        ),
+    ),
+    "NO_SLOT": (RegionFullError, _no_slot),
+    "NO_MEMORY": (
+        ConfigurationError,
+        lambda f: (
+            f"{f.path}: not enough address space or memory to map the region: raise the "
+            "limit (`ulimit -v`) or use a smaller region"
+        ),
+    ),
+    "NO_PERMISSION": (
+        ConfigurationError,
+        lambda f: (
+            f"{f.path}: no permission to open or create it: use a file and a folder of your own"
+        ),
+    ),
+    "UNSUPPORTED": (
+        ConfigurationError,
+        lambda f: (
+            f"{f.path}: its file system or the kernel cannot hold a region (network and "
+            "copy-on-write file systems cannot): use a folder on tmpfs, ext4 or xfs"
+        ),
+    ),
+    "SYSTEM": (ConfigurationError, _system),
+    "NO_SPACE": (ConfigurationError, _no_space),
+    "NOT_FOUND": (
+        RegionAbsentError,
+        lambda f: (
+            f"{f.path}: there is no such region, and it is not to be created: check the "
+            "name, or open it with create=True"
+        ),
+    ),
+    "UNSAFE_FOLDER": (ConfigurationError, _unsafe_folder),
+    "UNSAFE_FILE": (ConfigurationError, _unsafe_file),
+    "NO_PROTECTION": (
+        ProtectionUnavailableError,
+        lambda f: (
+            "protection keys were asked for, and this CPU or kernel has none: use "
+            "protection='auto' or 'none'"
+        ),
+    ),
+    "NOT_A_REGION": (
+        CorruptRegionError,
+        lambda f: f"{f.path} is no region of plib_cache: choose another path, or remove the file",
+    ),
+    "LAYOUT_MISMATCH": (LayoutMismatchError, _layout),
+    "CORRUPT": (CorruptRegionError, _corrupt),
+    "SIZE_MISMATCH": (SizeDiffersError, _size),
+    "INVALID": (
+        ConfigurationError,
+        lambda f: "an argument is outside its range; this is a bug of plib_cache: please report it",
+    ),
+    "CLOSED": (
+        ClosedError,
+        lambda f: (
+            "this cache was closed: open it again with Cache(...), and keep it open while "
+            "it is used"
+        ),
+    ),
+}
+
+
+def failure(name: str, facts: Facts) -> Exception:
+    """The exception for the status that plc.h calls PLC_<name>."""
+    kind, message = _TABLE[name]
+    return kind(message(facts))

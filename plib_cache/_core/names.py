@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Namespaces (invalidation and counts) and claims (single flight)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from plib_cache._core import work as _work
+from plib_cache._core.handle import OK, SLICE_MS, Handle
+from plib_cache._core.work import Terms
+from plib_cache._native import ffi, lib
+
+_NO_TAGS = (0, 0, 0, 0)
+_MASK = 2**64 - 1
+
+
+class Claim(NamedTuple):
+    """The answer to a claim: its status, whose it is, and the generations that it captured."""
+
+    status: int
+    token: int
+    total: int
+
+
+class NameCounts(NamedTuple):
+    """What all processes counted for a namespace since its last reset."""
+
+    hits: int
+    misses: int
+    saved_us: int
+
+
+class _NoValue(NamedTuple):
+    type_code: int = 0
+    parts: tuple[()] = ()
+    nbytes: int = 0
+
+
+_NO_VALUE = _NoValue()
+
+
+class Names(Handle):
+    """The operations on namespaces and claims."""
+
+    def name(self, text: str) -> int:
+        """The number of a namespace; the same for as long as the region lives."""
+        number = self._names.get(text)
+        if number is None:
+            raw, out = text.encode("utf-8", "surrogatepass"), ffi.new("uint16_t *")
+            self._call(lib.plc_name, raw, len(raw), out)
+            number = self._names[text] = int(out[0])
+        return number
+
+    def name_invalidate(self, number: int) -> None:
+        """Invalidate what was written or begun under a namespace until now."""
+        self._call(lib.plc_name_invalidate, number)
+
+    def name_read(self, number: int) -> NameCounts:
+        """The counts of a namespace."""
+        counts = ffi.new("plc_name_counts *")
+        self._call(lib.plc_name_read, number, counts)
+        return NameCounts(counts.hits, counts.misses, counts.saved_us)
+
+    def name_reset(self, number: int) -> None:
+        """Begin the counts of a namespace anew."""
+        self._call(lib.plc_name_reset, number)
+
+    def name_count(self, number: int, hits: int = 0, misses: int = 0, saved_us: int = 0) -> None:
+        """Raise the counts of a namespace; a negative number lowers them."""
+        self._call(lib.plc_name_count, number, hits & _MASK, misses & _MASK, saved_us & _MASK)
+
+    def total(self, name: int, tags: tuple[int, ...] = ()) -> int:
+        """The generation sum of a namespace and tags, to be captured before the truth is read."""
+        out = ffi.new("uint64_t *")
+        padded = ffi.new("uint16_t[4]", (tags + _NO_TAGS)[:4])
+        self._call(lib.plc_sum, name, padded, out)
+        return int(out[0])
+
+    def flush(self, at_ms: int = 0) -> None:
+        """Invalidate everything: now (0), or at a moment in milliseconds since 1970."""
+        self._call(lib.plc_flush, at_ms)
+
+    def claim(self, key: bytes, terms: Terms, limit_ms: int) -> Claim:
+        """Claim the computation of ``key``.
+
+        Returns:
+            Status OK: compute, then PUBLISH or ``abandon``.  EXISTS: a value is there.  CLAIMED:
+            somebody else computes; ``wait``.
+        """
+        work = _work.take()
+        try:
+            alive = _work.fill(work.entry, work.parts, key, _NO_VALUE, terms)
+            status = self._call(lib.plc_claim, work.entry, limit_ms, work.flight)
+            del alive
+            return Claim(status, work.flight.token, work.flight.sum)
+        finally:
+            _work.give_back(work)
+
+    def abandon(self, key: bytes, token: int) -> bool:
+        """Give a claim back; False if it was gone already."""
+        return self._call(lib.plc_abandon, key, len(key), token) == OK
+
+    def wait(self, key: bytes, limit_ms: int = SLICE_MS) -> None:
+        """Wait without the GIL until something may have happened to ``key``."""
+        self._call(lib.plc_wait_nogil, key, len(key), limit_ms)

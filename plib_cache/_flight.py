@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Single flight: of all who miss one key together, one computes and the others get its value.
+
+``steps`` is the one description of it, for plain calls and for coroutines: a generator that says
+what to do next, WAIT or COMPUTE, and is told what came of it.  ``run`` and ``run_async`` do what
+it says, each in its own manner of waiting.
+
+The claim lies in the region, so the others may be threads, coroutines or processes.  Who claimed
+a key and dies, or passes its limit, is taken over by the core; who raises gives the claim back, and
+the next one computes.  A claim belongs to a call chain: a recursive call for the same key inside
+the computation must not wait for itself, so the chain carries the tokens of its claims.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import time
+from collections.abc import Awaitable, Callable, Generator
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from plib_cache._core import CLAIMED, EXISTS, OK, Claim
+
+_VANISHED_MAX = 3  # values that appeared and were gone again, before computing without a claim
+_SLICE_MS = 50
+_FIRST_PAUSE_S = 0.001
+_LONGEST_PAUSE_S = 0.05
+
+
+class Missing(enum.Enum):
+    """There is no value; ``None`` is one."""
+
+    MISSING = "missing"
+
+
+MISSING = Missing.MISSING
+
+
+class Step(enum.Enum):
+    """What the one who drives a flight has to do next."""
+
+    WAIT = "wait"
+    COMPUTE = "compute"
+    DONE = "done"
+
+
+class Job(Protocol):
+    """What is to be found or computed: a flight reports to it, and finds its value in it.
+
+    ``fresh`` computes whatever is there, without a claim.  None of the methods raises for a
+    failure of the cache, unless the one who asks wants to know it.
+    """
+
+    value: Any
+    fresh: bool
+
+    def look(self) -> bool:
+        """Look again; True: ``value`` is there."""
+
+    def claim(self) -> Claim:
+        """Claim the computation; ``unclaimed`` where that cannot be done."""
+
+    def unclaimed(self) -> Claim:
+        """No claim (its token is 0), with the generations as they are before computing."""
+
+    def pause(self, region_wait_ms: int) -> None:
+        """Wait, at most so long, until something may have happened."""
+
+    def keep(self, value: Any, seconds: float, claim: Claim) -> bool:
+        """Store what was computed; False if it was not stored, so the claim is to be given back."""
+
+    def abandon(self, claim: Claim) -> None:
+        """Give the claim back."""
+
+
+# Tokens of the claims that this call chain computes under, by region.
+_chain: ContextVar[frozenset[int]] = ContextVar("plib_cache_claims", default=frozenset())
+
+
+def steps(job: Job) -> Generator[Step, Any, None]:
+    """What to do until ``job.value`` is there, after a first look that found nothing."""
+    vanished = 0
+    while not job.fresh:
+        claim = job.claim()
+        if claim.status == OK:
+            yield from _compute(job, claim)
+            return
+        if claim.status == CLAIMED:
+            if claim.token in _chain.get():
+                break
+            yield Step.WAIT
+        elif claim.status == EXISTS:
+            vanished += 1
+        if job.look():
+            yield Step.DONE
+            return
+        if vanished > _VANISHED_MAX:
+            break
+    yield from _compute(job, job.unclaimed())
+
+
+def _compute(job: Job, claim: Claim) -> Generator[Step, Any, None]:
+    outer = _chain.get()
+    if claim.token:
+        _chain.set(outer | {claim.token})
+    began = time.perf_counter()
+    kept = False
+    try:
+        job.value = yield Step.COMPUTE
+        kept = job.keep(job.value, time.perf_counter() - began, claim)
+    finally:
+        _chain.set(outer)
+        if claim.token and not kept:
+            job.abandon(claim)
+    yield Step.DONE
+
+
+def run(job: Job, compute: Callable[[], Any]) -> Any:
+    """Find or compute the value; waits without the GIL, in slices."""
+    with contextlib.closing(steps(job)) as flow:
+        step = next(flow)
+        while step is not Step.DONE:
+            if step is Step.COMPUTE:
+                step = flow.send(compute())
+            else:
+                job.pause(_SLICE_MS)
+                step = next(flow)
+    return job.value
+
+
+async def run_async(job: Job, compute: Callable[[], Awaitable[Any]]) -> Any:
+    """Find or compute the value; waits without holding up the event loop."""
+    pause_s = _FIRST_PAUSE_S
+    with contextlib.closing(steps(job)) as flow:
+        step = next(flow)
+        while step is not Step.DONE:
+            if step is Step.COMPUTE:
+                step = flow.send(await compute())
+                continue
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            job.pause(0)
+            step = next(flow)
+    return job.value

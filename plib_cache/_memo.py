@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What one decorated function keeps: its key, its place in a cache, and how it meets failures.
+
+A failing cache never breaks a working function: whatever goes wrong in the cache is a miss, with
+one warning for each function, or an exception if the function is ``strict``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from plib_cache import _shared, config
+from plib_cache._attached import namespace_name, tag_numbers
+from plib_cache._core import TAGS_MAX, NameCounts, Region
+from plib_cache._flight import MISSING, Missing
+from plib_cache._identity import qualified_name
+from plib_cache._moments import Expire
+from plib_cache.cache import Cache
+from plib_cache.exceptions import ClosedError, PlibCacheError, PlibCacheWarning
+from plib_cache.keys import (
+    args_digest,
+    code_digest,
+    compile_binder,
+    fingerprint,
+    function_identity,
+)
+from plib_cache.serialize import DefaultSerializer, Serializer
+from plib_cache.stats import cost_us
+
+Function = Callable[..., Any]
+Tags = Iterable[str] | Callable[..., Iterable[str]]
+
+_HERE = str(Path(__file__).parent) + os.sep
+_RETRY_S = 1.0  # a region that could not be opened is not tried again before
+_REPORTED_US = 1000.0  # saved time is reported to the region in portions of at least so much
+_COSTS_US = [cost_us(code) for code in range(256)]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the decorator, which documents them."""
+
+    expire: Expire = None
+    ignore: tuple[str, ...] = ()
+    key: Function | None = None
+    version: object = None
+    typed: bool = True
+    single_flight: bool = True
+    namespace: str | None = None
+    cache: str | Cache | None = None
+    min_duration: float = 0.0
+    max_bytes: int | None = None
+    tags: Tags = ()
+    depends_on: tuple[Any, ...] = ()
+    strict: bool = False
+    limit_ms: int = 300_000
+    trust: str | None = None
+    maxsize: int | None = None
+
+
+class Home(NamedTuple):
+    """Where a function's results are: a region, and the function's number in it."""
+
+    region: Region
+    name: int
+    serializer: Serializer
+
+
+class Memo:
+    """One decorated function and its results.
+
+    Everything is made at the first call and again after a pickle, so that a decorated function
+    may be defined before its cache is configured, and sent to other processes.
+    """
+
+    def __init__(self, function: Function, options: Options) -> None:
+        self.function = function
+        self.options = options
+        self._binder = None if options.key else compile_binder(function, options.ignore)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.alone = False  # the last result could not be stored: nobody need wait for the next
+        self._home: Home | None = None
+        self._prefix = b""
+        self._retry_at = 0.0
+        self._unreported_us = 0.0
+        self._warned = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"function": self.function, "options": self.options}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    # ---- keys
+
+    @property
+    def prefix(self) -> bytes:
+        """16 bytes that stand for the function: its name, its code and the options of its key."""
+        if not self._prefix:
+            self._prefix = self._digest()
+        return self._prefix
+
+    def _digest(self) -> bytes:
+        options = self.options
+        if options.version is None:
+            name = function_identity(self.function)
+            code = code_digest(self.function, options.depends_on)
+        else:
+            name, code = qualified_name(self.function), fingerprint(options.version)
+        chosen = (options.namespace, options.typed, tuple(sorted(options.ignore)))
+        parts = (name.encode("utf-8", "surrogatepass"), code, fingerprint(chosen))
+        return hashlib.blake2b(b"\0".join(parts), digest_size=16).digest()
+
+    def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        """The key of a call.
+
+        Raises:
+            UnhashableArgumentError: an argument gives no stable key.
+            TypeError: the function cannot be called so.
+        """
+        prefix = self._prefix or self.prefix
+        binder = self._binder
+        if binder is None:
+            return prefix + self._chosen_key(args, kwargs)
+        bound = binder.bind(*args, **kwargs)
+        return prefix + args_digest(
+            bound, self.options.typed, names=binder.names, function=self._name
+        )
+
+    def _chosen_key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        assert self.options.key is not None
+        return fingerprint(self.options.key(*args, **kwargs), self.options.typed)
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.function, "__qualname__", repr(self.function))
+
+    # ---- the place in a cache
+
+    def home(self) -> Home:
+        """The place of this function's results; opens the cache at first use.
+
+        Raises:
+            PlibCacheError: it cannot be opened.
+        """
+        home = self._home
+        if home is None:
+            home = self._home = self._settle()
+        return home
+
+    def _settle(self) -> Home:
+        chosen = self.options.cache
+        cache = chosen if isinstance(chosen, Cache) else _shared.open_cache(chosen)
+        region = cache._region
+        serializer = cache._serializer
+        if self.options.trust is not None:
+            serializer = DefaultSerializer(config.check_trust(self.options.trust))
+        return Home(region, region.name("f:" + self.prefix.hex()), serializer)
+
+    def fresh_home(self) -> Home | None:
+        """The place, opened anew if its file was removed; None if there is none."""
+        if self._home is None and time.monotonic() < self._retry_at:
+            return None
+        try:
+            if self.home().region.retired and not isinstance(self.options.cache, Cache):
+                self._home = None
+            return self.home()
+        except PlibCacheError as error:
+            self._retry_at = time.monotonic() + _RETRY_S
+            self.trouble(error)
+            return None
+
+    def tags(self, home: Home, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, ...]:
+        """The numbers of the call's tags; the namespace that the user chose is one of them."""
+        tags = self.options.tags
+        named = tags(*args, **kwargs) if callable(tags) else tags
+        if self.options.namespace is None:
+            return tag_numbers(home.region, named)
+        space = home.region.name(namespace_name(self.options.namespace))
+        return (space, *tag_numbers(home.region, named, TAGS_MAX - 1))
+
+    # ---- results
+
+    def find(self, key: bytes) -> Any | Missing:
+        """The result that is stored, counted as a hit; or MISSING, counted as a miss."""
+        home = self._home or self.fresh_home()
+        if home is None:
+            return MISSING
+        try:
+            found = home.region.get(key, home.name)
+            if found is None:
+                return MISSING
+            value = home.serializer.loads(found[0], memoryview(found[1]))
+        except PlibCacheError as error:
+            self.trouble(error)
+            return MISSING
+        self._unreported_us += _COSTS_US[found[2]]
+        if self._unreported_us >= _REPORTED_US:
+            self._report(home)
+        return value
+
+    def _report(self, home: Home, hits: int = 0, misses: int = 0) -> None:
+        saved, self._unreported_us = int(self._unreported_us), 0.0
+        try:
+            home.region.name_count(home.name, hits, misses, saved)
+        except PlibCacheError as error:
+            self.trouble(error)
+
+    def find_again(self, home: Home, key: bytes) -> Any | Missing:
+        """The result, after a first look that was counted as a miss; that becomes a hit."""
+        try:
+            found = home.region.get(key)
+            if found is None:
+                return MISSING
+            value = home.serializer.loads(found[0], memoryview(found[1]))
+        except PlibCacheError as error:
+            self.trouble(error)
+            return MISSING
+        self._unreported_us += _COSTS_US[found[2]]
+        self._report(home, hits=1, misses=-1)
+        return value
+
+    def trouble(self, error: PlibCacheError) -> None:
+        """The cache failed: raise it if strict, else warn, once."""
+        if isinstance(error, ClosedError):
+            self._home = None
+        if self.options.strict:
+            raise error
+        if not self._warned:
+            self._warned = True
+            text = f"{self._name} runs without its cache: {error}"
+            warnings.warn(text, PlibCacheWarning, stacklevel=_outside())
+
+    def counts(self) -> NameCounts:
+        """What all processes counted since the last ``clear``."""
+        home = self.home()
+        if self._unreported_us >= 1:
+            self._report(home)
+        return home.region.name_read(home.name)
+
+    def clear(self) -> None:
+        """Forget all results of this function, and its counts."""
+        home = self.home()
+        home.region.name_invalidate(home.name)
+        home.region.name_reset(home.name)
+
+
+def _outside() -> int:
+    """The stack level of the first caller that is not of this package, for warnings."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        level, frame = level + 1, frame.f_back
+    return level

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""When an entry expires: what ``expire=`` may be, as milliseconds since 1970."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+Expire = int | float | timedelta | datetime | None
+
+NEVER = 0
+GONE = 1  # one millisecond after 1970: past
+_FARTHEST_S = 10**11  # about 3000 years
+
+
+def deadline_ms(expire: Expire) -> int:
+    """The deadline that ``expire`` means, counted from now; 0 is never.
+
+    Args:
+        expire: seconds from now, a timedelta from now, an aware datetime, or None for never.
+            Zero, less, or a moment that has passed means gone at once.
+
+    Raises:
+        TypeError: it is something else.
+        ValueError: a naive datetime, NaN, or more than 3000 years.
+    """
+    if expire is None:
+        return NEVER
+    seconds = _seconds_from_now(expire)
+    if math.isnan(seconds) or seconds > _FARTHEST_S:
+        raise ValueError(f"expire={expire!r} is no usable time: use None for never")
+    return GONE if seconds <= 0 else max(GONE, int((time.time() + seconds) * 1000))
+
+
+def _seconds_from_now(expire: Any) -> float:
+    if isinstance(expire, timedelta):
+        return expire.total_seconds()
+    if isinstance(expire, datetime):
+        if expire.utcoffset() is None:
+            raise ValueError(
+                f"expire={expire!r} has no time zone, so it names no moment: use "
+                "datetime.now(timezone.utc) + ..., or seconds"
+            )
+        return expire.timestamp() - time.time()
+    number: Any = expire if type(expire) is not bool else None
+    if isinstance(number, numbers.Real):  # also those of NumPy
+        return math.inf if number > _FARTHEST_S else float(number)
+    raise TypeError(
+        f"expire is a {type(expire).__name__}: give seconds, a timedelta, an aware datetime or None"
+    )

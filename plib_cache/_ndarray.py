@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""NumPy arrays as bytes, without pickle.
+
+::
+
+    OFFSET          SIZE    FIELD
+    0               u8      flags: 1 = Fortran order, 2 = read-only
+    1               u8      number of dimensions, n
+    2               u16     length of the dtype string
+    4               u32     0
+    8               u64 x n shape
+    8 + 8 n         ...     dtype string, as ``dtype.str`` gives it ("<f8", "<M8[ns]")
+    multiple of 64  ...     the elements
+
+Arrays that are not exactly ``numpy.ndarray``, hold objects, or whose dtype its string does not
+describe (records, subarrays, types of other packages) are not encoded here.  NumPy is imported
+by whoever reads an array, and never before.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import math
+import re
+import struct
+import sys
+from typing import Any
+
+from plib_cache._frame import Encoded, damaged, padding
+from plib_cache.exceptions import SerializationError
+
+_FORTRAN = 1
+_READ_ONLY = 2
+_HEADER = struct.Struct("<BBHI")
+_MAX_DIMENSIONS = 64
+_SIMPLE_DTYPE = re.compile(r"[<>|=](?:[biufcSUV][0-9]{1,9}|[mM]8(?:\[[0-9]{0,9}[A-Za-z]{1,2}\])?)")
+
+
+def numpy() -> Any:
+    """NumPy, imported if it is not yet."""
+    try:
+        return sys.modules.get("numpy") or importlib.import_module("numpy")
+    except ImportError as error:
+        raise SerializationError(
+            "the value is a NumPy array and NumPy is not installed here: pip install numpy"
+        ) from error
+
+
+def is_simple_array(value: Any) -> bool:
+    """Whether ``value`` is exactly an array, and its dtype's string says everything about it."""
+    np: Any = sys.modules.get("numpy")
+    return bool(
+        np is not None
+        and type(value) is np.ndarray
+        and value.dtype.metadata is None
+        and _is_simple_dtype(value.dtype)
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _is_simple_dtype(dtype: Any) -> bool:
+    simple = dtype.itemsize and not dtype.hasobject and _SIMPLE_DTYPE.fullmatch(dtype.str)
+    return bool(simple) and bool(numpy().dtype(dtype.str) == dtype)
+
+
+@functools.lru_cache(maxsize=256)
+def _dtype_of(name: str) -> Any:
+    return numpy().dtype(name)
+
+
+def flat_bytes(array: Any) -> tuple[memoryview, bool]:
+    """The elements as flat bytes, and whether they are in Fortran order; copied if scattered."""
+    fortran = bool(array.flags.f_contiguous and not array.flags.c_contiguous)
+    flat = numpy().ascontiguousarray(array.reshape(-1, order="F" if fortran else "C"))
+    return memoryview(flat.view("u1")), fortran
+
+
+def encode_array(type_code: int, array: Any) -> Encoded:
+    """The frame of an array that has a simple dtype."""
+    raw, fortran = flat_bytes(array)
+    dtype = array.dtype.str.encode("ascii")
+    flags = (_FORTRAN if fortran else 0) | (0 if array.flags.writeable else _READ_ONLY)
+    head = _HEADER.pack(flags, array.ndim, len(dtype), 0)
+    head += struct.pack(f"<{array.ndim}Q", *array.shape) + dtype
+    head += bytes(padding(len(head)))
+    return Encoded(type_code, [head, raw], len(head) + raw.nbytes)
+
+
+def decode_array(data: memoryview) -> Any:
+    """The array over ``data``, without copying; writable if it was and the memory is."""
+    try:
+        flags, ndim, length, zero = _HEADER.unpack_from(data)
+        shape = struct.unpack_from(f"<{ndim}Q", data, _HEADER.size)
+    except struct.error as error:
+        raise damaged("an array is shorter than its header") from error
+    if flags > _FORTRAN | _READ_ONLY or zero:
+        raise damaged("the header of an array makes no sense")
+    end = _HEADER.size + 8 * ndim + length
+    name = bytes(data[end - length : end]).decode("latin-1")
+    start = end + padding(end)
+    if start > len(data) or not _SIMPLE_DTYPE.fullmatch(name):
+        raise damaged("the dtype of an array makes no sense")
+    array = array_over(data[start:], name, shape, bool(flags & _FORTRAN))
+    if flags & _READ_ONLY:
+        array.setflags(write=False)
+    return array
+
+
+def array_over(data: memoryview, descr: Any, shape: tuple[int, ...], fortran: bool) -> Any:
+    """An array of exactly the bytes ``data``; everything that does not fit is refused."""
+    np = numpy()
+    if len(shape) > _MAX_DIMENSIONS or any(type(n) is not int or n < 0 for n in shape):
+        raise damaged("the shape of an array makes no sense")
+    try:
+        simple = isinstance(descr, str)
+        dtype = _dtype_of(descr) if simple else np.lib.format.descr_to_dtype(descr)
+        if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data):
+            raise damaged("an array contradicts its size")
+        return np.ndarray(shape, dtype, data, order="F" if fortran else "C")
+    except SerializationError:
+        raise
+    except Exception as error:  # NumPy has many ways to say no.
+        raise damaged(f"an array cannot be made ({error})") from error

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Attaching to a region, or making it, while others may do the same."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+from plib_cache import config
+from plib_cache._core import Region, RegionAbsentError, SizeDiffersError
+from plib_cache.exceptions import ConfigurationError
+
+_TRIES = 5  # another process may create or remove the region between two looks
+
+
+def open_region(
+    path: str, size: int | None, *, create: bool, protection: str, expected_entry: int
+) -> Region:
+    """The region at ``path``.
+
+    Args:
+        size: in bytes, which an existing region must have; None takes any and makes the default.
+        create: make it if there is none.
+
+    Raises:
+        PlibCacheError: it cannot be opened or made; the message says why and what to do.
+    """
+    attempt = functools.partial(Region, path, protection=protection, expected_entry=expected_entry)
+    if size is not None:
+        return attempt(size=size, create=create)
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            return attempt(size=0, create=False)
+        except RegionAbsentError:
+            if not create:
+                raise
+        try:
+            return attempt(size=config.default_size(os.path.dirname(path)), create=True)  # noqa: PTH120
+        except SizeDiffersError:  # somebody else has made it meanwhile
+            if not tries_left:
+                raise
+    raise AssertionError("unreachable")
+
+
+def check_expected(expected_entry: object) -> int:
+    """The typical entry in bytes; 0 where none was given."""
+    if expected_entry is None:
+        return 0
+    if not isinstance(expected_entry, int) or not 16 <= expected_entry <= 1 << 30:
+        raise ConfigurationError(
+            f"expected_entry={expected_entry!r} is not the size of an entry: give the typical "
+            "bytes of key and value together, 16 to 2**30"
+        )
+    return expected_entry

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Plain data as a pickle that names nothing but constructors of plain data.
+
+A pickle is a program, and whoever can write the store could have a reader run it.  Here both
+sides are narrow: the writer refuses every value that is not plain data, and the reader resolves
+no name except the constructors of ``_plain``.  A hostile pickle can waste memory and be refused;
+it cannot call, import or change anything.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import pickle
+import pickletools
+from typing import Any
+
+from plib_cache._arrow import arrow_kind
+from plib_cache._frame import BufferCollector
+from plib_cache._pickling import guarded, type_name
+from plib_cache._plain import CONSTRUCTORS, REDUCERS, Constructor, reduce_arrow, reduce_numpy
+from plib_cache.exceptions import SerializationError
+
+_MODULE = Constructor.__module__
+
+
+def _refusal(what: str) -> SerializationError:
+    return SerializationError(
+        f"{what} is not plain data, and trust='data' neither stores nor reads anything else: "
+        "convert it (to a dict, a NumPy array, an Arrow table), or open the cache with "
+        "trust='code' if you trust everybody who can write to it"
+    )
+
+
+class _PlainPickler(pickle.Pickler):
+    """Refuses whatever is neither a plain container or scalar nor has a constructor."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if type(obj) is Constructor:
+            return obj.name
+        known = REDUCERS.get(type(obj))
+        if known is not None:
+            constructor, arguments = known
+            return constructor, arguments(obj)
+        return _reduce_foreign(obj)
+
+
+def _reduce_foreign(obj: Any) -> Any:
+    """NumPy and Arrow, which are never imported for those who do not use them."""
+    root = type(obj).__module__.partition(".")[0]
+    reduced = reduce_numpy(obj) if root == "numpy" else None
+    if reduced is None and root == "pyarrow":
+        kind = arrow_kind(obj)
+        reduced = reduce_arrow(kind, obj) if kind else None
+    if reduced is None:
+        raise _refusal(f"a {type_name(obj)}")
+    return reduced
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Resolves no name except constructors of plain data."""
+
+    def find_class(self, module: str, name: str, /) -> Any:
+        if module == _MODULE and name in CONSTRUCTORS:
+            return CONSTRUCTORS[name]
+        raise _refusal(f"{module}.{name}")
+
+
+def dump_plain(value: object) -> tuple[bytes, list[memoryview]]:
+    """A pickle of plain data and its buffers.
+
+    Raises:
+        SerializationError: the value is, or holds, something else; the message names its type.
+    """
+    file = io.BytesIO()
+    buffers = BufferCollector()
+    try:
+        _PlainPickler(file, protocol=5, buffer_callback=buffers).dump(value)
+    except RecursionError as error:
+        raise SerializationError("the value is nested too deeply to be stored") from error
+    return file.getvalue(), buffers
+
+
+def load_plain(payload: memoryview, buffers: list[memoryview]) -> object:
+    """The value of a pickle of plain data; anything else in it is refused."""
+
+    def load() -> object:
+        if getattr(copyreg, "_inverted_registry", None):
+            _refuse_extensions(bytes(payload))
+        return _PlainUnpickler(io.BytesIO(payload), buffers=buffers).load()
+
+    return guarded(load)
+
+
+def _refuse_extensions(payload: bytes) -> None:
+    """Extension codes name what the program registered, and may come from a cache of pickle's."""
+    for opcode, _, _ in pickletools.genops(payload):
+        if opcode.name.startswith("EXT"):
+            raise _refusal("an extension code")

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Invalidation, and what a cache says of itself."""
+
+from __future__ import annotations
+
+from plib_cache._attached import Attached, namespace_name, tag_name
+from plib_cache._core import Finding, binding
+from plib_cache.stats import Info, Stats, make_info
+
+# The numbered invariants of the region's layout, as a user may read them.
+_INVARIANTS = {
+    1: "a slot of the index names pages that hold no entries",
+    2: "an entry does not name the place that it is in",
+    3: "an entry is in a bucket that its key does not hash to",
+    4: "a key is in the index twice",
+    5: "a page belongs to a run that does not contain it",
+    6: "the generation of a page fell",
+    7: "the fill mark of a run lies outside of it",
+    8: "a run with room left is in no list",
+    9: "the superblock contradicts itself",
+    10: "a pin names no page",
+}
+_LOOKS = 3
+
+
+class Upkeep(Attached):
+    """Invalidation, statistics, description, self-check."""
+
+    def invalidate_tag(self, tag: str) -> None:
+        """Remove every entry that was stored with ``tag``; one step, however many there are.
+
+        Notes:
+            Also what is being computed under the tag right now, by any process, is not stored.
+        """
+        self._region.name_invalidate(self._region.name(tag_name(tag)))
+
+    def invalidate_namespace(self, namespace: str) -> None:
+        """Remove every entry that was stored in ``namespace``; see ``invalidate_tag``."""
+        self._region.name_invalidate(self._region.name(namespace_name(namespace)))
+
+    def stats(self) -> Stats:
+        """What all processes counted since the last ``reset_stats``."""
+        return Stats.from_counters(self._region.stats())
+
+    def reset_stats(self) -> None:
+        """Begin the counts anew, for all processes."""
+        self._region.stats_reset()
+
+    def info(self) -> Info:
+        """The region's sizes, protection and state."""
+        return make_info(self._region.path, binding(), self._region.info(), self._region.usage())
+
+    def check(self) -> list[str]:
+        """What contradicts the layout of a region; an empty list is good.
+
+        Notes:
+            Other processes may go on: what a second look does not find again was only passing.
+        """
+        findings: set[Finding] = set()
+        for look in range(_LOOKS):
+            seen = set(self._region.check())
+            findings = seen if look == 0 else findings & seen
+            if not findings:
+                break
+        return [_problem(finding) for finding in sorted(findings)]
+
+
+def _problem(finding: Finding) -> str:
+    text = _INVARIANTS.get(finding.invariant, "unknown to this version")
+    return f"I{finding.invariant}: {text} (at {finding.where}: {finding.value:#x})"

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``Cache``: a mapping in memory that all processes of a machine share.
+
+A call walks the shared structures itself: there is no server and no socket.  A reader never waits
+for a writer, and a process may be killed at any moment without harm to the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, TypeVar
+
+from plib_cache import _flight
+from plib_cache._attached import Key
+from plib_cache._core import SET, Item
+from plib_cache._flight import MISSING
+from plib_cache._jobs import ComputeJob, limit_ms
+from plib_cache._moments import Expire
+from plib_cache._upkeep import Upkeep
+from plib_cache._verbs import Verbs
+from plib_cache._views import Items, Values
+from plib_cache.keys import key_bytes
+
+__all__ = ["Cache", "Key"]
+
+T = TypeVar("T")
+
+
+class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
+    """A cache that all processes of this user on this machine share, by its name or its file.
+
+    Attaches to the region if it exists, and creates it if it does not.
+
+    Args:
+        name: 1 to 64 letters, digits, ".", "_" and "-"; a file in the region folder
+            ($PLIB_CACHE_DIR, else /dev/shm/plib-cache-<uid>).  Neither name nor path: "default".
+        size: the most that the region may ever take, in bytes or as "512MiB" or "2GB"; it is
+            taken in steps as the cache fills.  None attaches to any size, and creates with 1 GiB
+            or half of what the folder has free, if that is less.
+        path: a file anywhere instead of a name; on a disk, the entries survive a restart.
+        protection: "auto", "pku" (protection keys; an error where the CPU has none) or "none".
+        serializer: turns values into bytes; see ``plib_cache.serialize.Serializer``.
+        trust: "code" stores any picklable value; "data" neither stores nor reads what would run
+            code to be read.  None: $PLIB_CACHE_TRUST, else "code".
+        strict: raise what would otherwise be a miss with one warning (damaged values).
+        create: False raises ConfigurationError if there is no such region.
+        expected_entry: typical bytes of key and value together, which decides the size of the
+            index; only used at creation.
+
+    Raises:
+        ConfigurationError: the options contradict each other, the machine, or the region that
+            exists; LayoutMismatchError, CorruptRegionError: the file cannot be used;
+            RegionFullError: too many processes are attached.
+
+    Keys are str or bytes of 1 to 4096 bytes; a str and its UTF-8 are the same key, and iteration
+    gives back what the last writer gave.  What is read is equal to what was written and a copy.
+
+    Notes:
+        Usable by any number of threads, and after a fork.  Pickling it gives a cache that
+        attaches to the same file.  Entries may be evicted at any time, so a key that was just
+        set may be missing.
+    """
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other  # comparing contents that others change would mean little
+
+    def __bool__(self) -> bool:
+        """True if it holds anything."""
+        return next(self._region.scan(), None) is not None
+
+    # ---- the mapping
+
+    def get(self, key: Key, default: Any = None) -> Any:
+        """The value of ``key``, or ``default`` if there is none (any more)."""
+        value = self._load(self._find(key_bytes(key)[0]))
+        return default if value is MISSING else value
+
+    def __getitem__(self, key: Key) -> Any:
+        value = self._load(self._find(key_bytes(key)[0]))
+        if value is MISSING:
+            raise KeyError(key)
+        return value
+
+    def __setitem__(self, key: Key, value: Any) -> None:
+        self._store(SET, key, value)
+
+    def __delitem__(self, key: Key) -> None:
+        if not self.delete(key):
+            raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        return self._find(key_bytes(key)[0]) is not None  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        """How many entries there are; walks the whole index."""
+        return self._region.count()
+
+    def __iter__(self) -> Iterator[Key]:
+        """The keys, in no order; what comes and goes meanwhile may or may not appear."""
+        for raw, text in self._region.scan():
+            yield raw.decode("utf-8") if text else raw
+
+    def items(self) -> Items:
+        """The keys and values; entries that vanish meanwhile are left out."""
+        return Items(self)
+
+    def values(self) -> Values:
+        """The values; entries that vanish meanwhile are left out."""
+        return Values(self)
+
+    def delete(self, key: Key) -> bool:
+        """Remove ``key``; False if it was not there."""
+        return self._region.delete(key_bytes(key)[0])
+
+    def clear(self) -> None:
+        """Remove everything, in one step for all processes."""
+        self._region.flush()
+
+    def setdefault(self, key: Key, default: Any = None) -> Any:
+        """The value of ``key``, which becomes ``default`` if there is none; one step for all."""
+        while True:
+            value = self.get(key, MISSING)
+            if value is not MISSING:
+                return value
+            if self.add(key, default):
+                return default
+
+    def pop(self, key: Key, default: Any = MISSING) -> Any:
+        """Remove ``key`` and return its value; of all who pop one entry, one gets it."""
+        value = self.get(key, MISSING)
+        if value is not MISSING and self.delete(key):
+            return value
+        if default is MISSING:
+            raise KeyError(key)
+        return default
+
+    def popitem(self) -> tuple[Key, Any]:
+        """Remove and return some key and its value."""
+        for key in self:
+            with contextlib.suppress(KeyError):  # somebody else was faster
+                return key, self.pop(key)
+        raise KeyError("the cache is empty")
+
+    # ---- many at once
+
+    def get_many(self, keys: Iterable[Key]) -> dict[Key, Any]:
+        """The values of those keys that are there, in one call of the core."""
+        asked = list(keys)
+        found = self._region.get_many([key_bytes(key)[0] for key in asked])
+        loaded = ((key, self._load(one)) for key, one in zip(asked, found, strict=True))
+        return {key: value for key, value in loaded if value is not MISSING}
+
+    def set_many(
+        self,
+        mapping: Mapping[Key, Any] | Iterable[tuple[Key, Any]],
+        expire: Expire = None,
+        *,
+        namespace: str | None = None,
+        tags: Iterable[str] = (),
+    ) -> None:
+        """Store many values in one call of the core; see ``set``.
+
+        Raises:
+            SerializationError: a value cannot be stored; none was.
+            ValueTooLargeError, RegionFullError, BusyError: some value was refused; the others
+                are stored.
+        """
+        pairs = mapping.items() if isinstance(mapping, Mapping) else mapping
+        text_terms, terms = (self._terms(text, expire, namespace, tags) for text in (True, False))
+        items = []
+        for key, value in pairs:
+            raw, text = key_bytes(key)
+            encoded = self._serializer.dumps(value)
+            items.append(Item(raw, encoded, text_terms if text else terms))
+        self._region.store_many(items)
+
+    def delete_many(self, keys: Iterable[Key]) -> int:
+        """Remove many keys in one call of the core; how many were there."""
+        return self._region.delete_many([key_bytes(key)[0] for key in keys])
+
+    # ---- single flight
+
+    def get_or_compute(
+        self,
+        key: Key,
+        fn: Callable[[], T],
+        expire: Expire = None,
+        *,
+        limit: float = 300,
+        namespace: str | None = None,
+        tags: Iterable[str] = (),
+    ) -> T:
+        """The value of ``key``; if there is none, that of ``fn()``, which is stored.
+
+        Of all threads and processes that miss the key together, one computes and the others wait
+        for its value.  If it raises, it alone sees the exception and another one computes; so too
+        if it dies or takes longer than ``limit``.
+
+        Args:
+            limit: seconds; the result of a longer computation is returned, but not stored.
+
+        Notes:
+            A value that cannot be stored is returned all the same: silently if the region is full
+            or busy, with one warning (``strict``: an exception) if it is too large or cannot be
+            pickled.  A call for the same key from inside ``fn`` computes directly.
+        """
+        raw, text = key_bytes(key)
+        job = ComputeJob(self, raw, self._terms(text, expire, namespace, tags), limit_ms(limit))
+        job.expire = expire
+        if job.look():
+            return job.value  # type: ignore[no-any-return]
+        return _flight.run(job, fn)  # type: ignore[no-any-return]

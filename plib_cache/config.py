@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Names, folders, sizes and moments: what the options of a cache mean.
+
+Environment: ``PLIB_CACHE_DIR`` (the folder of named regions), ``PLIB_CACHE_TRUST`` and
+``PLIB_CACHE_PROTECTION`` (what is meant where an option is not given), ``PLIB_CACHE_BINDING``.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import stat
+from pathlib import Path
+
+from plib_cache._core import SIZE_MAX, SIZE_MIN
+from plib_cache.exceptions import ConfigurationError
+from plib_cache.serialize import Trust
+
+DEFAULT_NAME = "default"
+DEFAULT_SIZE = 1 << 30
+_PAGE = 4096
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(I?)(B?)\s*\Z", re.IGNORECASE)
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def check_name(name: object) -> str:
+    """The name of a region, if it can be one.
+
+    Raises:
+        ConfigurationError: it cannot be the name of a file in the region folder.
+    """
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise ConfigurationError(
+            f"{name!r:.100} cannot name a region: use 1 to 64 letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit; for a file elsewhere use path="
+        )
+    return name
+
+
+def parse_size(size: int | str) -> int:
+    """A size in bytes, rounded up to whole pages.
+
+    ``"1GiB"`` and ``"1G"`` are 2**30 bytes, ``"1GB"`` is 10**9; likewise K, M and T.
+
+    Raises:
+        ConfigurationError: it is no size, or less or more than a region can have.
+    """
+    nbytes = _bytes_of(size)
+    if not SIZE_MIN <= nbytes <= SIZE_MAX:
+        raise ConfigurationError(
+            f"size={size!r} is {nbytes} bytes: a region has from {SIZE_MIN} (4 MiB) to "
+            f"{SIZE_MAX} bytes (1 TiB)"
+        )
+    return -(-nbytes // _PAGE) * _PAGE
+
+
+def _bytes_of(size: object) -> int:
+    if isinstance(size, int) and not isinstance(size, bool):
+        return size
+    match = _SIZE.match(size) if isinstance(size, str) else None
+    if match is None:
+        raise ConfigurationError(
+            f"size={size!r:.100} is no size: give bytes as an int, or a str like '512MiB' or '2GB'"
+        )
+    number, power, binary, unit = match.groups()
+    base = 1000 if power and unit and not binary else 1024
+    return int(float(number) * base ** _POWERS[power.upper()])
+
+
+def default_size(folder: str) -> int:
+    """1 GiB, or half of what the folder's file system has free if that is less; bytes."""
+    try:
+        usage = os.statvfs(folder)
+    except OSError:
+        return DEFAULT_SIZE
+    half = usage.f_bavail * usage.f_frsize // 2
+    return max(SIZE_MIN, min(DEFAULT_SIZE, half // _PAGE * _PAGE))
+
+
+def check_trust(trust: str | None) -> Trust:
+    """The trust that was asked for, else that of PLIB_CACHE_TRUST, else "code"."""
+    asked = trust if trust is not None else os.environ.get("PLIB_CACHE_TRUST") or "code"
+    if asked == "code":
+        return "code"
+    if asked == "data":
+        return "data"
+    raise ConfigurationError(f"trust (or PLIB_CACHE_TRUST) is {asked!r}: use 'code' or 'data'")
+
+
+def check_protection(protection: str) -> str:
+    """The protection that was asked for; PLIB_CACHE_PROTECTION decides where that is "auto"."""
+    asked = protection
+    if asked == "auto":
+        asked = os.environ.get("PLIB_CACHE_PROTECTION") or "auto"
+    if asked not in ("auto", "pku", "none"):
+        raise ConfigurationError(
+            f"protection (or PLIB_CACHE_PROTECTION) is {asked!r}: use 'auto', 'pku' or 'none'"
+        )
+    return asked
+
+
+def check_path(path: object) -> str:
+    """The absolute path of a region's file; its folder exists.
+
+    Raises:
+        ConfigurationError: it is no path, or its folder does not exist.
+    """
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise ConfigurationError(f"path={path!r:.100} is no path: give a str or a pathlib.Path")
+    text = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - resolve() would follow links
+    folder = os.path.dirname(text)  # noqa: PTH120
+    if "\0" in text:
+        raise ConfigurationError(f"path={path!r:.100} contains a null character")
+    if not os.path.isdir(folder):  # noqa: PTH112
+        raise ConfigurationError(
+            f"{text}: the folder {folder} does not exist: make it first (mkdir -p -m 700 {folder})"
+        )
+    return text
+
+
+def region_path(name: str) -> str:
+    """Where the region of that name is; its folder is made if it does not exist.
+
+    Raises:
+        ConfigurationError: the name cannot be one, or there is no folder of one's own.
+    """
+    return str(region_folder() / check_name(name))
+
+
+def region_folder() -> Path:
+    """The folder of named regions, made with mode 0700 if it does not exist.
+
+    $PLIB_CACHE_DIR, else /dev/shm/plib-cache-<uid>; and where somebody else made that first,
+    $XDG_RUNTIME_DIR/plib-cache.
+
+    Raises:
+        ConfigurationError: there is none that is the caller's own.
+    """
+    given = os.environ.get("PLIB_CACHE_DIR")
+    if given:
+        return _made(Path(given).absolute(), parents=True)
+    shared = Path(f"/dev/shm/plib-cache-{os.geteuid()}")
+    if not shared.parent.is_dir() or not _own_folder(_made(shared)):
+        return _runtime_folder(shared)
+    return shared
+
+
+def _runtime_folder(shared: Path) -> Path:
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and Path(runtime).is_dir():
+        folder = _made(Path(runtime).absolute() / "plib-cache")
+        if _own_folder(folder):
+            return folder
+    raise ConfigurationError(
+        f"{shared} {_whose(shared)}, and XDG_RUNTIME_DIR offers no other place: set PLIB_CACHE_DIR "
+        "to a folder of your own, on tmpfs if possible"
+    )
+
+
+def _made(folder: Path, *, parents: bool = False) -> Path:
+    try:
+        folder.mkdir(mode=0o700, parents=parents)
+        folder.chmod(0o700)  # whatever the umask
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"the folder {folder} cannot be made ({error.strerror}): set PLIB_CACHE_DIR to one "
+            "that can"
+        ) from error
+    return folder
+
+
+def _own_folder(folder: Path) -> bool:
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
+def _whose(folder: Path) -> str:
+    try:
+        found = folder.lstat()
+    except OSError:
+        return "cannot be made"
+    kind = "is a folder" if stat.S_ISDIR(found.st_mode) else "is no folder and belongs"
+    try:
+        owner = f"{pwd.getpwuid(found.st_uid).pw_name} (uid {found.st_uid})"
+    except KeyError:
+        owner = f"uid {found.st_uid}"
+    return f"{kind} of {owner}" if stat.S_ISDIR(found.st_mode) else f"{kind} to {owner}"

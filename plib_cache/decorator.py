@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``@plib_cache.cache``: a function whose results all processes of the machine share."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, overload
+
+from plib_cache import _flight, config
+from plib_cache._attached import namespace_name, tag_name
+from plib_cache._flight import MISSING
+from plib_cache._jobs import CallJob, limit_ms
+from plib_cache._memo import Memo, Options
+from plib_cache._moments import Expire, deadline_ms
+from plib_cache.cache import Cache
+from plib_cache.exceptions import ConfigurationError
+
+__all__ = ["CacheInfo", "CachedFunction", "cache"]
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
+
+
+class CacheInfo(NamedTuple):
+    """As ``functools.lru_cache`` gives it; hits and misses of all processes."""
+
+    hits: int
+    misses: int
+    maxsize: int | None
+    currsize: int
+
+
+class CachedFunction(Protocol[P, R_co]):
+    """A function decorated by ``cache``.
+
+    On methods the functions below take the object as their first argument:
+    ``Class.method.invalidate(obj, ...)``.
+    """
+
+    __wrapped__: Callable[..., Any]
+    __name__: str
+    __qualname__: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """The result: the stored one, or else computed and stored."""
+
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> CachedFunction[P, R_co]: ...
+    @overload
+    def __get__(
+        self: CachedFunction[Concatenate[Any, Q], R_co], instance: object, owner: Any = None
+    ) -> CachedFunction[Q, R_co]: ...
+
+    def cache_info(self) -> CacheInfo:
+        """Hits and misses of all processes since the last ``cache_clear``, and how many results
+        are stored."""
+
+    def cache_clear(self) -> None:
+        """Forget all results, for all processes; what is being computed now is not stored."""
+
+    def cache_parameters(self) -> dict[str, Any]:
+        """``maxsize`` and ``typed``, as they were given."""
+
+    def cache_key(self, *args: Any, **kwargs: Any) -> bytes:
+        """The key that the result of this call has in the cache, 32 bytes."""
+
+    def invalidate(self, *args: Any, **kwargs: Any) -> bool:
+        """Forget the result of this call; False if there was none."""
+
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Compute the result anew and store it, whatever is there."""
+
+    def saved_seconds(self) -> float:
+        """How much computing the hits of all processes saved."""
+
+
+@overload
+def cache(function: Callable[P, R], /) -> CachedFunction[P, R]: ...
+@overload
+def cache(
+    function: int | None = None,
+    /,
+    *,
+    expire: Expire = None,
+    ignore: str | Iterable[str] = (),
+    key: Callable[..., Any] | None = None,
+    version: object = None,
+    typed: bool = True,
+    single_flight: bool = True,
+    namespace: str | None = None,
+    cache: str | Cache | None = None,
+    min_duration: float = 0,
+    max_bytes: int | None = None,
+    tags: Iterable[str] | Callable[..., Iterable[str]] = (),
+    depends_on: Iterable[Any] = (),
+    strict: bool = False,
+    limit: float = 300,
+    trust: str | None = None,
+    maxsize: int | None = None,
+) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
+def cache(function: Any = None, /, **options: Any) -> Any:
+    """Share the results of a function among all processes of the machine, and with later ones.
+
+    Use it bare, ``@cache``, or with options, ``@cache(expire=60)``; on functions, methods, class
+    and static methods, and coroutine functions.  It can stand for ``functools.lru_cache``.
+
+    The key of a result is made of the function's name and code, the values of its defaults and its
+    closure, and all arguments, however they are spelled; types matter (1, 1.0 and True differ).
+    An edited function therefore does not get its old results.  What it calls is not followed.
+
+    Args:
+        expire: seconds, a timedelta or an aware datetime after which a result is computed anew.
+        ignore: names of arguments that do not matter for the result.
+        key: a function of the arguments; what it returns stands for them.
+        version: stands for the function's code, which is then not looked at.
+        typed: False makes 1, 1.0 and True one argument.
+        single_flight: of all who miss one result together, one computes, the others wait.
+        namespace: results are kept apart from those of other namespaces, and
+            ``Cache.invalidate_namespace`` of it forgets them.
+        cache: a ``Cache``, or the name of one; None is ``get_cache()``.
+        min_duration: results that took less seconds to compute are not stored.
+        max_bytes: results that are larger are not stored.
+        tags: at most 4 names (3 with a namespace), or a function of the arguments that returns
+            them; ``Cache.invalidate_tag`` of any forgets the result.
+        depends_on: functions (or other values) whose code matters for the result too.
+        strict: raise what goes wrong in the cache, instead of one warning and computing.
+        limit: seconds after which one who computes is no longer waited for.
+        trust: "code" or "data", as for ``Cache``; None is that of the cache.
+        maxsize: accepted and reported; the cache as a whole is bounded by its region.
+
+    Raises:
+        UnhashableArgumentError: (of a call) an argument gives no stable key; see ``ignore`` and
+            ``key``.
+
+    Notes:
+        A hit is a copy, equal to what was computed.  An exception is not cached.  A result that
+        cannot be stored is returned all the same, with one warning for each function.
+    """
+    if function is None or isinstance(function, int):
+        if function is not None:
+            options["maxsize"] = function
+        return functools.partial(_decorate, options=_checked(**options))
+    if options:
+        raise TypeError("options of cache() are given by name, before the function: @cache(...)")
+    return _decorate(function, Options())
+
+
+def _checked(
+    *,
+    ignore: str | Iterable[str] = (),
+    depends_on: Iterable[Any] = (),
+    limit: float = 300,
+    maxsize: int | None = None,
+    **rest: Any,
+) -> Options:
+    """The options, if they make sense."""
+    options = Options(
+        ignore=(ignore,) if isinstance(ignore, str) else tuple(ignore),
+        depends_on=tuple(depends_on),
+        limit_ms=limit_ms(limit),
+        maxsize=None if maxsize is None else max(0, maxsize),
+        **rest,
+    )
+    deadline_ms(options.expire)
+    if options.key is not None and options.ignore:
+        raise ConfigurationError("key= already decides which arguments matter: leave ignore= out")
+    if isinstance(options.cache, str):
+        config.check_name(options.cache)
+    elif options.cache is not None and not isinstance(options.cache, Cache):
+        raise ConfigurationError(f"cache={options.cache!r:.100} is neither a Cache nor a name")
+    if options.trust is not None:
+        config.check_trust(options.trust)
+    if options.namespace is not None:
+        namespace_name(options.namespace)
+    _check_tags(options)
+    return options
+
+
+def _check_tags(options: Options) -> None:
+    if callable(options.tags):
+        return
+    if isinstance(options.tags, (str, bytes)):
+        raise TypeError(f"tags={options.tags!r:.100} is one name: give a list or tuple of names")
+    most = 4 if options.namespace is None else 3
+    if len([tag_name(tag) for tag in options.tags]) > most:
+        raise ValueError(f"tags={options.tags!r:.100}: at most {most} can be given")
+
+
+def _decorate(function: Any, options: Options) -> Any:
+    if isinstance(function, (classmethod, staticmethod)):
+        return type(function)(_decorate(function.__func__, options))
+    if not callable(function):
+        raise TypeError(f"cache() decorates functions, not a {type(function).__name__}")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{function.__qualname__} is a generator function, and what it returns can be read "
+            "only once: decorate a function that returns a list"
+        )
+    memo = Memo(function, options)
+    wrapper = _async_wrapper(memo) if inspect.iscoroutinefunction(function) else _wrapper(memo)
+    return _dressed(wrapper, memo)
+
+
+def _wrapper(memo: Memo) -> Callable[..., Any]:
+    function, key, find = memo.function, memo.key, memo.find
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        raw = key(args, kwargs)
+        value = find(raw)
+        if value is not MISSING:
+            return value
+        return _flight.run(CallJob(memo, raw, args, kwargs), lambda: function(*args, **kwargs))
+
+    return call
+
+
+def _async_wrapper(memo: Memo) -> Callable[..., Awaitable[Any]]:
+    function, key, find = memo.function, memo.key, memo.find
+
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        raw = key(args, kwargs)
+        value = find(raw)
+        if value is not MISSING:
+            return value
+        job = CallJob(memo, raw, args, kwargs)
+        return await _flight.run_async(job, lambda: function(*args, **kwargs))
+
+    return call
+
+
+def _dressed(wrapper: Any, memo: Memo) -> Any:
+    """The wrapper with the function's name and the attributes of a ``CachedFunction``."""
+    functools.update_wrapper(wrapper, memo.function)
+    for attribute in (
+        cache_info, cache_clear, cache_parameters, cache_key, invalidate, refresh, saved_seconds
+    ):  # fmt: skip
+        setattr(wrapper, attribute.__name__, functools.partial(attribute, memo))
+    return wrapper
+
+
+def cache_info(memo: Memo) -> CacheInfo:
+    counts, home = memo.counts(), memo.home()
+    size = home.region.count(home.name)
+    return CacheInfo(counts.hits, counts.misses, memo.options.maxsize, size)
+
+
+def cache_clear(memo: Memo) -> None:
+    memo.clear()
+
+
+def cache_parameters(memo: Memo) -> dict[str, Any]:
+    return {"maxsize": memo.options.maxsize, "typed": memo.options.typed}
+
+
+def cache_key(memo: Memo, /, *args: Any, **kwargs: Any) -> bytes:
+    return memo.key(args, kwargs)
+
+
+def invalidate(memo: Memo, /, *args: Any, **kwargs: Any) -> bool:
+    return memo.home().region.delete(memo.key(args, kwargs))
+
+
+def refresh(memo: Memo, /, *args: Any, **kwargs: Any) -> Any:
+    job = CallJob(memo, memo.key(args, kwargs), args, kwargs)
+    job.fresh = True
+    function = memo.function
+    run: Any = _flight.run_async if inspect.iscoroutinefunction(function) else _flight.run
+    return run(job, lambda: function(*args, **kwargs))
+
+
+def saved_seconds(memo: Memo) -> float:
+    return memo.counts().saved_us / 1e6

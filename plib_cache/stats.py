@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a cache says of itself: ``Stats`` counts what happened, ``Info`` describes the region."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["Info", "Stats"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stats:
+    """Counts of all processes since the last reset.
+
+    A process that was killed has counted for everything that it had finished.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    contended: int = 0  # reads that gave up because the entry changed all the time
+    get_many_keys: int = 0
+    sets: int = 0
+    adds: int = 0
+    replaces: int = 0
+    cas: int = 0
+    appends: int = 0
+    deletes: int = 0
+    incrs: int = 0
+    touches: int = 0
+    stores_refused_busy: int = 0
+    stores_refused_full: int = 0
+    evictions: int = 0
+    evicted_visited_dropped: int = 0
+    reinserted: int = 0
+    displaced: int = 0  # entries evicted because the places of their hash were taken
+    expired_unlinked: int = 0
+    invalidated_unlinked: int = 0
+    runs_evicted: int = 0
+    runs_freed_dead: int = 0
+    bytes_written: int = 0
+    bytes_reinserted: int = 0
+    claims: int = 0
+    claims_taken_over: int = 0  # from the dead, and from those who passed their limit
+    published: int = 0
+    publish_void: int = 0  # computed under a claim that was gone when the result came
+    abandoned: int = 0
+    waits: int = 0
+    lock_takeovers: int = 0
+    reaps: int = 0  # processes that were found dead
+    growths: int = 0
+    corrupt_seen: int = 0
+    again: int = 0
+    allocs_small: int = 0
+    allocs_large: int = 0
+    large_conflicts: int = 0
+    limbo: int = 0
+
+    @property
+    def hit_rate(self) -> float:
+        """Hits among all reads, 0.0 to 1.0; 0.0 before the first read."""
+        reads = self.hits + self.misses
+        return self.hits / reads if reads else 0.0
+
+    def as_dict(self) -> dict[str, int]:
+        """The counts by name."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_counters(cls, counters: Mapping[str, int]) -> Stats:
+        """The counts that have a name here."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: count for name, count in counters.items() if name in known})
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """What a region is and how it is doing; sizes in bytes."""
+
+    path: str
+    size: int  # the most that the file will ever take
+    taken: int  # what the file takes now
+    pool: int  # the part of size that entries can have
+    used: int  # the part of the pool that holds something, also if it is out of date
+    live: int  # entries with their keys and headers, without what was replaced or deleted
+    value_max: int  # the longest value that can ever be stored
+    index_slots: int
+    expected_entry: int
+    protection: str  # "none" or "pku"
+    binding: str
+    layout_version: str  # the format signature, in hexadecimal
+    region_id: str
+    created: float  # seconds since 1970
+    processes: int  # attached now
+    processes_max: int
+    retired: bool  # the file was removed: open the cache anew
+    growth_stopped: bool  # the folder is full: the region stays as large as it is
+    note: str  # what a reader should know and do, or ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields by name."""
+        return dataclasses.asdict(self)
+
+
+_PAGE = 4096
+
+
+def make_info(path: str, binding: str, raw: Mapping[str, int], usage: Mapping[str, int]) -> Info:
+    """The description of a region from the numbers of the core."""
+    used_pages = usage["small_pages"] + usage["large_pages"] + usage["limbo_pages"]
+    return Info(
+        path=path,
+        size=raw["size_bytes"],
+        taken=raw["taken_bytes"],
+        pool=raw["pool_bytes"],
+        used=used_pages * _PAGE,
+        live=usage["entry_bytes"],
+        value_max=raw["value_max"],
+        index_slots=raw["index_slots"],
+        expected_entry=raw["expected_entry"],
+        protection="pku" if raw["protection"] == 2 else "none",
+        binding=binding,
+        layout_version=f"{raw['layout']:#018x}",
+        region_id=f"{raw['region_id']:016x}",
+        created=raw["created_ms"] / 1000,
+        processes=raw["processes"],
+        processes_max=raw["processes_max"],
+        retired=bool(raw["retired"]),
+        growth_stopped=bool(raw["growth_stopped"]),
+        note=_note(raw),
+    )
+
+
+def _note(raw: Mapping[str, int]) -> str:
+    if raw["retired"]:
+        return "the region's file was removed: close this cache and open it anew"
+    if raw["growth_stopped"]:
+        return (
+            f"growth stopped at {raw['taken_bytes']} of {raw['size_bytes']} bytes, because the "
+            "folder is full: free some space there; until then the cache evicts earlier"
+        )
+    return ""
+
+
+# The cost of a computation as one byte: 8 steps for each doubling, 1 microsecond to 70 minutes.
+_STEPS = 8
+_COST_MAX = 255
+
+
+def cost_code(seconds: float) -> int:
+    """The cost code of a computation that took so long; 0 for less than a microsecond."""
+    microseconds = seconds * 1e6
+    return min(_COST_MAX, round(_STEPS * math.log2(microseconds + 1))) if microseconds > 0 else 0
+
+
+def cost_us(code: int) -> float:
+    """The microseconds that a cost code stands for, within 5 %."""
+    return float(2.0 ** (code / _STEPS) - 1)

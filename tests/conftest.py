@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What tests share: private regions, child processes, waiting for conditions."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import plib_cache
+from plib_cache.testing import private_regions
+
+HANG_S = 60.0  # a limit for what hangs, not a stopwatch
+
+
+@pytest.fixture(autouse=True)
+def regions() -> Iterator[Path]:
+    """Named and default caches live in a new folder, which is removed afterwards."""
+    with private_regions("16MiB") as folder:
+        yield folder
+
+
+def wait_until(condition: Callable[[], Any], what: str = "the condition") -> Any:
+    """Look until ``condition()`` is true, and return what it gave."""
+    deadline = time.monotonic() + HANG_S
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.002)
+    return result
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Any]:
+    """``wait_until``, for tests."""
+    return wait_until
+
+
+class Child:
+    """A forked process that runs a function and sends back what it returns or raises."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
+        self._reading, writing = os.pipe()
+        self.reaped = False
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._run(writing, function, args)
+        os.close(writing)
+
+    def _run(self, writing: int, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        try:
+            try:
+                answer = (True, function(*args))
+            except BaseException as error:
+                answer = (False, error)
+            with os.fdopen(writing, "wb") as pipe:
+                pickle.dump(answer, pipe)
+        finally:
+            os._exit(0)
+
+    def result(self) -> Any:
+        """What the function returned; raises what it raised."""
+        chunks = []
+        while select.select([self._reading], [], [], HANG_S)[0]:
+            chunk = os.read(self._reading, 1 << 16)
+            if not chunk:
+                break
+            chunks.append(chunk)
+        else:
+            raise AssertionError(f"child {self.pid} hangs")
+        self.reap()
+        fine, answer = pickle.loads(b"".join(chunks))
+        if not fine:
+            raise answer
+        return answer
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal; a killed child stays a zombie until ``reap``."""
+        os.kill(self.pid, number)
+
+    def reap(self) -> None:
+        """Collect the child's exit status."""
+        if not self.reaped:
+            self.reaped = True
+            os.waitpid(self.pid, 0)
+
+    def close(self) -> None:
+        """End the child if it still runs."""
+        if not self.reaped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self.reap()
+        os.close(self._reading)
+
+
+@pytest.fixture
+def fork() -> Iterator[Callable[..., Child]]:
+    """``fork(function, *args)`` runs a function in a child process; see ``Child``."""
+    children: list[Child] = []
+
+    def start(function: Callable[..., Any], *args: Any) -> Child:
+        children.append(Child(function, *args))
+        return children[-1]
+
+    yield start
+    for child in children:
+        child.close()
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Callable[[str], str]:
+    """``python(source)`` runs a program of its own and returns what it printed."""
+
+    def run(source: str, name: str = "program.py", **environment: str) -> str:
+        script = tmp_path / name
+        script.write_text(source)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", str(script)],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=HANG_S,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def small() -> Iterator[plib_cache.Cache]:
+    """A small cache, strict, that is sound in the end."""
+    with plib_cache.Cache("small", size="8MiB", strict=True) as cache:
+        yield cache
+        if not cache.closed:
+            assert cache.check() == []
