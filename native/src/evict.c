@@ -43,26 +43,32 @@ static bool win(struct call *k, uint32_t head, struct victim *v, bool *freeing) 
     return true;
 }
 
-/* Is there a pin on the run in any living process?  pre: fence_full() behind the last slot swap. */
-static bool pinned(const struct call *k, uint32_t head) {
+static bool row_pins(const plc_cache *c, const struct shm_process *row, uint32_t head) {
+    for (unsigned i = 0; i < TICKETS; i++) {
+        if (pin_head(word_acq(&row->transient[i])) == head) {
+            return true;
+        }
+    }
+    uint64_t high = word_acq(&row->pins_high);
+    for (uint64_t i = 0; i < high && i < c->geo.counted_pins; i++) {
+        if (pin_head(word_acq(&row->counted[i])) == head) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is there a pin on the run in any process that is held to be alive?  Then that is asked after: a dead one's
+ * pin would keep the run in limbo for ever.  pre: fence_full() behind the last slot swap. */
+static bool pinned(struct call *k, uint32_t head) {
     const plc_cache *c = k->c;
     uint64_t used = word_rlx(&c->super->slots_used.value);
     uint32_t last = used < c->geo.slots ? (uint32_t)used : c->geo.slots;
     for (uint32_t s = 1; s <= last; s++) {
         const struct shm_process *row = process_row(c, s);
-        if ((word_acq(&row->inc) & 1u) == 0) {
-            continue;
-        }
-        for (unsigned i = 0; i < TICKETS; i++) {
-            if (pin_head(word_acq(&row->transient[i])) == head) {
-                return true;
-            }
-        }
-        uint64_t high = word_acq(&row->pins_high);
-        for (uint64_t i = 0; i < high && i < c->geo.counted_pins; i++) {
-            if (pin_head(word_acq(&row->counted[i])) == head) {
-                return true;
-            }
+        if ((word_acq(&row->inc) & 1u) != 0 && row_pins(c, row, head)) {
+            k->suspect = s != owner_slot(k->owner) ? s : k->suspect;
+            return true;
         }
     }
     return false;

@@ -28,14 +28,22 @@ C_LAYERS = [
     ["os_errno", "os_linux", "os_file", "os_proc", "os_space"],
     ["domain"],
     ["registry", "process", "lock"],
-    ["region"],
+    [
+        "region",
+        "region_parts",
+        "geometry",
+        "region_make",
+        "region_attach",
+        "region_grow",
+        "region_open",
+    ],
     ["pages"],
     ["queue", "names", "entry", "run", "index"],
     ["evict", "space"],
     ["call"],
     ["read", "store", "verbs", "walk", "lease", "flight"],
     ["check", "rebuild"],
-    ["cache"],
+    ["cache", "admin"],
 ]
 C_ORDER = [name for layer in C_LAYERS for name in layer]
 
@@ -56,6 +64,7 @@ IN_WINDOW = [
     "flight",
     "check",
     "cache",
+    "admin",
 ]
 HEADERS_IN_WINDOW = {
     "limits.h", "stdalign.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "string.h",
