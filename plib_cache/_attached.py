@@ -55,7 +55,7 @@ class Attached:
         self._warned = False
         self._serializer = serializer or DefaultSerializer(config.check_trust(trust))
         self._plain = serializer is None
-        where = config.region_path(name or config.DEFAULT_NAME) if path is None else path
+        where = config.region_path(name) if path is None else path
         self._region = open_region(
             config.check_path(where),
             None if size is None else config.parse_size(size),

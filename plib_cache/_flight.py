@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from plib_cache._core import CLAIMED, EXISTS, OK, Claim
+from plib_cache._core import CLAIMED, OK, Claim
 
 _VANISHED_MAX = 3  # values that appeared and were gone again, before computing without a claim
 _SLICE_MS = 50
@@ -91,13 +91,13 @@ def steps(job: Job) -> Generator[Step, Any, None]:
             if claim.token in _chain.get():
                 break
             yield Step.WAIT
-        elif claim.status == EXISTS:
-            vanished += 1
-        if job.look():
+        elif job.look():
             yield Step.DONE
             return
-        if vanished > _VANISHED_MAX:
-            break
+        else:
+            vanished += 1
+            if vanished > _VANISHED_MAX:
+                break
     yield from _compute(job, job.unclaimed())
 
 

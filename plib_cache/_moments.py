@@ -35,6 +35,10 @@ def deadline_ms(expire: Expire) -> int:
     return GONE if seconds <= 0 else max(GONE, int((time.time() + seconds) * 1000))
 
 
+def _float(number: Any) -> float:
+    return math.inf if number > _FARTHEST_S else float(number)
+
+
 def _seconds_from_now(expire: Any) -> float:
     if isinstance(expire, timedelta):
         return expire.total_seconds()
@@ -47,7 +51,7 @@ def _seconds_from_now(expire: Any) -> float:
         return expire.timestamp() - time.time()
     number: Any = expire if type(expire) is not bool else None
     if isinstance(number, numbers.Real):  # also those of NumPy
-        return math.inf if number > _FARTHEST_S else float(number)
+        return _float(number)
     raise TypeError(
         f"expire is a {type(expire).__name__}: give seconds, a timedelta, an aware datetime or None"
     )

@@ -129,7 +129,7 @@ class Verbs(Attached):
 
         Args:
             at: seconds from now, a timedelta, or an aware datetime; what was written before that
-                moment is gone from that moment on.
+                moment is gone from that moment on, to a tenth of a second.
         """
         deadline = deadline_ms(at)
         self._region.flush(0 if deadline == GONE else deadline)

@@ -21,7 +21,7 @@ DEFAULT_NAME = "default"
 DEFAULT_SIZE = 1 << 30
 _PAGE = 4096
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(I?)(B?)\s*\Z", re.IGNORECASE)
+_SIZE = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,20})?)\s*([KMGT]?)(I?)(B?)\s*\Z", re.IGNORECASE)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -120,13 +120,13 @@ def check_path(path: object) -> str:
     return text
 
 
-def region_path(name: str) -> str:
-    """Where the region of that name is; its folder is made if it does not exist.
+def region_path(name: str | None) -> str:
+    """Where the region of that name (None: "default") is; its folder is made if it is missing.
 
     Raises:
         ConfigurationError: the name cannot be one, or there is no folder of one's own.
     """
-    return str(region_folder() / check_name(name))
+    return str(region_folder() / check_name(DEFAULT_NAME if name is None else name))
 
 
 def region_folder() -> Path:

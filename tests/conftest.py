@@ -20,7 +20,7 @@ import pytest
 import plib_cache
 from plib_cache.testing import private_regions
 
-HANG_S = 60.0  # a limit for what hangs, not a stopwatch
+HANG_S = 30.0  # a limit for what hangs, not a stopwatch
 
 
 @pytest.fixture(autouse=True)

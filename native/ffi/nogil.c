@@ -19,16 +19,15 @@ static plc_status plc_wait_nogil(plc_cache *cache, const void *key, size_t key_l
     return status;
 }
 
-static plc_status plc_get_nogil(plc_cache *cache, const void *key, size_t key_length, uint16_t name, void
-                                *buffer, size_t capacity, plc_found *found) {
+static plc_status plc_get_nogil(plc_cache *cache, const void *key, size_t key_length, uint16_t name, void *buffer,
+                                size_t capacity, plc_found *found) {
     plc_status status;
     WITHOUT_GIL(status = plc_get(cache, key, key_length, name, buffer, capacity, found));
     return status;
 }
 
-static plc_status plc_get_many_nogil(plc_cache *cache, size_t count, const void *const *keys, const size_t
-                                     *key_lengths, uint16_t name, void *buffer, size_t capacity, plc_found
-                                     *found) {
+static plc_status plc_get_many_nogil(plc_cache *cache, size_t count, const void *const *keys, const size_t *key_lengths,
+                                     uint16_t name, void *buffer, size_t capacity, plc_found *found) {
     plc_status status;
     WITHOUT_GIL(status = plc_get_many(cache, count, keys, key_lengths, name, buffer, capacity, found));
     return status;
@@ -40,8 +39,7 @@ static plc_status plc_store_nogil(plc_cache *cache, plc_verb verb, const plc_ent
     return status;
 }
 
-static plc_status plc_store_many_nogil(plc_cache *cache, size_t count, const plc_entry *entries, uint32_t
-                                       *statuses) {
+static plc_status plc_store_many_nogil(plc_cache *cache, size_t count, const plc_entry *entries, uint32_t *statuses) {
     plc_status status;
     WITHOUT_GIL(status = plc_store_many(cache, count, entries, statuses));
     return status;

@@ -98,12 +98,20 @@ plc_status plc_sum(plc_cache *cache, uint16_t name, const uint16_t tags[4], uint
     return call_leave(&k, PLC_OK);
 }
 
+/* A walk begins with what the file is now: others may have made it larger. */
+static plc_status enter_walk(struct call *k, plc_cache *cache, uint64_t cursor) {
+    if (cache != NULL && cursor == 0) {
+        region_refresh(cache);
+    }
+    return call_enter(k, cache);
+}
+
 plc_status plc_scan(plc_cache *cache, uint64_t *cursor, uint16_t name, void *buffer, size_t capacity, size_t *used) {
     struct call k;
     if (cursor == NULL || buffer == NULL || used == NULL || capacity < 65536) {
         return PLC_INVALID;
     }
-    plc_status s = call_enter(&k, cache);
+    plc_status s = enter_walk(&k, cache, *cursor);
     return s == PLC_OK ? call_leave(&k, walk_scan(&k, cursor, name, buffer, capacity, used)) : s;
 }
 
@@ -112,7 +120,7 @@ plc_status plc_count(plc_cache *cache, uint64_t *cursor, uint16_t name, uint64_t
     if (cursor == NULL || count_of == NULL) {
         return PLC_INVALID;
     }
-    plc_status s = call_enter(&k, cache);
+    plc_status s = enter_walk(&k, cache, *cursor);
     return s == PLC_OK ? call_leave(&k, walk_count(&k, cursor, name, count_of)) : s;
 }
 
@@ -121,7 +129,7 @@ plc_status plc_usage_read(plc_cache *cache, uint64_t *cursor, plc_usage *usage) 
     if (cursor == NULL || usage == NULL) {
         return PLC_INVALID;
     }
-    plc_status s = call_enter(&k, cache);
+    plc_status s = enter_walk(&k, cache, *cursor);
     return s == PLC_OK ? call_leave(&k, walk_usage(&k, cursor, usage)) : s;
 }
 
@@ -130,7 +138,7 @@ plc_status plc_check(plc_cache *cache, uint64_t *cursor, plc_finding *findings, 
     if (cursor == NULL || findings == NULL || count_of == NULL || capacity < 2 * BUCKET_SLOTS) {
         return PLC_INVALID;
     }
-    plc_status s = call_enter(&k, cache);
+    plc_status s = enter_walk(&k, cache, *cursor);
     return s == PLC_OK ? call_leave(&k, check_slice(&k, cursor, findings, capacity, count_of)) : s;
 }
 
@@ -139,7 +147,7 @@ plc_status plc_drain(plc_cache *cache, uint64_t *cursor, uint64_t *free_pages, u
     if (cursor == NULL || free_pages == NULL || longest == NULL) {
         return PLC_INVALID;
     }
-    plc_status s = call_enter(&k, cache);
+    plc_status s = enter_walk(&k, cache, *cursor);
     return s == PLC_OK ? call_leave(&k, walk_drain(&k, cursor, free_pages, longest)) : s;
 }
 

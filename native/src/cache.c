@@ -208,7 +208,11 @@ plc_status plc_wait(plc_cache *cache, const void *key, size_t key_length, uint32
     bool claimed = flight_claimed(&k);
     s = call_leave(&k, PLC_OK);
     if (s == PLC_OK && claimed) {
+        if (!call_stay(cache)) {
+            return PLC_CLOSED;
+        }
         os_wait(at, seen, limit_ms < 50 ? limit_ms : 50);
+        call_go(cache);
     }
     return s;
 }

@@ -48,7 +48,7 @@ plc_status call_enter(struct call *k, plc_cache *c) {
         return PLC_CLOSED;
     }
     if (word_acq(c->fork_mark) != 1 && process_adopt(c) != 0) {
-        return PLC_NO_SLOT;
+        return atomic_load_explicit(&c->closed, memory_order_acquire) != 0 ? PLC_CLOSED : PLC_NO_SLOT;
     }
     if (!take_ticket(c, &k->ticket)) {
         wants = (struct wants){.c = c, .pause = true, .since_ms = wants.since_ms, .last_ms = wants.last_ms};
@@ -180,13 +180,21 @@ static void wait_for_lock(plc_cache *c, uint32_t ms) {
     lock_wait(c, wants.lock, wants.seen, &c->wait_words[wants.shard], ms);
 }
 
-plc_status call_assist(plc_cache *c, uint32_t limit_ms) {
-    if (c == NULL || atomic_load_explicit(&c->closed, memory_order_acquire) != 0) {
-        return PLC_CLOSED;
+bool call_stay(plc_cache *c) {
+    atomic_fetch_add_explicit(&c->outside, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&c->closed, memory_order_seq_cst) == 0) {
+        return true;
     }
-    if (wants.c != c) {
-        return PLC_OK;
-    }
+    call_go(c);
+    return false;
+}
+
+void call_go(plc_cache *c) {
+    atomic_fetch_sub_explicit(&c->outside, 1, memory_order_release);
+}
+
+/* pre: call_stay. */
+static void do_wants(plc_cache *c, uint32_t limit_ms) {
     uint32_t ms = limit_ms < WAIT_SLICE_MS ? limit_ms : WAIT_SLICE_MS;
     uint64_t now = os_monotonic_ms();
     if (wants.since_ms == 0 || now - wants.last_ms > EPISODE_GAP_MS) {
@@ -209,5 +217,18 @@ plc_status call_assist(plc_cache *c, uint32_t limit_ms) {
         os_sleep_ms(1);
     }
     wants.last_ms = os_monotonic_ms();
+}
+
+plc_status call_assist(plc_cache *c, uint32_t limit_ms) {
+    if (c == NULL) {
+        return PLC_INVALID;
+    }
+    if (atomic_load_explicit(&c->closed, memory_order_acquire) != 0 || !call_stay(c)) {
+        return PLC_CLOSED;
+    }
+    if (wants.c == c) {
+        do_wants(c, limit_ms);
+    }
+    call_go(c);
     return PLC_OK;
 }

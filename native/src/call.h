@@ -25,6 +25,10 @@ uint64_t call_token(struct call *k);
 plc_status call_lock(struct call *k, struct lock_held *held);
 void call_unlock(struct call *k, struct lock_held *held);
 
+/* Brackets what works on the region's wait words or locks outside a window: close waits for it.  False: closed. */
+bool call_stay(plc_cache *c);
+void call_go(plc_cache *c);
+
 plc_status call_assist(plc_cache *c, uint32_t limit_ms);
 
 #endif

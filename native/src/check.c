@@ -67,7 +67,7 @@ static uint32_t slot_breaks(struct call *k, uint64_t bucket, const word *slot, u
     }
     uint32_t head = slot_head(v);
     if (!page_in_pool(c, head)) {
-        return head >= pages_limit(c) && head < word_rlx(&c->super->taken_pages) ? 0 : 1;
+        return pages_unseen(k, (uint64_t)head + 1) ? 0 : 1;
     }
     uint64_t w = word_acq(page_word(c, head));
     struct entry e;
@@ -75,7 +75,7 @@ static uint32_t slot_breaks(struct call *k, uint64_t bucket, const word *slot, u
         return 1;
     }
     if (!entry_read(c, v, w, &e)) {
-        return 2;
+        return pages_unseen_run(k, head) ? 0 : 2;
     }
     index_of_entry(k, &e);
     const struct shm_bucket *b = &c->buckets[bucket];
@@ -107,7 +107,7 @@ static uint32_t page_breaks(struct call *k, uint32_t page, uint64_t *value) {
         bool same = (page_readable(hw) || page_state(hw) == PAGE_FREEING) && page_gen(hw) == page_gen(w);
         return same && head < page ? 0 : 5;
     }
-    if (page_readable(w) && page_state(w) != PAGE_OPEN) {
+    if (page_readable(w) && page_state(w) != PAGE_OPEN && !pages_unseen_run(k, page)) {
         uint64_t a = word_acq(page_side_a(c, page)), b = word_acq(page_side_b(c, page));
         uint64_t run_bytes = (uint64_t)pages_of_run(c, page, a) << PAGE_SHIFT;
         uint64_t dead = side_a_own(a) ? 0 : (uint64_t)side_b_dead(b) * ALIGN;

@@ -51,6 +51,7 @@ struct plc_cache {
 
     word32 limit_page;   /* pages below it are proved to be in the file (fstat) */
     word tickets;        /* bit i: ticket i is free */
+    word32 outside;      /* calls that wait or ask the kernel with no window open */
     word next_token;
     word last_run[TICKETS]; /* head of the run that this ticket filled last (parked, or 0) */
     word copy_run;       /* head of the run that evictions copy to (parked, or 0) */

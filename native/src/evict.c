@@ -29,7 +29,7 @@ static bool win(struct call *k, uint32_t head, struct victim *v, bool *freeing) 
     bool takes = state == PAGE_SEALED || state == PAGE_PARKED || state == PAGE_LIMBO ||
                  (dead && (state == PAGE_OPEN || state == PAGE_EVICT || state == PAGE_FREEING));
     enum page_state to = *freeing ? PAGE_FREEING : PAGE_EVICT;
-    if (!takes || (v->mode == EVICT_DEAD && state != PAGE_SEALED) ||
+    if (!takes || pages_unseen_run(k, head) || (v->mode == EVICT_DEAD && state != PAGE_SEALED) ||
         !word_swap(at, w, page_make(to, k->owner, page_gen(w)))) {
         return false;
     }
@@ -272,10 +272,12 @@ enum evicted evict_run(struct call *k, uint32_t head, enum evict_mode mode) {
     sub.tid = k->tid;
     sub.dead_count = 0;
     sub.suspect = k->suspect;
+    sub.want_refresh = false;
     struct victim v = {.k = &sub, .mode = mode};
     bool freeing = false;
     enum evicted result = win(&sub, head, &v, &freeing) ? take(&v, freeing) : EVICT_LOST;
     k->suspect = sub.suspect;
+    k->want_refresh = k->want_refresh || sub.want_refresh;
     return result;
 }
 

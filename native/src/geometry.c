@@ -118,20 +118,53 @@ bool region_geometry(uint64_t size_bytes, uint32_t expected_entry, struct geomet
 }
 
 /* What two builds must agree on to share a region. */
+static const uint64_t agreed[] = {
+    sizeof(struct shm_superblock),
+    offsetof(struct shm_superblock, retired),
+    offsetof(struct shm_superblock, frontier),
+    offsetof(struct shm_superblock, slots_used),
+    offsetof(struct shm_superblock, reserve),
+    offsetof(struct shm_superblock, parked),
+    offsetof(struct shm_superblock, baseline),
+    sizeof(struct shm_bucket),
+    offsetof(struct shm_bucket, visited),
+    sizeof(struct shm_name),
+    offsetof(struct shm_name, generation),
+    offsetof(struct shm_name, base_hits),
+    sizeof(struct shm_process),
+    offsetof(struct shm_process, pins_high),
+    offsetof(struct shm_process, counters),
+    offsetof(struct shm_process, transient),
+    sizeof(struct shm_entry),
+    offsetof(struct shm_entry, size),
+    offsetof(struct shm_entry, token),
+    offsetof(struct shm_entry, client_flags),
+    PAGE_BYTES,
+    BUCKET_SLOTS,
+    SHARDS_MAX,
+    SHARD_BUCKETS_MIN,
+    TICKETS,
+    COUNTED_PINS_MAX,
+    COUNTED_PINS_SMALL,
+    SLOTS_MAX,
+    SLOTS_SMALL,
+    SMALL_REGION,
+    COUNTERS_MAX,
+    RESERVE_PLACES,
+    PARKED_PLACES,
+    WAIT_WORDS,
+    INC_BITS,
+    ALIGN,
+    PAGE_CONT,
+    PLC_KEY_MAX,
+    EXPECTED_DEFAULT,
+    NAMES_MIN,
+    NAMES_MAX,
+    RING_MAX,
+    FREE_MAX,
+};
+
 uint64_t region_format(void) {
-    static const uint64_t agreed[] = {
-        sizeof(struct shm_superblock), offsetof(struct shm_superblock, retired),
-        offsetof(struct shm_superblock, frontier), offsetof(struct shm_superblock, slots_used),
-        offsetof(struct shm_superblock, reserve), offsetof(struct shm_superblock, parked),
-        offsetof(struct shm_superblock, baseline), sizeof(struct shm_bucket), offsetof(struct shm_bucket, visited),
-        sizeof(struct shm_name), offsetof(struct shm_name, generation), offsetof(struct shm_name, base_hits),
-        sizeof(struct shm_process), offsetof(struct shm_process, pins_high), offsetof(struct shm_process, counters),
-        offsetof(struct shm_process, transient), sizeof(struct shm_entry), offsetof(struct shm_entry, size),
-        offsetof(struct shm_entry, token), offsetof(struct shm_entry, client_flags),
-        PAGE_BYTES, BUCKET_SLOTS, SHARDS_MAX, SHARD_BUCKETS_MIN, TICKETS, COUNTED_PINS_MAX, COUNTED_PINS_SMALL,
-        SLOTS_MAX, SLOTS_SMALL, SMALL_REGION, COUNTERS_MAX, RESERVE_PLACES, PARKED_PLACES, WAIT_WORDS, INC_BITS,
-        ALIGN, PAGE_CONT, PLC_KEY_MAX, EXPECTED_DEFAULT, NAMES_MIN, NAMES_MAX, RING_MAX, FREE_MAX,
-    };
     uint64_t mixed = LAYOUT_VERSION;
     for (size_t i = 0; i < sizeof agreed / sizeof agreed[0]; i++) {
         mixed = hash_mix(mixed ^ agreed[i]) + i;

@@ -36,8 +36,8 @@ static inline void mix(struct sip *s) {
 
 static inline struct sip begin(const uint8_t key[16]) {
     uint64_t low = load64(key), high = load64(key + 8);
-    return (struct sip){low ^ 0x736f6d6570736575ull, high ^ 0x646f72616e646f6dull ^ 0xee,
-                        low ^ 0x6c7967656e657261ull, high ^ 0x7465646279746573ull};
+    return (struct sip){low ^ 0x736f6d6570736575ull, high ^ 0x646f72616e646f6dull ^ 0xee, low ^ 0x6c7967656e657261ull,
+                        high ^ 0x7465646279746573ull};
 }
 
 /* The last word: what is left of the bytes, and their number modulo 256 on top. */

@@ -41,17 +41,6 @@ void index_of_entry(struct call *k, const struct entry *e) {
     place_hash(k, k->key, k->key_length);
 }
 
-/* A slot names a page that is not in the proved part of the file: has the file grown meanwhile? */
-static bool beyond(struct call *k, uint32_t head) {
-    plc_cache *c = k->c;
-    uint64_t hint = word_rlx(&c->super->taken_pages);
-    if (head >= pages_limit(c) && head < hint && hint <= c->geo.end_page && hint != word_rlx(&c->hint_distrusted)) {
-        k->want_refresh = true;
-        return true;
-    }
-    return false;
-}
-
 enum seen { SEEN_NONE, SEEN_KEY, SEEN_CHANGED, SEEN_BEYOND };
 
 /* One attempt at one way, unpinned. */
@@ -64,7 +53,7 @@ static enum seen peek(struct call *k, unsigned way, struct hit *hit) {
     }
     uint32_t head = slot_head(v);
     if (!page_in_pool(c, head)) {
-        return beyond(k, head) ? SEEN_BEYOND : SEEN_NONE;
+        return pages_unseen(k, (uint64_t)head + 1) ? SEEN_BEYOND : SEEN_NONE;
     }
     __builtin_prefetch(page_bytes(c, head) + slot_offset(v));
     uint64_t w = word_acq(page_word(c, head));
@@ -79,6 +68,9 @@ static enum seen peek(struct call *k, unsigned way, struct hit *hit) {
     }
     if (!index_still_at(k, head, w) || word_acq(slot) != v) {
         return SEEN_CHANGED;
+    }
+    if (!read && pages_unseen_run(k, head)) {
+        return SEEN_BEYOND;
     }
     if (!read) {
         count(k, COUNT_CORRUPT_SEEN, 1);
@@ -113,7 +105,7 @@ static enum seen pin(struct call *k, word *slot, uint64_t *v, uint64_t *w) {
         }
         uint32_t head = slot_head(*v);
         if (!page_in_pool(c, head)) {
-            return beyond(k, head) ? SEEN_BEYOND : SEEN_NONE;
+            return pages_unseen(k, (uint64_t)head + 1) ? SEEN_BEYOND : SEEN_NONE;
         }
         word_put_rlx(k->pin, pin_make(head, 1));
         fence_full();
@@ -134,7 +126,8 @@ plc_status index_look_way(struct call *k, unsigned way, struct hit *hit) {
     if (seen == SEEN_KEY) {
         hit->way = way;
         hit->e.slot = v;
-        return entry_read(k->c, v, w, &hit->e) ? PLC_OK : PLC_MISS;
+        bool read = entry_read(k->c, v, w, &hit->e);
+        return read ? PLC_OK : pages_unseen_run(k, slot_head(v)) ? PLC_AGAIN : PLC_MISS;
     }
     hit->e.slot = v;
     return seen == SEEN_BEYOND ? PLC_AGAIN : seen == SEEN_CHANGED ? PLC_BUSY : PLC_MISS;

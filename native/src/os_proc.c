@@ -34,6 +34,13 @@ static int open_proc(const char *path, int flags, int *fd) {
     return os_outcome(saved, *fd);
 }
 
+static int hex_digit(char c) {
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* Text like 1b4e28ba-2fa1-11d2-883f-0016d3cca427. */
 int os_boot_id(uint8_t id[16]) {
     char text[64];
@@ -48,8 +55,7 @@ int os_boot_id(uint8_t id[16]) {
     os_close(fd);
     memset(id, 0, 16);
     for (ssize_t i = 0; i < n && digits < 32; i++) {
-        int digit = text[i] >= '0' && text[i] <= '9' ? text[i] - '0'
-                    : text[i] >= 'a' && text[i] <= 'f' ? text[i] - 'a' + 10 : -1;
+        int digit = hex_digit(text[i]);
         if (digit >= 0) {
             id[digits / 2] = (uint8_t)(id[digits / 2] << 4 | digit);
             digits++;

@@ -97,8 +97,8 @@ static uint64_t reclaimable(const char *folder, const char *field) {
 struct cgroup_kind {
     const char *root, *limit, *usage, *reclaimable;
 };
-static const struct cgroup_kind cgroup_one = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes",
-                                              "memory.usage_in_bytes", "total_inactive_file"};
+static const struct cgroup_kind cgroup_one = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+                                              "total_inactive_file"};
 static const struct cgroup_kind cgroup_two = {"/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"};
 
 /* What the cgroup at `path`, and every one above it, leaves.  In a container the path may be one that is not
@@ -180,14 +180,12 @@ int os_free_bytes(int fd, uint64_t *bytes, bool *in_memory) {
  * and 9p: neither shared mappings nor locks can be relied on.  hugetlbfs, ramfs: no room can be reserved.
  * overlayfs is let through: what is written lies in its upper folder's file system.  */
 bool os_holds_regions(int fd) {
+    /* nfs, smb, smb2, cifs, 9p, fuse; ceph, afs, coda, gpfs, lustre, ocfs2; gfs2, vboxsf, btrfs, zfs, bcachefs,
+     * nilfs2; hugetlbfs, ramfs */
     static const uint32_t refused[] = {
-        0x00006969u, /* nfs */      0x0000517bu, /* smb */      0xfe534d42u, /* smb2 */
-        0xff534d42u, /* cifs */     0x01021997u, /* 9p */       0x65735546u, /* fuse */
-        0x00c36400u, /* ceph */     0x5346414fu, /* afs */      0x73757245u, /* coda */
-        0x47504653u, /* gpfs */     0x0bd00bd0u, /* lustre */   0x7461636fu, /* ocfs2 */
-        0x01161970u, /* gfs2 */     0x786f4256u, /* vboxsf */   0x9123683eu, /* btrfs */
-        0x2fc12fc1u, /* zfs */      0xca451a4eu, /* bcachefs */ 0x00003434u, /* nilfs2 */
-        0x958458f6u, /* hugetlbfs */ 0x858458f6u, /* ramfs */
+        0x00006969u, 0x0000517bu, 0xfe534d42u, 0xff534d42u, 0x01021997u, 0x65735546u, 0x00c36400u,
+        0x5346414fu, 0x73757245u, 0x47504653u, 0x0bd00bd0u, 0x7461636fu, 0x01161970u, 0x786f4256u,
+        0x9123683eu, 0x2fc12fc1u, 0xca451a4eu, 0x00003434u, 0x958458f6u, 0x858458f6u,
     };
     struct statfs s;
     int saved = errno;

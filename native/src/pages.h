@@ -24,6 +24,20 @@ static inline uint32_t pages_limit(const plc_cache *c) {
 static inline bool page_in_pool(const plc_cache *c, uint32_t page) {
     return page >= c->geo.first_page && page < pages_limit(c);
 }
+/* Do pages before `end` lie beyond what this process knows of the file, though others say that it has grown?
+ * Then it is to be asked about (want_refresh): nothing is concluded from what cannot be seen yet. */
+static inline bool pages_unseen(struct call *k, uint64_t end) {
+    plc_cache *c = k->c;
+    uint64_t hint = word_rlx(&c->super->taken_pages);
+    if (end <= pages_limit(c) || end > hint || hint > c->geo.end_page || hint == word_rlx(&c->hint_distrusted)) {
+        return false;
+    }
+    k->want_refresh = true;
+    return true;
+}
+static inline bool pages_unseen_run(struct call *k, uint32_t head) {
+    return pages_unseen(k, (uint64_t)head + side_a_pages(word_rlx(page_side_a(k->c, head))));
+}
 static inline uint8_t *page_bytes(const plc_cache *c, uint32_t page) {
     return c->base + ((size_t)page << PAGE_SHIFT);
 }

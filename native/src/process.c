@@ -265,18 +265,17 @@ static bool take_free(struct plc_cache *c, uint32_t end, const struct tenant *me
     return false;
 }
 
-/* Dead tenants' slots.  thorough: also of those whose byte is still held (their memory is being torn down). */
+/* All of them are reaped before one is taken, or the first would be worn by every tenant that is killed.
+ * thorough: also those whose byte is still held, because their memory is being torn down. */
 static bool take_dead(struct plc_cache *c, uint32_t end, bool thorough, const struct tenant *me) {
+    bool any = false;
     for (uint32_t slot = 1; slot < end; slot++) {
         bool held = true;
-        if (!thorough && (os_byte_held(c->fd, slot, &held) != 0 || held)) {
-            continue;
-        }
-        if (process_reap_locked(c, slot) && take(c, slot, me)) {
-            return true;
+        if (thorough || (os_byte_held(c->fd, slot, &held) == 0 && !held)) {
+            any = process_reap_locked(c, slot) || any;
         }
     }
-    return false;
+    return any && take_free(c, end, me);
 }
 
 static void mark_used(struct plc_cache *c) {

@@ -138,8 +138,7 @@ bool region_retired(plc_cache *c) {
         retired = word_acq(&c->super->retired) != 0;
         domain_close(c);
         int error = retired ? 0 : os_stat_at(c->folder, c->path, &file);
-        retired = retired || error == ENOENT ||
-                  (error == 0 && (file.device != c->device || file.inode != c->inode));
+        retired = retired || error == ENOENT || (error == 0 && (file.device != c->device || file.inode != c->inode));
     }
     registry_unlock();
     return retired;

@@ -24,24 +24,18 @@ plc_status region_fail_unsafe(plc_report *report, plc_status status, uint32_t ow
 plc_status region_fail_system(plc_report *report, int error) {
     report->system_error = error;
     switch (error) {
-    case ENOMEM:
-        return PLC_NO_MEMORY;
+    case ENOMEM: return PLC_NO_MEMORY;
     case EACCES:
     case EPERM:
-    case EROFS:
-        return PLC_NO_PERMISSION;
+    case EROFS: return PLC_NO_PERMISSION;
     case EOPNOTSUPP:
     case EISDIR: /* what O_TMPFILE is to a kernel or file system that does not know it */
     case ENOLCK:
-    case ENOSYS:
-        return PLC_UNSUPPORTED;
-    case ENOENT:
-        return PLC_NOT_FOUND;
+    case ENOSYS: return PLC_UNSUPPORTED;
+    case ENOENT: return PLC_NOT_FOUND;
     case ENOSPC:
-    case EDQUOT:
-        return PLC_NO_SPACE;
-    default:
-        return PLC_SYSTEM;
+    case EDQUOT: return PLC_NO_SPACE;
+    default: return PLC_SYSTEM;
     }
 }
 
@@ -220,6 +214,9 @@ static plc_status retire_file(const struct place *at, const struct os_file *expe
 static plc_status remove_locked(const struct place *at, plc_report *report) {
     struct os_file file;
     int error = os_stat_at(at->folder, at->name, &file);
+    if (error == 0 && file.links == 0) {
+        error = ENOENT; /* unlinked between the kernel's finding it and its describing it */
+    }
     if (error != 0) {
         return region_fail_system(report, error);
     }

@@ -77,16 +77,35 @@ static plc_status join(const plc_options *o, const struct place *at, const struc
     return region_attach(at, fd, &facts, out, report);
 }
 
+/* No file of that name.  Somebody who replaces a region takes the name away for an instant, and holds the
+ * folder's lock: who would not create one looks once more behind it. */
+static plc_status absent(const plc_options *o, const struct place *at, plc_report *report) {
+    struct os_file file;
+    int lock = -1;
+    if (o->create != 0) {
+        plc_status status = region_make(at, o->size_bytes, o->expected_entry, report);
+        return status == PLC_OK || status == PLC_EXISTS ? PLC_AGAIN : status;
+    }
+    int error = os_lock_folder(at->folder, REGION_LOCK_MS, &lock);
+    if (error == 0) {
+        error = os_stat_at(at->folder, at->name, &file);
+        os_unlock_folder(lock);
+    }
+    return error == 0 ? PLC_AGAIN : region_fail_system(report, error);
+}
+
 /* One look at the name.  PLC_AGAIN: it changed meanwhile. */
 static plc_status look(const plc_options *o, const struct place *at, plc_cache **out, plc_report *report) {
     struct os_file file;
     int error = os_stat_at(at->folder, at->name, &file);
-    if (error == ENOENT && o->create != 0) {
-        plc_status status = region_make(at, o->size_bytes, o->expected_entry, report);
-        return status == PLC_OK || status == PLC_EXISTS ? PLC_AGAIN : status;
+    if (error == ENOENT) {
+        return absent(o, at, report);
     }
     if (error != 0) {
         return region_fail_system(report, error);
+    }
+    if (file.links == 0) {
+        return PLC_AGAIN; /* unlinked between the kernel's finding it and its describing it */
     }
     if (!region_file_safe(&file)) {
         return region_fail_unsafe(report, PLC_UNSAFE_FILE, file.owner);
@@ -182,7 +201,7 @@ static void release(plc_cache *c) {
 /* Calls take a ticket and then look at `closed`. */
 static bool calls_ended(plc_cache *c) {
     uint64_t until = os_monotonic_ms() + CLOSE_MS;
-    while (word_acq(&c->tickets) != UINT64_MAX) {
+    while (word_acq(&c->tickets) != UINT64_MAX || atomic_load_explicit(&c->outside, memory_order_acquire) != 0) {
         if (os_monotonic_ms() >= until) {
             return false;
         }

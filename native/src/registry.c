@@ -65,6 +65,7 @@ void registry_add(plc_cache *c) {
 static void forget(plc_cache *c) {
     word_put_rlx(&c->owner, 0);
     word_put_rlx(&c->tickets, UINT64_MAX);
+    atomic_store_explicit(&c->outside, 0, memory_order_relaxed);
     word_put_rlx(&c->next_token, 0);
     word_put_rlx(&c->copy_run, 0);
     word_put_rlx(&c->suspect, 0);

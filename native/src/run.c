@@ -21,17 +21,18 @@ uint64_t run_room(const struct fill *f) {
 }
 
 /* Can this word be won, and may the run be continued behind its mark? */
-static bool resumable(struct call *k, uint64_t w, uint64_t a, uint64_t need) {
+static bool resumable(struct call *k, uint32_t head, uint64_t w, uint64_t a, uint64_t need) {
     enum page_state state = page_state(w);
     bool open_dead = state == PAGE_OPEN && !owner_alive(k->c, w);
     uint64_t run_bytes = (uint64_t)side_a_pages(a) << PAGE_SHIFT;
-    return (state == PAGE_PARKED || open_dead) && !side_a_own(a) && side_a_mark(a) + need <= run_bytes;
+    return (state == PAGE_PARKED || open_dead) && !side_a_own(a) && side_a_mark(a) + need <= run_bytes &&
+           !pages_unseen(k, (uint64_t)head + side_a_pages(a));
 }
 
 bool run_resume(struct call *k, uint32_t head, uint64_t need, struct fill *f) {
     plc_cache *c = k->c;
     uint64_t w = word_acq(page_word(c, head));
-    if (!resumable(k, w, word_rlx(page_side_a(c, head)), need) ||
+    if (!resumable(k, head, w, word_rlx(page_side_a(c, head)), need) ||
         !word_swap(page_word(c, head), w, page_make(PAGE_OPEN, k->owner, page_gen(w)))) {
         return false;
     }
@@ -113,9 +114,10 @@ void run_dead(struct call *k, uint32_t head, uint32_t gen, uint64_t bytes) {
     }
 }
 
+/* used: bytes up to which the run's pages stay; of an own run all stay. */
 static void seal(struct call *k, struct fill *f, uint32_t used) {
     plc_cache *c = k->c;
-    uint32_t keep = (used + PAGE_BYTES - 1) >> PAGE_SHIFT;
+    uint32_t keep = f->own ? f->pages : (used + PAGE_BYTES - 1) >> PAGE_SHIFT;
     keep = keep == 0 ? 1 : keep;
     if (f->pages > keep && (f->pages - keep) * TRIM_PART >= f->pages) {
         uint32_t had = f->pages;
@@ -141,9 +143,7 @@ void run_finish(struct call *k, struct fill *f) {
     }
     uint32_t used = f->mark + (f->committed ? (uint32_t)f->bytes : 0);
     bool room = !f->own && ((uint64_t)f->pages << PAGE_SHIFT) >= (uint64_t)used + PARK_MIN;
-    if (f->own) {
-        seal(k, f, f->pages << PAGE_SHIFT);
-    } else if (room && queue_park(k, f->head) >= 0) {
+    if (room && queue_park(k, f->head) >= 0) {
         word_put_rel(page_word(c, f->head), page_make(PAGE_PARKED, 0, f->gen));
         word_put_rlx(&c->last_run[k->ticket], f->head);
     } else {
@@ -155,7 +155,7 @@ void run_finish(struct call *k, struct fill *f) {
 void run_seal_parked(struct call *k, uint32_t head) {
     plc_cache *c = k->c;
     uint64_t w = word_acq(page_word(c, head));
-    if (page_state(w) != PAGE_PARKED ||
+    if (page_state(w) != PAGE_PARKED || pages_unseen_run(k, head) ||
         !word_swap(page_word(c, head), w, page_make(PAGE_OPEN, k->owner, page_gen(w)))) {
         return;
     }

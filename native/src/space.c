@@ -204,7 +204,15 @@ static uint32_t form_small(struct call *k, uint32_t min) {
     return head != 0 ? head : form_frontier(k, min, want, false);
 }
 
+/* What others have taken since is known before anything is evicted. */
+static bool outdated(struct call *k) {
+    return pages_unseen(k, word_rlx(&k->c->super->taken_pages));
+}
+
 static plc_status small_run(struct call *k, uint64_t bytes, struct fill *f) {
+    if (outdated(k)) {
+        return PLC_AGAIN;
+    }
     uint32_t min = (uint32_t)((bytes + PAGE_BYTES - 1) >> PAGE_SHIFT);
     count(k, COUNT_ALLOCS_SMALL, 1);
     space_sweep(k, SWEEP_PAGES);
@@ -287,6 +295,9 @@ static bool clear_window(struct call *k, uint32_t from, uint32_t n, uint32_t *ne
 }
 
 static plc_status large_run(struct call *k, uint32_t n, struct fill *f) {
+    if (outdated(k)) {
+        return PLC_AGAIN;
+    }
     plc_cache *c = k->c;
     word *hand = &c->super->hand.value;
     count(k, COUNT_ALLOCS_LARGE, 1);

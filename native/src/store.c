@@ -11,10 +11,12 @@ plc_status store_spec(struct store *st, const plc_entry *e) {
     struct spec *s = &st->spec;
     uint64_t length = 0;
     for (size_t i = 0; i < e->part_count; i++) {
-        if (e->parts[i].length > PLC_SIZE_MAX - length || domain_overlaps(c, e->parts[i].bytes, e->parts[i].length)) {
+        const plc_part *part = &e->parts[i];
+        if (part->length > PLC_SIZE_MAX - length || (part->bytes == NULL && part->length != 0) ||
+            domain_overlaps(c, part->bytes, part->length)) {
             return PLC_INVALID;
         }
-        length += e->parts[i].length;
+        length += part->length;
     }
     memset(s, 0, sizeof *s);
     s->key = st->k->key;

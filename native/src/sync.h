@@ -68,18 +68,23 @@ static inline void pause_cpu(void) {
 /* Memory that may be changing is copied, filled and compared by these three.  What is copied counts only
  * after the generation was seen unchanged behind a fence_acquire; what is filled is accepted by no reader
  * yet.  The barrier keeps the compiler from reading the source again later.  Under ThreadSanitizer they go
- * byte by byte (sync.c), so that the race, which the protocol allows, is one of atomics. */
+ * byte by byte (sync.c), so that the race, which the protocol allows, is one of atomics.  Of no bytes the
+ * pointers may be NULL. */
 #if defined(__SANITIZE_THREAD__)
 void copy_racing(void *to, const void *from, size_t n);
 void fill_racing(void *to, const void *from, size_t n);
 bool same_racing(const void *shared, const void *mine, size_t n);
 #else
 static inline void copy_racing(void *to, const void *from, size_t n) {
-    memcpy(to, from, n);
+    if (n != 0) {
+        memcpy(to, from, n);
+    }
     __asm__ volatile("" ::: "memory");
 }
 static inline void fill_racing(void *to, const void *from, size_t n) {
-    memcpy(to, from, n);
+    if (n != 0) {
+        memcpy(to, from, n);
+    }
 }
 static inline bool same_racing(const void *shared, const void *mine, size_t n) {
     return memcmp(shared, mine, n) == 0;

@@ -152,6 +152,8 @@ class Handle:
 
     def _refused(self, status: int, facts: Facts) -> Exception:
         """The exception for a status, with what only the region knows filled in."""
+        if self.closed:
+            status = _CLOSED
         info = ffi.new("plc_info *")
         if status in (_TOO_LARGE, _NO_SLOT) and lib.plc_info_read(self._handle, info) == OK:
             facts = facts.with_limits(info.value_max, info.processes_max)

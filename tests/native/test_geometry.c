@@ -45,7 +45,8 @@ static void check_geometry(uint64_t size, uint32_t expected) {
     }
     uint64_t total = g.size_bytes >> PAGE_SHIFT;
     CHECK(g.wait_at == PAGE_BYTES && s[1].bytes == PAGE_BYTES);
-    CHECK(g.end_page <= total && total - g.end_page < 64 && g.end_page <= 1u << 28);
+    /* where one page more would double a ring, it is left unused */
+    CHECK(g.end_page <= total && total - g.end_page < 64 + total / 200 && g.end_page <= 1u << 28);
     CHECK(g.end_page - g.first_page >= 8 * g.segment_pages);
     CHECK(power_of_two(g.shards) && g.shards <= SHARDS_MAX && g.shard_buckets >= SHARD_BUCKETS_MIN);
     CHECK(power_of_two(g.names) && g.names >= 256 && g.names <= 65536);
@@ -97,8 +98,7 @@ static void empty_cost(void) {
         CHECK(region_geometry(size, 0, &g));
         (void)printf("  %8llu %10llu %6.2f %8u %8u %6u %6u %6u %9u %8u %6u\n", (unsigned long long)(size >> 20),
                      (unsigned long long)g.first_page * 4, 100.0 * g.first_page * 4096.0 / (double)size, g.shards,
-                     g.shard_buckets, g.names, g.slots, g.segment_pages, g.ring_places, g.free_places,
-                     g.step_pages);
+                     g.shard_buckets, g.names, g.slots, g.segment_pages, g.ring_places, g.free_places, g.step_pages);
     }
 }
 

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the commands say about regions: one, or all in the region folder."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from plib_cache import config
+from plib_cache._core import remove_region
+from plib_cache.cache import Cache
+from plib_cache.cli.show import as_json, columns, console, facts, percent, say, size
+from plib_cache.exceptions import CorruptRegionError, LayoutMismatchError, PlibCacheError
+from plib_cache.stats import Info, Stats
+
+_COUNTS = (
+    ("sets", "values stored"),
+    ("deletes", "values deleted"),
+    ("evictions", "evicted to make room"),
+    ("expired_unlinked", "expired"),
+    ("claims", "computations claimed (single flight)"),
+    ("claims_taken_over", "claims taken over from processes that died or took too long"),
+    ("waits", "waits for another's result or lock"),
+    ("reaps", "processes found dead"),
+    ("stores_refused_full", "refused: full"),
+    ("stores_refused_busy", "refused: busy"),
+    ("corrupt_seen", "damaged entries met"),
+)
+
+
+def stat(cache: Cache, json: bool) -> None:
+    """Show one cache."""
+    info, stats, entries = cache.info(), cache.stats(), len(cache)
+    if json:
+        as_json({"entries": entries, "info": info.as_dict(), "stats": stats.as_dict()})
+        return
+    out = console()
+    out.print(facts("Cache", _described(info, entries)))
+    out.print(facts("Since the last reset, by all processes", _counted(stats)))
+
+
+def _described(info: Info, entries: int) -> list[tuple[str, str]]:
+    rows = [
+        ("file", info.path),
+        ("entries", f"{entries:,}"),
+        ("in use", f"{size(info.used)} of {size(info.pool)} ({percent(info.used, info.pool)})"),
+        ("live data", size(info.live)),
+        ("memory taken", f"{size(info.taken)} of at most {size(info.size)}"),
+        ("largest value possible", size(info.value_max)),
+        (
+            "processes attached",
+            f"{info.processes - 1} besides this command, at most {info.processes_max}",
+        ),
+        ("protection", info.protection),
+        ("made", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(info.created))),
+    ]
+    return rows + ([("note", info.note)] if info.note else [])
+
+
+def _counted(stats: Stats) -> list[tuple[str, str]]:
+    counts = stats.as_dict()
+    rows = [("hits", f"{stats.hits:,} ({percent(stats.hits, stats.hits + stats.misses)})")]
+    rows += [("misses", f"{stats.misses:,}")]
+    return rows + [(text, f"{counts[name]:,}") for name, text in _COUNTS if counts[name]]
+
+
+def listing(json: bool) -> None:
+    """Show all caches in the region folder, also those that cannot be read."""
+    folder = config.region_folder()
+    found = [_row(path) for path in sorted(folder.iterdir())]
+    if json:
+        as_json({"folder": str(folder), "caches": found})
+    elif not found:
+        say(f"no caches in {folder}")
+    else:
+        _show_rows(folder, found)
+
+
+def _row(path: Path) -> dict[str, Any]:
+    try:
+        with Cache(path=path, create=False) as cache:
+            return {"name": path.name, "entries": len(cache), **cache.info().as_dict()}
+    except PlibCacheError as error:
+        return {"name": path.name, "path": str(path), "unreadable": str(error)}
+
+
+def _show_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
+    numbers = ("entries", "in use", "taken", "at most", "processes")
+    table = columns(f"Caches in {folder}", ("name", *numbers), right=numbers)
+    for row in rows:
+        if "unreadable" not in row:
+            sizes = [size(row[name]) for name in ("used", "taken", "size")]
+            table.add_row(row["name"], f"{row['entries']:,}", *sizes, str(row["processes"] - 1))
+    if table.row_count:
+        console().print(table)
+    for row in rows:
+        if "unreadable" in row:
+            say(f"{row['name']}: unreadable: {row['unreadable']}")
+
+
+def problems(path: Path) -> list[str]:
+    """What is wrong with a region, or why it cannot even be opened."""
+    try:
+        with Cache(path=path, create=False) as cache:
+            found: list[str] = cache.check()
+            return found
+    except (CorruptRegionError, LayoutMismatchError) as error:
+        return [str(error)]
+
+
+def remove(path: Path) -> None:
+    """Remove a region's file.
+
+    Raises:
+        PlibCacheError: it is none, or must not be removed.
+    """
+    remove_region(str(path))

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How things look on the terminal: tables, sizes, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+_STEP = 1024
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+class Errors:
+    """Standard error, looked up when it is written to."""
+
+    @staticmethod
+    def print(text: str) -> None:
+        """Write a line with markup."""
+        Console(stderr=True, highlight=False, soft_wrap=True).print(text)
+
+    plain = staticmethod(escape)
+
+
+errors = Errors()
+
+
+def console() -> Console:
+    """Standard output."""
+    return Console(highlight=False)
+
+
+def say(text: str) -> None:
+    """Write a line without markup, however long."""
+    Console(highlight=False, soft_wrap=True).print(escape(text))
+
+
+def as_json(content: Any) -> None:
+    """Write something for programs."""
+    json.dump(content, sys.stdout, indent=2, default=str)
+    sys.stdout.write("\n")
+
+
+def size(nbytes: float) -> str:
+    """A number of bytes as people write it."""
+    unit = 0
+    while nbytes >= _STEP and unit < len(_UNITS) - 1:
+        nbytes, unit = nbytes / _STEP, unit + 1
+    return f"{nbytes:.0f} {_UNITS[unit]}" if unit == 0 else f"{nbytes:.1f} {_UNITS[unit]}"
+
+
+def percent(part: float, whole: float) -> str:
+    """A part of a whole."""
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def facts(title: str, rows: Iterable[tuple[str, str]]) -> Table:
+    """A table of names and what they are."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, escape(value))
+    return table
+
+
+def columns(title: str, names: Iterable[str], right: Iterable[str] = ()) -> Table:
+    """An empty table with named columns, some of them aligned to the right."""
+    table, aligned = Table(title=title, title_justify="left"), set(right)
+    for name in names:
+        table.add_column(name, justify="right" if name in aligned else "left", overflow="fold")
+    return table

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_model.c: random operations on one thread against a slow, obvious model: an array of keys with their
+ * bytes.  What the model has, the cache has exactly, or it was evicted: then it is a miss once, the model forgets
+ * it, and there were at least so many evictions.  What the model has not, the cache must not have: nothing wrong,
+ * nothing that comes back.
+ */
+#include "fixture.h"
+
+#define KEYS_MOST 6000u
+#define NAMES 5u
+
+struct row { /* of the model */
+    bool there;
+    uint8_t *bytes;
+    size_t length;
+    uint64_t token, deadline_ms;
+    uint32_t flags;
+    uint16_t name;
+    uint8_t type;
+};
+
+struct load {
+    const char *what;
+    uint64_t region;
+    unsigned keys;
+    size_t small, large;  /* longest value of each kind */
+    unsigned large_in_1000;
+    unsigned every;       /* check() after so many operations */
+};
+
+static plc_cache *c;
+static struct row rows[KEYS_MOST];
+static uint8_t *buffer, *value;
+static uint64_t lost, values_seen;
+static uint16_t names[NAMES];
+static const struct load *load;
+static const char *doing;
+
+/* Keys of many lengths, one of 4096 among them; the number is in it. */
+static size_t key_of(unsigned i, char key[PLC_KEY_MAX]) {
+    size_t n = (size_t)snprintf(key, 64, "key-%u-", i);
+    size_t want = i % 97 == 0 ? 400 : i == 55 ? PLC_KEY_MAX : n + i % 23;
+    for (; n < want; n++) {
+        key[n] = (char)('a' + n % 26);
+    }
+    return n;
+}
+
+static void fail(unsigned i, const char *what, plc_status s) {
+    (void)fprintf(stderr, "%s: key %u: %s: %s; model: %s, %zu bytes\n", load->what, i, doing, what,
+                  rows[i].there ? "there" : "absent", rows[i].length);
+    (void)fprintf(stderr, "%s\n", plc_status_text(s));
+    CHECK(!"the cache agrees with the model");
+}
+
+static void forget(unsigned i) {
+    rows[i].there = false;
+}
+
+/* The cache says that the key is absent. */
+static void was_absent(unsigned i) {
+    if (rows[i].there) {
+        lost++;
+        forget(i);
+    }
+}
+
+/* The cache says that the key is there, which the model must know. */
+static void was_there(unsigned i, plc_status s) {
+    if (!rows[i].there) {
+        fail(i, "a value that nobody has stored, or that is gone", s);
+    }
+}
+
+static void put(unsigned i, const plc_entry *e, const uint8_t *bytes, size_t n, uint64_t token) {
+    struct row *r = &rows[i];
+    r->there = e->deadline_ms == 0 || e->deadline_ms > now_ms();
+    r->bytes = realloc(r->bytes, n + 32); /* room for any number */
+    CHECK(r->bytes != NULL);
+    memcpy(r->bytes, bytes, n);
+    r->length = n;
+    r->token = token;
+    r->deadline_ms = e->deadline_ms;
+    r->flags = e->client_flags;
+    r->name = e->name;
+    r->type = e->type;
+}
+
+static void same(unsigned i, const uint8_t *bytes, const plc_found *found) {
+    const struct row *r = &rows[i];
+    was_there(i, PLC_OK);
+    if (found->length != r->length || memcmp(bytes, r->bytes, r->length) != 0) {
+        fail(i, "other bytes", PLC_OK);
+    }
+    if (found->token != r->token || found->deadline_ms != r->deadline_ms || found->client_flags != r->flags ||
+        found->name != r->name || found->type != r->type) {
+        fail(i, "other fields", PLC_OK);
+    }
+    values_seen++;
+}
+
+static void look(unsigned i) {
+    char key[PLC_KEY_MAX];
+    plc_found found;
+    size_t n = key_of(i, key);
+    plc_status s = AGAIN(c, plc_get(c, key, n, 0, buffer, load->region, &found));
+    if (s == PLC_OK) {
+        same(i, buffer, &found);
+    } else if (s == PLC_MISS) {
+        was_absent(i);
+    } else {
+        fail(i, "an answer that get has not", s);
+    }
+}
+
+static size_t some_length(void) {
+    bool is_large = below(1000) < load->large_in_1000;
+    size_t most = is_large ? load->large : load->small;
+    return below(8) == 0 ? below(16) : below(most) + 1;
+}
+
+static uint64_t some_deadline(void) {
+    switch (below(12)) {
+    case 0: return 1 + below(1000000);
+    case 1: return now_ms() + 3600 * 1000 + below(1000000);
+    default: return 0;
+    }
+}
+
+static plc_entry some_entry(unsigned i, char key[PLC_KEY_MAX], plc_part *part) {
+    size_t n = some_length();
+    for (size_t at = 0; at < n; at += 8) {
+        uint64_t x = check_random();
+        memcpy(value + at, &x, n - at < 8 ? n - at : 8);
+    }
+    if (below(6) == 0) {
+        n = (size_t)snprintf((char *)value, 32, "%" PRIu64, check_random() >> below(64));
+    }
+    *part = (plc_part){value, n};
+    return (plc_entry){.key = key,
+                       .key_length = key_of(i, key),
+                       .parts = part,
+                       .part_count = 1,
+                       .deadline_ms = some_deadline(),
+                       .client_flags = (uint32_t)check_random(),
+                       .name = below(3) == 0 ? names[below(NAMES)] : 0,
+                       .type = below(5) == 0 ? 4 : 0};
+}
+
+/* set, add, replace, cas */
+static void do_store(unsigned i) {
+    static const char *const called[] = {"set", "add", "replace", "cas"};
+    char key[PLC_KEY_MAX];
+    plc_part part;
+    uint64_t token = 0;
+    plc_entry e = some_entry(i, key, &part);
+    plc_verb verb = (plc_verb)(below(3) == 0 ? PLC_SET : below(4));
+    doing = called[verb];
+    bool right = below(4) != 0;
+    e.token = verb == PLC_CAS ? (right ? rows[i].token : rows[i].token + 1) : 0;
+    plc_status s = AGAIN(c, plc_store(c, verb, &e, &token));
+    bool stores = s == PLC_OK;
+    switch (verb) {
+    case PLC_SET: CHECK_STATUS(s, PLC_OK); break;
+    case PLC_ADD:
+        if (stores) {
+            was_absent(i);
+        } else {
+            CHECK_STATUS(s, PLC_EXISTS);
+            was_there(i, s);
+        }
+        break;
+    case PLC_REPLACE:
+    case PLC_CAS:
+        if (s == PLC_MISS) {
+            was_absent(i);
+        } else {
+            was_there(i, s);
+            CHECK_STATUS(s, verb == PLC_CAS && !right ? PLC_EXISTS : PLC_OK);
+        }
+        break;
+    default: CHECK(!"a verb");
+    }
+    if (stores) {
+        put(i, &e, value, part.length, token);
+    }
+}
+
+static void do_extend(unsigned i) {
+    char key[PLC_KEY_MAX];
+    plc_part part;
+    uint64_t token = 0;
+    plc_entry e = some_entry(i, key, &part);
+    struct row *r = &rows[i];
+    bool front = below(2) == 0;
+    doing = front ? "prepend" : "append";
+    part.length = part.length % 3000;
+    plc_status s = AGAIN(c, plc_store(c, front ? PLC_PREPEND : PLC_APPEND, &e, &token));
+    if (s == PLC_MISS) {
+        was_absent(i);
+        return;
+    }
+    if (s == PLC_TOO_LARGE) {
+        CHECK(r->length + part.length > info_of(c).value_max);
+        return;
+    }
+    was_there(i, s);
+    CHECK_STATUS(s, r->type == 0 ? PLC_OK : PLC_WRONG_TYPE);
+    if (s == PLC_OK) {
+        r->bytes = realloc(r->bytes, r->length + part.length + 32);
+        CHECK(r->bytes != NULL);
+        if (front) {
+            memmove(r->bytes + part.length, r->bytes, r->length);
+        }
+        memcpy(r->bytes + (front ? 0 : r->length), value, part.length);
+        r->length += part.length;
+        r->token = token;
+    }
+}
+
+/* Digits, of which 64 bits can hold the number, and then spaces. */
+static bool is_number(const struct row *r, uint64_t *n) {
+    size_t i = 0;
+    *n = 0;
+    for (; i < r->length && i < 21 && r->bytes[i] >= '0' && r->bytes[i] <= '9'; i++) {
+        uint64_t digit = (uint64_t)r->bytes[i] - '0';
+        if (*n > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        *n = *n * 10 + digit;
+    }
+    bool any = i > 0;
+    while (i < r->length && r->bytes[i] == ' ') {
+        i++;
+    }
+    return any && i == r->length && r->length <= 64;
+}
+
+static void do_incr(unsigned i) {
+    char key[PLC_KEY_MAX];
+    uint64_t was = 0, now = 0, delta = check_random() >> below(64);
+    struct row *r = &rows[i];
+    bool down = below(2) == 0;
+    size_t n = key_of(i, key);
+    doing = "incr";
+    plc_status s = AGAIN(c, plc_incr(c, key, n, delta, down, &now));
+    if (s == PLC_MISS) {
+        was_absent(i);
+        return;
+    }
+    was_there(i, s);
+    if (!is_number(r, &was)) {
+        CHECK_STATUS(s, PLC_NOT_A_NUMBER);
+        return;
+    }
+    CHECK_STATUS(s, PLC_OK);
+    CHECK(now == (down ? (was > delta ? was - delta : 0) : was + delta));
+    plc_found found;
+    s = AGAIN(c, plc_get(c, key, n, 0, buffer, load->region, &found));
+    if (s == PLC_OK) { /* the token is new, and only the cache knows it */
+        r->token = found.token;
+        r->length = (size_t)snprintf((char *)r->bytes, 21, "%" PRIu64, now);
+        same(i, buffer, &found);
+    } else {
+        CHECK_STATUS(s, PLC_MISS);
+        was_absent(i);
+    }
+}
+
+static void do_touch(unsigned i) {
+    char key[PLC_KEY_MAX];
+    plc_found found;
+    bool get = below(2) == 0;
+    uint64_t deadline = some_deadline();
+    size_t n = key_of(i, key);
+    doing = get ? "get_touch" : "touch";
+    plc_status s = get ? AGAIN(c, plc_get_touch(c, key, n, deadline, buffer, load->region, &found))
+                       : AGAIN(c, plc_touch(c, key, n, deadline));
+    bool gone = deadline != 0 && deadline <= now_ms();
+    if (s == PLC_MISS) { /* get_touch with a moment that has passed has touched, and then finds nothing */
+        if (get && gone && rows[i].there) {
+            forget(i);
+        } else {
+            was_absent(i);
+        }
+        return;
+    }
+    CHECK_STATUS(s, PLC_OK);
+    was_there(i, s);
+    rows[i].deadline_ms = deadline;
+    if (get) {
+        same(i, buffer, &found);
+    }
+    rows[i].there = !gone;
+}
+
+static void do_delete(unsigned i) {
+    char key[PLC_KEY_MAX];
+    size_t n = key_of(i, key);
+    doing = "delete";
+    plc_status s = AGAIN(c, plc_delete(c, key, n));
+    if (s == PLC_MISS) {
+        was_absent(i);
+    } else {
+        CHECK_STATUS(s, PLC_OK);
+        was_there(i, s);
+    }
+    forget(i);
+}
+
+/* claim, then publish or abandon or overwrite */
+static void do_flight(unsigned i) {
+    char key[PLC_KEY_MAX];
+    plc_part part;
+    plc_flight flight, other;
+    uint64_t token = 0;
+    plc_entry e = some_entry(i, key, &part);
+    doing = "claim";
+    plc_status s = AGAIN(c, plc_claim(c, &e, 3600 * 1000, &flight));
+    if (s == PLC_EXISTS) {
+        was_there(i, s);
+        return;
+    }
+    CHECK_STATUS(s, PLC_OK);
+    was_absent(i);
+    look(i); /* a claim is a miss */
+    CHECK_STATUS(AGAIN(c, plc_claim(c, &e, 1000, &other)), PLC_CLAIMED);
+    CHECK(other.token == flight.token);
+    e.token = flight.token;
+    e.sum = flight.sum;
+    switch (below(4)) {
+    case 0:
+        CHECK_STATUS(AGAIN(c, plc_abandon(c, key, e.key_length, flight.token)), PLC_OK);
+        CHECK_STATUS(AGAIN(c, plc_store(c, PLC_PUBLISH, &e, &token)), PLC_MISS);
+        break;
+    case 1: /* a set or a delete voids it */
+        s = below(2) == 0 ? AGAIN(c, plc_delete(c, key, e.key_length)) : PLC_DONE;
+        if (s == PLC_DONE) {
+            MUST(c, plc_store(c, PLC_SET, &e, &token), PLC_OK);
+            put(i, &e, value, part.length, token);
+        } else {
+            CHECK_STATUS(s, PLC_MISS);
+        }
+        e.token = flight.token;
+        CHECK_STATUS(AGAIN(c, plc_store(c, PLC_PUBLISH, &e, NULL)), PLC_MISS);
+        break;
+    default:
+        s = AGAIN(c, plc_store(c, PLC_PUBLISH, &e, &token));
+        if (s == PLC_OK) {
+            put(i, &e, value, part.length, token);
+        } else {
+            CHECK_STATUS(s, PLC_MISS); /* only its own copying can have pushed it out */
+        }
+    }
+}
+
+static void do_names(void) {
+    unsigned which = (unsigned)below(NAMES);
+    doing = "invalidate";
+    if (below(20) == 0) {
+        CHECK_STATUS(plc_flush(c, 0), PLC_OK);
+        which = NAMES;
+    } else {
+        CHECK_STATUS(plc_name_invalidate(c, names[which]), PLC_OK);
+    }
+    for (unsigned i = 0; i < load->keys; i++) {
+        if (which == NAMES || rows[i].name == names[which]) {
+            forget(i);
+        }
+    }
+}
+
+static void step(void) {
+    unsigned i = (unsigned)below(load->keys), what = (unsigned)below(1000);
+    i = below(2) == 0 ? i / 8 : i; /* some are used more */
+    doing = "get";
+    if (what < 350) {
+        look(i);
+    } else if (what < 700) {
+        do_store(i);
+    } else if (what < 770) {
+        do_extend(i);
+    } else if (what < 840) {
+        do_incr(i);
+    } else if (what < 900) {
+        do_touch(i);
+    } else if (what < 960) {
+        do_delete(i);
+    } else if (what < 995) {
+        do_flight(i);
+    } else if (what == 999 && below(4) == 0) {
+        do_names();
+    }
+}
+
+static void agree(void) {
+    uint64_t there = 0;
+    CHECK(findings_of(c) == 0);
+    for (unsigned i = 0; i < load->keys; i++) {
+        doing = "get of all";
+        look(i);
+        there += rows[i].there ? 1 : 0;
+    }
+    CHECK(count_of(c, 0) == there);
+    CHECK(lost <= counter_of(c, "evictions") + counter_of(c, "displaced"));
+    CHECK(counter_of(c, "corrupt_seen") == 0 && counter_of(c, "contended") == 0);
+}
+
+static void run(const struct load *l) {
+    load = l;
+    lost = values_seen = 0;
+    c = region_new(l->region);
+    buffer = malloc(l->region);
+    value = malloc(l->region);
+    CHECK(buffer != NULL && value != NULL);
+    memset(rows, 0, sizeof rows);
+    for (unsigned i = 0; i < NAMES; i++) {
+        CHECK_STATUS(plc_name(c, &i, sizeof i, &names[i]), PLC_OK);
+    }
+    uint64_t steps = rounds(100000, 12000);
+    for (uint64_t i = 0; i < steps; i++) {
+        step();
+        if (i % l->every == l->every - 1) {
+            agree();
+        }
+    }
+    agree();
+    (void)printf("  %s: %" PRIu64 " values compared, %" PRIu64 " evicted, %" PRIu64 " of them missed\n", l->what,
+                 values_seen, counter_of(c, "evictions"), lost);
+    region_end(c, false);
+    for (unsigned i = 0; i < l->keys; i++) {
+        free(rows[i].bytes);
+    }
+    free(buffer);
+    free(value);
+}
+
+static void tiny_small(void) {
+    run(&(struct load){"4 MiB, small values", 4 * MIB, 6000, 2000, 2000, 0, 20000});
+}
+
+static void tiny_mixed(void) {
+    run(&(struct load){"4 MiB, small and large values", 4 * MIB, 300, 6000, 300000, 60, 10000});
+}
+
+static void tiny_large(void) {
+    run(&(struct load){"4 MiB, the largest values", 4 * MIB, 40, 20000, 1200000, 150, 10000});
+}
+
+static void middle_mixed(void) {
+    run(&(struct load){"16 MiB, small and large values", 16 * MIB, 1500, 9000, 200000, 50, 25000});
+}
+
+static void roomy(void) { /* nothing is evicted here, so nothing may be missed */
+    run(&(struct load){"64 MiB, everything fits", 64 * MIB, 2000, 3000, 50000, 20, 50000});
+}
+
+static void wide_mixed(void) {
+    run(&(struct load){"64 MiB, small and large values", 64 * MIB, 5000, 9000, 500000, 40, 50000});
+}
+
+static const struct check_test tests[] = {
+    {"tiny_small", tiny_small},     {"tiny_mixed", tiny_mixed}, {"tiny_large", tiny_large},
+    {"middle_mixed", middle_mixed}, {"roomy", roomy},           {"wide_mixed", wide_mixed},
+};
+
+int main(void) {
+    return RUN_TESTS(tests);
+}

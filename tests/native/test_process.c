@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* test_process.c: who is alive.  Threatens the rule that death is found and that no living process is ever held
+ * to be dead: kill, exit, exec, zombies, forks, stopped processes, lost lock bytes, other pid namespaces. */
+#include "attach.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+
+static plc_cache *begin(void) {
+    check_folder_make(NULL);
+    plc_cache *c = open_region("r");
+    CHECK(my_slot(c) != 0 && (inc_of(c, my_slot(c)) & 1u) == 1);
+    return c;
+}
+
+static bool byte_held(const plc_cache *c, uint32_t slot) {
+    bool held = false;
+    CHECK(os_byte_held(c->fd, slot, &held) == 0);
+    return held;
+}
+
+/* Not dead, however often one asks. */
+static void check_alive(plc_cache *c, uint32_t slot) {
+    for (int i = 0; i < 20; i++) {
+        CHECK(!process_reap(c, slot));
+    }
+    CHECK((inc_of(c, slot) & 1u) == 1);
+}
+
+static void check_dies(plc_cache *c, uint32_t slot) {
+    uint64_t inc = inc_of(c, slot);
+    CHECK_SOON(process_reap(c, slot));
+    CHECK(inc_of(c, slot) == inc + 1);
+    CHECK(process_reap(c, slot) && inc_of(c, slot) == inc + 1);
+}
+
+static void slots_and_counts(void) {
+    plc_cache *c = begin();
+    CHECK(process_count(c) == 1);
+    struct peer a = peer_start(sit), b = peer_start(sit);
+    uint32_t slot_a = (uint32_t)hear(a.from), slot_b = (uint32_t)hear(b.from);
+    CHECK(slot_a != slot_b && slot_a != my_slot(c) && slot_b != my_slot(c));
+    CHECK(process_count(c) == 3 && byte_held(c, slot_a) && byte_held(c, slot_b));
+    check_alive(c, slot_a);
+    CHECK(!process_reap(c, my_slot(c)) && !process_reap(c, 0) && !process_reap(c, 5000));
+    peer_kill(&a);
+    check_dies(c, slot_a);
+    check_alive(c, slot_b);
+    peer_kill(&b);
+    check_dies(c, slot_b);
+    CHECK(process_count(c) == 1);
+    region_close(c);
+}
+
+static void zombie_is_dead(void) {
+    plc_cache *c = begin();
+    struct peer p = peer_start(sit);
+    uint32_t slot = (uint32_t)hear(p.from);
+    CHECK(kill(p.pid, SIGKILL) == 0);
+    check_dies(c, slot); /* not waited for yet */
+    (void)peer_end(&p);
+    region_close(c);
+}
+
+static void exit_without_closing(void) {
+    plc_cache *c = begin();
+    struct peer p = peer_start(sit);
+    uint32_t slot = (uint32_t)hear(p.from);
+    tell(p.to, 1);
+    peer_done(&p);
+    check_dies(c, slot);
+    region_close(c);
+}
+
+static void close_gives_back(struct peer_ends ends) {
+    plc_cache *c = open_fresh("r");
+    tell(ends.out, my_slot(c));
+    (void)await(ends.in);
+    region_close(c);
+    tell(ends.out, 1);
+    (void)await(ends.in);
+}
+
+static void closing_is_seen_at_once(void) {
+    plc_cache *c = begin();
+    struct peer p = peer_start(close_gives_back);
+    uint32_t slot = (uint32_t)hear(p.from);
+    tell(p.to, 1);
+    (void)hear(p.from);
+    CHECK((inc_of(c, slot) & 1u) == 0 && !byte_held(c, slot));
+    tell(p.to, 1);
+    peer_done(&p);
+    region_close(c);
+}
+
+static void execs(struct peer_ends ends) {
+    plc_cache *c = open_fresh("r");
+    tell(ends.out, my_slot(c));
+    (void)await(ends.in);
+    (void)execl("/bin/sleep", "sleep", "1000", (char *)NULL);
+    _exit(2);
+}
+
+static void exec_is_death(void) {
+    plc_cache *c = begin();
+    struct peer p = peer_start(execs);
+    uint32_t slot = (uint32_t)hear(p.from);
+    check_alive(c, slot);
+    tell(p.to, 1);
+    check_dies(c, slot);
+    CHECK(kill(p.pid, 0) == 0);
+    peer_kill(&p);
+    region_close(c);
+}
+
+static void stopped_is_alive(void) {
+    plc_cache *c = begin();
+    struct peer p = peer_start(sit);
+    uint32_t slot = (uint32_t)hear(p.from);
+    int status = 0;
+    CHECK(kill(p.pid, SIGSTOP) == 0 && waitpid(p.pid, &status, WUNTRACED) == p.pid && WIFSTOPPED(status));
+    check_alive(c, slot);
+    peer_kill(&p);
+    check_dies(c, slot);
+    region_close(c);
+}
+
+/* What any library in the process may do: it opens and closes the region's file. */
+static void loses_byte(struct peer_ends ends) {
+    plc_cache *c = open_fresh("r");
+    tell(ends.out, my_slot(c));
+    (void)await(ends.in);
+    int fd = open(check_path("r"), O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0 && close(fd) == 0);
+    tell(ends.out, 1);
+    (void)await(ends.in);
+    process_reassert(c);
+    tell(ends.out, 1);
+    (void)await(ends.in);
+}
+
+static void lost_byte_is_not_death(void) {
+    plc_cache *c = begin();
+    struct peer p = peer_start(loses_byte);
+    uint32_t slot = (uint32_t)hear(p.from);
+    CHECK(byte_held(c, slot));
+    tell(p.to, 1);
+    (void)hear(p.from);
+    CHECK(!byte_held(c, slot));
+    check_alive(c, slot);
+    tell(p.to, 1);
+    (void)hear(p.from);
+    CHECK(byte_held(c, slot));
+    peer_kill(&p);
+    check_dies(c, slot);
+    region_close(c);
+}
+
+/* What a daemon does at its start; the numbers are then other files'. */
+static void closes_all(struct peer_ends ends) {
+    plc_cache *c = open_fresh("r");
+    tell(ends.out, my_slot(c));
+    (void)await(ends.in);
+    for (int fd = 3; fd < 64; fd++) {
+        if (fd != ends.in && fd != ends.out) {
+            (void)close(fd);
+        }
+    }
+    for (int i = 0; i < 8; i++) {
+        CHECK(open("/dev/null", O_RDWR | O_CLOEXEC) >= 0);
+    }
+    region_grow(c, c->geo.end_page); /* must touch nobody else's file */
+    tell(ends.out, 1);
+    (void)await(ends.in);
+    process_reassert(c);
+    CHECK(process_descriptors_ours(c));
+    region_grow(c, c->geo.first_page + c->geo.step_pages);
+    tell(ends.out, 1);
+    (void)await(ends.in);
+    region_close(c);
+}
+
+static void closed_descriptors(void) {
+    plc_cache *c = begin();
+    struct peer p = peer_start(closes_all);
+    uint32_t slot = (uint32_t)hear(p.from);
+    tell(p.to, 1);
+    (void)hear(p.from);
+    check_alive(c, slot);
+    CHECK(region_file_pages(c) == c->geo.first_page);
+    tell(p.to, 1);
+    (void)hear(p.from);
+    CHECK(byte_held(c, slot) && region_file_pages(c) > c->geo.first_page);
+    tell(p.to, 1);
+    peer_done(&p);
+    CHECK((inc_of(c, slot) & 1u) == 0);
+    region_close(c);
+}
+
+static void two_opens(void) {
+    plc_cache *c = begin(), *again = open_region("r");
+    CHECK(again == c && process_count(c) == 1);
+    struct peer p = peer_start(sit);
+    (void)hear(p.from);
+    region_close(c);
+    CHECK(c->base != NULL && process_count(c) == 2);
+    region_close(c);
+    CHECK(c->base == NULL);
+    region_close(c); /* a stale handle does no harm */
+    again = open_region("r");
+    CHECK(again != c && my_slot(again) != 0);
+    peer_kill(&p);
+    region_close(again);
+}
+
+/* ---- forks ---------------------------------------------------------------------------------- */
+
+static plc_cache *inherited;
+
+static void adopts(struct peer_ends ends) {
+    plc_cache *c = inherited;
+    uint32_t parents = (uint32_t)await(ends.in);
+    CHECK(word_acq(c->fork_mark) == 0 && my_slot(c) == 0);
+    CHECK(process_adopt(c) == 0);
+    CHECK(word_acq(c->fork_mark) == 1 && my_slot(c) != 0 && my_slot(c) != parents);
+    CHECK(process_adopt(c) == 0);
+    tell(ends.out, my_slot(c));
+    (void)await(ends.in);
+}
+
+static void child_takes_its_own_place(void) {
+    plc_cache *c = begin();
+    inherited = c;
+    word_put_rel(&c->tickets, 5); /* as if calls were under way in other threads */
+    struct peer p = peer_start(adopts);
+    tell(p.to, my_slot(c));
+    uint32_t slot = (uint32_t)hear(p.from);
+    CHECK(slot != my_slot(c) && byte_held(c, slot));
+    CHECK(word_acq(&c->tickets) == 5);
+    word_put_rel(&c->tickets, UINT64_MAX);
+    check_alive(c, slot);
+    peer_kill(&p);
+    check_dies(c, slot);
+    region_close(c);
+}
+
+/* Attaches, forks, dies; the grandchild lives on, first without and then with a place of its own. */
+static void dies_before_its_child(struct peer_ends ends) {
+    inherited = open_fresh("r");
+    uint32_t slot = my_slot(inherited);
+    if (fork() == 0) {
+        tell(ends.out, slot);
+        adopts(ends);
+        _exit(0);
+    }
+    _exit(0);
+}
+
+static void parent_dies_first(void) {
+    plc_cache *c = begin();
+    struct peer p = peer_start(dies_before_its_child);
+    uint32_t slot = (uint32_t)hear(p.from);
+    int status = 0;
+    CHECK(waitpid(p.pid, &status, 0) == p.pid);
+    check_dies(c, slot); /* though its child still has the region mapped */
+    tell(p.to, 10000);
+    uint32_t child = (uint32_t)hear(p.from);
+    check_alive(c, child);
+    (void)close(p.to);
+    (void)close(p.from);
+    check_dies(c, child);
+    region_close(c);
+}
+
+static void closes_unadopted(struct peer_ends ends) {
+    uint32_t parents = (uint32_t)await(ends.in);
+    plc_cache *c = inherited;
+    uint64_t inc = inc_of(c, parents);
+    region_close(c);
+    CHECK(c->base == NULL);
+    plc_cache *own = open_region("r");
+    CHECK(own != c && my_slot(own) != parents && inc_of(own, parents) == inc);
+    region_close(own);
+    tell(ends.out, 1);
+    (void)await(ends.in);
+}
+
+static void child_that_closes_harms_nobody(void) {
+    plc_cache *c = begin();
+    inherited = c;
+    struct peer watcher = peer_start(sit), p = peer_start(closes_unadopted);
+    (void)hear(watcher.from);
+    tell(p.to, my_slot(c));
+    (void)hear(p.from);
+    CHECK((inc_of(c, my_slot(c)) & 1u) == 1 && process_count(c) == 2);
+    tell(p.to, 1);
+    peer_done(&p);
+    peer_kill(&watcher);
+    region_close(c);
+}
+
+/* fork handlers do not run in the child of a raw clone, and a thread of the parent holds the mutex. */
+static void raw_clone(void) {
+    plc_cache *c = begin();
+    int ends[2];
+    CHECK(pipe2(ends, O_CLOEXEC) == 0);
+    registry_lock();
+    long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (pid == 0) {
+        bool good = word_acq(c->fork_mark) == 0 && process_adopt(c) == 0 && my_slot(c) != 0;
+        uint64_t slot = good ? my_slot(c) : 0;
+        _exit(write(ends[1], &slot, sizeof slot) == sizeof slot ? 0 : 1);
+    }
+    registry_unlock();
+    CHECK(pid > 0 && hear(ends[0]) != 0 && word_acq(c->fork_mark) == 1);
+    int status = -1;
+    CHECK(waitpid((pid_t)pid, &status, 0) == pid && status == 0);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    region_close(c);
+}
+
+static void thread_numbers(struct peer_ends ends) {
+    CHECK(os_thread() == (uint32_t)getpid());
+    tell(ends.out, 1);
+}
+
+static void thread_numbers_after_fork(void) {
+    CHECK(os_thread() == (uint32_t)getpid());
+    struct peer p = peer_start(thread_numbers);
+    (void)hear(p.from);
+    peer_done(&p);
+    int status = -1;
+    long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (pid == 0) {
+        _exit(os_thread() == (uint32_t)getpid() ? 0 : 1);
+    }
+    CHECK(pid > 0 && waitpid((pid_t)pid, &status, 0) == pid && status == 0);
+    CHECK(os_thread() == (uint32_t)getpid());
+}
+
+/* ---- a first thread that ends alone --------------------------------------------------------- */
+
+static struct peer_ends leader_ends;
+
+static void *lives_on(void *arg) {
+    (void)arg;
+    (void)await(leader_ends.in);
+    int fd = open(check_path("r"), O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0 && close(fd) == 0);
+    tell(leader_ends.out, 1);
+    (void)await(leader_ends.in);
+    return NULL;
+}
+
+static void leader_leaves(struct peer_ends ends) {
+    pthread_t thread;
+    plc_cache *c = open_fresh("r");
+    leader_ends = ends;
+    CHECK(pthread_create(&thread, NULL, lives_on, NULL) == 0);
+    tell(ends.out, my_slot(c));
+    pthread_exit(NULL);
+}
+
+static bool leader_gone(pid_t pid) {
+    bool gone = false;
+    return os_thread_exiting((uint64_t)pid, (uint32_t)pid, &gone) == 0 && gone;
+}
+
+static void leader_that_ends_alone_is_not_death(void) {
+    plc_cache *c = begin();
+    struct peer p = peer_start(leader_leaves);
+    uint32_t slot = (uint32_t)hear(p.from);
+    CHECK_SOON(leader_gone(p.pid));
+    check_alive(c, slot);
+    tell(p.to, 1); /* and now without its lock byte */
+    (void)hear(p.from);
+    CHECK(!byte_held(c, slot));
+    check_alive(c, slot);
+    peer_kill(&p);
+    check_dies(c, slot);
+    region_close(c);
+}
+
+/* ---- pid namespaces ------------------------------------------------------------------------- */
+
+static void in_namespace(struct peer_ends ends, bool own_proc) {
+    int status = 0;
+    if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) {
+        tell(ends.out, 0);
+        return;
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (own_proc &&
+            (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount("proc", "/proc", "proc", 0, NULL) != 0)) {
+            _exit(4);
+        }
+        sit(ends);
+        _exit(0);
+    }
+    (void)close(ends.out);
+    CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+}
+
+static void in_namespace_with_proc(struct peer_ends ends) {
+    in_namespace(ends, true);
+}
+
+static void in_namespace_without_proc(struct peer_ends ends) {
+    in_namespace(ends, false);
+}
+
+static void other_namespaces(void) {
+    void (*const kinds[])(struct peer_ends) = {in_namespace_with_proc, in_namespace_without_proc};
+    for (unsigned i = 0; i < 2; i++) {
+        plc_cache *c = begin();
+        struct peer p = peer_start(kinds[i]);
+        uint32_t slot = (uint32_t)hear(p.from);
+        if (slot == 0) {
+            check_skip("pid namespaces (not permitted)");
+            (void)peer_end(&p);
+        } else {
+            uint64_t mine = 0;
+            CHECK(os_pid_namespace(&mine) == 0 && mine != word_acq(&process_row(c, slot)->ns_inode));
+            check_alive(c, slot);
+            tell(p.to, 1);
+            check_dies(c, slot);
+            (void)peer_end(&p);
+        }
+        region_close(c);
+    }
+}
+
+/* ---- places --------------------------------------------------------------------------------- */
+
+static void all_places(void) {
+    plc_cache *c = begin();
+    struct peer peers[SLOTS_SMALL];
+    uint32_t slots[SLOTS_SMALL];
+    for (uint32_t i = 1; i < SLOTS_SMALL; i++) {
+        peers[i] = peer_start(sit);
+        slots[i] = (uint32_t)hear(peers[i].from);
+        CHECK(slots[i] >= 1 && slots[i] <= SLOTS_SMALL);
+    }
+    CHECK(process_count(c) == SLOTS_SMALL);
+    uint32_t mine = my_slot(c);
+    word_put_rel(&c->owner, 0); /* as if not attached: every place is taken */
+    registry_lock();
+    CHECK(process_attach(c) == EAGAIN && my_slot(c) == 0);
+    peer_kill(&peers[77]);
+    CHECK(process_attach(c) == 0 && my_slot(c) == slots[77]);
+    process_detach(c);
+    registry_unlock();
+    word_put_rel(&c->owner, owner_make(mine, (uint32_t)inc_of(c, mine)));
+    for (uint32_t i = 1; i < SLOTS_SMALL; i++) {
+        if (i != 77) {
+            peer_kill(&peers[i]);
+        }
+    }
+    region_close(c);
+}
+
+static void attach_and_close(struct peer_ends ends) {
+    plc_cache *c = open_fresh("r");
+    tell(ends.out, my_slot(c));
+    if (check_random() % 2 == 0) {
+        region_close(c);
+    }
+}
+
+/* Tenants, dead and closed ones, spread over the slots; what is at its end is not used; pins are cleared. */
+static void places_wear_evenly(void) {
+    plc_cache *c = begin();
+    uint32_t mine = my_slot(c), worn = mine == 3 ? 4 : 3;
+    word_put_rel(&process_row(c, worn)->inc, INC_LAST);
+    for (uint32_t slot = 1; slot <= SLOTS_SMALL; slot++) {
+        if (slot != mine) {
+            word_put_rel(&process_row(c, slot)->counted[7], pin_make(99, 1));
+            word_put_rel(&process_row(c, slot)->transient[63], pin_make(98, 1));
+            word_put_rel(&process_row(c, slot)->pins_high, 8);
+        }
+    }
+    for (int i = 0; i < 150; i++) {
+        (void)check_random();
+        struct peer p = peer_start(attach_and_close);
+        uint32_t slot = (uint32_t)hear(p.from);
+        CHECK(slot != worn && slot != mine && slot <= 16);
+        peer_done(&p);
+        CHECK(word_acq(&process_row(c, slot)->counted[7]) == 0 && word_acq(&process_row(c, slot)->transient[63]) == 0);
+        CHECK(word_acq(&process_row(c, slot)->pins_high) == 0);
+    }
+    for (uint32_t slot = 1; slot <= 16; slot++) {
+        CHECK(slot == mine || slot == worn || (inc_of(c, slot) >= 6 && inc_of(c, slot) <= 100));
+    }
+    CHECK(word_acq(&c->super->slots_used.value) == 17 && inc_of(c, worn) == INC_LAST);
+    region_close(c);
+}
+
+static void *reaps(void *arg) {
+    for (int i = 0; i < 50; i++) {
+        for (uint32_t slot = 1; slot < 20; slot++) {
+            (void)process_reap(arg, slot);
+        }
+    }
+    return NULL;
+}
+
+static void many_reapers_one_death(void) {
+    plc_cache *c = begin();
+    struct peer p = peer_start(sit), living = peer_start(sit);
+    uint32_t slot = (uint32_t)hear(p.from), other = (uint32_t)hear(living.from);
+    uint64_t inc = inc_of(c, slot), alive = inc_of(c, other);
+    peer_kill(&p);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) {
+        CHECK(pthread_create(&threads[i], NULL, reaps, c) == 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    }
+    CHECK(inc_of(c, slot) == inc + 1 && inc_of(c, other) == alive);
+    CHECK(process_reap_due(c, slot) && !process_reap_due(c, slot) && !process_reap_due(c, 0));
+    peer_kill(&living);
+    region_close(c);
+}
+
+/* Any byte of a row may be garbage: nobody who lives is hurt, nothing crashes. */
+static void garbage_rows(void) {
+    plc_cache *c = begin();
+    struct peer p = peer_start(sit);
+    uint32_t slot = (uint32_t)hear(p.from), mine = my_slot(c);
+    for (int round = 0; round < 300; round++) {
+        for (uint32_t s = 20; s < 30; s++) {
+            word *words = (word *)(void *)process_row(c, s);
+            word_put_rel(&words[check_random() % 6], check_random() >> check_random() % 64);
+            (void)process_reap(c, s);
+            (void)process_thread_gone(c, lock_make(s, (uint32_t)inc_of(c, s), (uint32_t)check_random(), 1));
+        }
+        word_put_rel(&c->super->slots_used.value, check_random());
+        CHECK(process_count(c) <= SLOTS_SMALL);
+    }
+    CHECK((inc_of(c, slot) & 1u) == 1 && my_slot(c) == mine);
+    peer_kill(&p);
+    region_close(c);
+}
+
+int main(void) {
+    static const struct check_test tests[] = {
+        {"slots and counts", slots_and_counts},
+        {"a zombie is dead", zombie_is_dead},
+        {"exit without closing", exit_without_closing},
+        {"closing is seen at once", closing_is_seen_at_once},
+        {"exec is death", exec_is_death},
+        {"a stopped process is alive", stopped_is_alive},
+        {"a lost lock byte is not death", lost_byte_is_not_death},
+        {"closed descriptors", closed_descriptors},
+        {"two opens in one process", two_opens},
+        {"a fork child takes its own place", child_takes_its_own_place},
+        {"a parent dies before its child", parent_dies_first},
+        {"a fork child that closes harms nobody", child_that_closes_harms_nobody},
+        {"a raw clone forgets too", raw_clone},
+        {"thread numbers after forks", thread_numbers_after_fork},
+        {"a first thread that ends alone", leader_that_ends_alone_is_not_death},
+        {"other pid namespaces", other_namespaces},
+        {"all places taken", all_places},
+        {"places wear evenly", places_wear_evenly},
+        {"many reapers, one death", many_reapers_one_death},
+        {"garbage in the rows", garbage_rows},
+    };
+    return check_run(tests, sizeof tests / sizeof tests[0]);
+}
