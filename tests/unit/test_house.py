@@ -93,7 +93,7 @@ PYTHON_LAYERS = [
     ["cache"],
     ["decorator", "tiers", "remote"],
     ["__init__"],
-    ["testing", "cli", "__main__", "integrations"],
+    ["testing", "integrations", "cli", "__main__"],
 ]
 PYTHON_ORDER = [name for layer in PYTHON_LAYERS for name in layer]
 PYTHON_LINES = 300
