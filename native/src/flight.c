@@ -84,6 +84,7 @@ bool flight_claimed(struct call *k) {
     bool claimed = index_look(k, &hit) == PLC_OK && entry_live_claim(k, &hit.e);
     if (claimed) {
         suspect_owner(k, &hit.e);
+        count(k, COUNT_WAITS, 1);
     }
     index_unpin(k);
     return claimed;

@@ -4,6 +4,7 @@
 
 #define RESERVE_WANTED 2u /* whole free segments kept for copies of an eviction */
 #define HINT_TRIES 8u
+#define STALE_MOST 64u /* hints about runs that are gone or queued again, stepped over by one taking */
 
 static inline uint64_t hint_make(uint32_t page, uint32_t n) {
     return (uint64_t)page << 28 | n;
@@ -30,10 +31,21 @@ bool queue_has(struct call *k, uint32_t head) {
     return place < c->geo.ring_places && word_rlx(&c->ring[1][place]) == head;
 }
 
+/* Is this still the place of a run that waits for its turn?  Values with runs of their own come and go without
+ * their hints being taken: those must not use up the tries of who looks for a victim. */
+static bool waits(const plc_cache *c, uint64_t run, uint32_t place) {
+    if (run == 0 || run >= UINT32_MAX || !page_in_pool(c, (uint32_t)run)) {
+        return false;
+    }
+    enum page_state state = page_state(word_rlx(page_word(c, (uint32_t)run)));
+    return (state == PAGE_SEALED || state == PAGE_LIMBO) &&
+           side_b_ring(word_rlx(page_side_b(c, (uint32_t)run))) == place;
+}
+
 uint32_t queue_take(struct call *k) {
     plc_cache *c = k->c;
     word *from = &c->super->ring_head[1].value, *to = &c->super->ring_tail[1].value;
-    for (unsigned i = 0; i < HINT_TRIES; i++) {
+    for (unsigned i = 0; i < STALE_MOST; i++) {
         uint64_t head = word_acq(from), tail = word_acq(to);
         if (head >= tail) {
             return 0;
@@ -42,11 +54,11 @@ uint32_t queue_take(struct call *k) {
             (void)word_swap(from, head, tail - c->geo.ring_places);
             continue;
         }
-        word *place = &c->ring[1][head & (c->geo.ring_places - 1)];
-        uint64_t run = word_acq(place);
+        uint32_t place = (uint32_t)head & (c->geo.ring_places - 1);
+        uint64_t run = word_acq(&c->ring[1][place]);
         if (word_swap(from, head, head + 1)) {
-            (void)word_swap(place, run, 0);
-            if (run != 0 && run < UINT32_MAX && page_in_pool(c, (uint32_t)run)) {
+            (void)word_swap(&c->ring[1][place], run, 0);
+            if (waits(c, run, place)) {
                 return (uint32_t)run;
             }
         }

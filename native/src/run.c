@@ -93,14 +93,16 @@ static void note_empty(struct call *k, uint32_t head) {
 void run_dead(struct call *k, uint32_t head, uint32_t gen, uint64_t bytes) {
     plc_cache *c = k->c;
     word *at = page_side_b(c, head);
-    uint32_t units = side_a_own(word_acq(page_side_a(c, head))) ? 1 : (uint32_t)(bytes / ALIGN);
+    uint64_t a = word_acq(page_side_a(c, head)); /* its mark is beyond the entry: it was committed */
+    uint32_t units = side_a_own(a) ? 1 : (uint32_t)(bytes / ALIGN);
+    uint64_t most = side_a_own(a) ? 1 : side_a_mark(a) / ALIGN; /* a recount may have counted this one already */
     uint64_t b = word_acq(at);
     for (unsigned i = 0; i < DEAD_TRIES; i++) {
         if (side_b_gen(b) != (gen & 0x3fffffu)) {
             return; /* another run by now: nothing to add */
         }
         uint64_t dead = side_b_dead(b) + (uint64_t)units;
-        uint64_t to = side_b_make(gen, dead > 0xffffu ? 0xffffu : (uint32_t)dead, side_b_ring(b));
+        uint64_t to = side_b_make(gen, (uint32_t)(dead < most ? dead : most), side_b_ring(b));
         if (word_swap(at, b, to)) {
             b = to;
             break;

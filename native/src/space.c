@@ -173,6 +173,67 @@ static bool want_growth(struct call *k, uint32_t pages) {
     return true;
 }
 
+/* ---- at the hand ----------------------------------------------------------------------------- */
+
+/* Makes the page mine.  False: it cannot be had; *next is where to go on looking. */
+static bool clear_page(struct call *k, uint32_t page, uint32_t *next) {
+    plc_cache *c = k->c;
+    for (unsigned tries = 0; tries < 4; tries++) {
+        uint64_t met;
+        if (pages_claim(k, page, &met)) {
+            return true;
+        }
+        uint32_t head = page_state(met) == PAGE_CONT ? page_cont_head(met) : page;
+        if (!page_in_pool(c, head)) {
+            break;
+        }
+        uint32_t pages = pages_of_run(c, head, word_acq(page_side_a(c, head)));
+        *next = head + pages > page ? head + pages : page + 1;
+        enum page_state state = page_state(word_acq(page_word(c, head)));
+        enum evicted e = evict_run(k, head, state == PAGE_PARKED ? EVICT_MOVE : EVICT_VISITED);
+        if (e == EVICT_KEPT || e == EVICT_PINNED) {
+            return false;
+        }
+        if (e == EVICT_LOST && page_state(met) == PAGE_CONT) {
+            sweep_cont(k, page, met);
+        }
+    }
+    *next = *next > page ? *next : page + 1;
+    return false;
+}
+
+static bool clear_window(struct call *k, uint32_t from, uint32_t n, uint32_t *next) {
+    for (uint32_t i = 0; i < n; i++) {
+        if (!clear_page(k, from + i, next)) {
+            pages_unclaim(k, from, i);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Makes room for a run where the hand is, and moves the hand on.  0: visited runs or others were in the way. */
+static uint32_t form_at_hand(struct call *k, uint32_t n, bool own) {
+    plc_cache *c = k->c;
+    word *hand = &c->super->hand.value;
+    for (unsigned tries = 0; tries < WINDOWS_MOST + SKIPS_MOST; tries++) {
+        uint64_t at = word_acq(hand);
+        uint32_t limit = pages_limit(c);
+        uint32_t from = at < c->geo.first_page || at + n > limit ? c->geo.first_page : (uint32_t)at;
+        uint32_t next = from + n;
+        if (from + n > limit || !word_swap(hand, at, next)) {
+            continue; /* another placement moved the hand */
+        }
+        if (clear_window(k, from, n, &next)) {
+            (void)pages_form(k, from, n, own);
+            return from;
+        }
+        (void)word_swap(hand, from + n, next);
+        count(k, COUNT_LARGE_CONFLICTS, 1);
+    }
+    return 0;
+}
+
 /* ---- small runs ------------------------------------------------------------------------------ */
 
 /* Evicts the oldest run; when the queue names none, whatever the parked list names. */
@@ -229,6 +290,7 @@ static plc_status small_run(struct call *k, uint64_t bytes, struct fill *f) {
     }
     uint32_t head = form_small(k, min);
     head = head != 0 ? head : queue_form_reserve(k);
+    head = head != 0 ? head : form_at_hand(k, min, false); /* the queue had nothing but hints about what is gone */
     if (head != 0) {
         run_begin(k, head, false, f);
         return PLC_OK;
@@ -257,49 +319,10 @@ static plc_status open_small(struct call *k, uint64_t bytes, struct fill *f) {
 
 /* ---- large runs ------------------------------------------------------------------------------ */
 
-/* Makes the page mine.  False: it cannot be had; *next is where to go on looking. */
-static bool clear_page(struct call *k, uint32_t page, uint32_t *next) {
-    plc_cache *c = k->c;
-    for (unsigned tries = 0; tries < 4; tries++) {
-        uint64_t met;
-        if (pages_claim(k, page, &met)) {
-            return true;
-        }
-        uint32_t head = page_state(met) == PAGE_CONT ? page_cont_head(met) : page;
-        if (!page_in_pool(c, head)) {
-            break;
-        }
-        uint32_t pages = pages_of_run(c, head, word_acq(page_side_a(c, head)));
-        *next = head + pages > page ? head + pages : page + 1;
-        enum page_state state = page_state(word_acq(page_word(c, head)));
-        enum evicted e = evict_run(k, head, state == PAGE_PARKED ? EVICT_MOVE : EVICT_VISITED);
-        if (e == EVICT_KEPT || e == EVICT_PINNED) {
-            return false;
-        }
-        if (e == EVICT_LOST && page_state(met) == PAGE_CONT) {
-            sweep_cont(k, page, met);
-        }
-    }
-    *next = *next > page ? *next : page + 1;
-    return false;
-}
-
-static bool clear_window(struct call *k, uint32_t from, uint32_t n, uint32_t *next) {
-    for (uint32_t i = 0; i < n; i++) {
-        if (!clear_page(k, from + i, next)) {
-            pages_unclaim(k, from, i);
-            return false;
-        }
-    }
-    return true;
-}
-
 static plc_status large_run(struct call *k, uint32_t n, struct fill *f) {
     if (outdated(k)) {
         return PLC_AGAIN;
     }
-    plc_cache *c = k->c;
-    word *hand = &c->super->hand.value;
     count(k, COUNT_ALLOCS_LARGE, 1);
     space_sweep(k, SWEEP_PAGES);
     fill_reserve(k);
@@ -308,22 +331,7 @@ static plc_status large_run(struct call *k, uint32_t n, struct fill *f) {
     if (head == 0 && want_growth(k, n)) {
         return PLC_AGAIN;
     }
-    for (unsigned tries = 0; head == 0 && tries < WINDOWS_MOST + SKIPS_MOST; tries++) {
-        uint64_t at = word_acq(hand);
-        uint32_t limit = pages_limit(c);
-        uint32_t from = at < c->geo.first_page || at + n > limit ? c->geo.first_page : (uint32_t)at;
-        uint32_t next = from + n;
-        if (from + n > limit || !word_swap(hand, at, next)) {
-            continue; /* another large placement moved the hand */
-        }
-        if (clear_window(k, from, n, &next)) {
-            (void)pages_form(k, from, n, true);
-            head = from;
-        } else {
-            (void)word_swap(hand, from + n, next);
-            count(k, COUNT_LARGE_CONFLICTS, 1);
-        }
-    }
+    head = head != 0 ? head : form_at_hand(k, n, true);
     if (head == 0) {
         k->want_pause = true;
         return PLC_FULL;
