@@ -452,6 +452,22 @@ class TestLife:
         assert fork(cache.close).result() is None
         assert cache["a"] == 1
 
+    def test_growth_by_others_is_seen(self, cache: Cache, fork: Any) -> None:
+        """Entries in memory that another process took are there for walks and reads at once."""
+        cache["first"] = b"f" * 50_000
+        values = {f"key-{i}": b"v" * (1000 * i) for i in range(60)}
+
+        def child() -> None:
+            for key, value in values.items():
+                cache[key] = value
+
+        fork(child).result()
+        assert len(cache) == 61
+        assert set(cache) == {"first", *values}
+        assert cache.check() == []
+        assert cache.get_many(values) == values
+        assert all(cache[key] == value for key, value in values.items())
+
     def test_threads(self, cache: Cache) -> None:
         """Threads share one cache; each sees its own writes, and values are never mixed."""
         errors: list[BaseException] = []

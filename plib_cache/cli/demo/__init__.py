@@ -10,8 +10,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 from plib_cache.cli.places import fail
 from plib_cache.cli.show import say
@@ -33,12 +35,18 @@ def run(quick: bool = False) -> int:
         )
     from plib_cache.cli.demo.report import show
 
+    signal.signal(signal.SIGTERM, _terminated)
     folder = _folder()
     try:
         return show(folder, quick)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         say(f"removed {folder}, which held everything that the demo made")
+
+
+def _terminated(number: int, frame: object) -> NoReturn:
+    """Clean up before ending, as after Ctrl-C."""
+    raise SystemExit(128 + number)
 
 
 def _folder() -> Path:

@@ -22,6 +22,9 @@ _SILENCE_S = 150  # after so long without any event something hangs
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+_PATIENCE_S = 5  # for what was asked to end
+
+
 class DemoError(Exception):
     """A part of the demo did not do what it should."""
 
@@ -135,13 +138,34 @@ class Crew:
             with contextlib.suppress(OSError):  # it is dead, and cannot be told
                 self._stdin(member).close()
         for member in self._members:
-            try:
-                member.wait(timeout=0 if error else _SILENCE_S)
-            except subprocess.TimeoutExpired:
-                os.killpg(member.pid, signal.SIGKILL)
-                member.wait()
+            if error is not None:
+                _signal(member.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                member.wait(timeout=_PATIENCE_S if error else _SILENCE_S)
+        for member in self._members:
+            _empty(member.pid)
+            member.wait()
 
     @staticmethod
     def _stdin(member: subprocess.Popen[str]) -> IO[str]:
         assert member.stdin is not None
         return member.stdin
+
+
+def _signal(group: int, number: int) -> bool:
+    """Send a signal to a process and all that it started; False if none of them is left."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _empty(group: int) -> None:
+    """Wait until all that a process started has ended (and cleaned up), or else kill it."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while _signal(group, 0):
+        if time.monotonic() > deadline:
+            _signal(group, signal.SIGKILL)
+            return
+        time.sleep(0.02)

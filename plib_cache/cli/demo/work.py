@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 Function = Callable[..., Any]
 
 KINDS = ("scaled pixels", "principal components", "gradients", "kernel map")
-MODELS = (("SVM", 1.0), ("SVM", 10.0), ("logistic", 0.1), ("forest", 60), ("neighbours", 5))
+MODELS = (("SVM", 1.0), ("SVM", 10.0), ("logistic", 0.1), ("forest", 40), ("neighbours", 5))
 FOLDS = 3
 SEARCHES = 3
 

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the parts of the store share: where it is, how things are named in it, what may go wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from joblib._store_backends import CacheWarning
+
+from plib_cache import BusyError, PlibCacheError, PlibCacheWarning
+from plib_cache.integrations.joblib import _region
+from plib_cache.integrations.joblib._versions import Asker, code_version
+
+CallId = Sequence[str]  # (function) or (function, digest of the arguments)
+ABSENT = object()
+
+
+class StoreWarning(PlibCacheWarning, CacheWarning):  # type: ignore[misc]
+    """A result could not be stored or read; it was computed instead."""
+
+
+class Mine(threading.local):
+    """What one thread remembers from one call of joblib to the next."""
+
+    changing: tuple[str, str] | None = None  # the function whose code was just told to differ
+    nbytes = 0  # of the item stored last
+    _key = ""
+    _parts: dict[str, Any] | None = None
+
+    def hold(self, key: str, **parts: Any) -> None:
+        """Keep the parts of an item that will be asked for next."""
+        self._key, self._parts = key, parts
+
+    def take(self, key: str, part: str) -> Any:
+        """The part of an item, which then is no longer held; ABSENT if it is not."""
+        if key != self._key or self._parts is None:
+            self.drop()
+            return ABSENT
+        return self._parts.pop(part, ABSENT)
+
+    def drop(self) -> None:
+        """Hold nothing."""
+        self._key, self._parts = "", None
+
+
+mine = Mine()
+
+# The code that each function had when this process last heard of it, by location and name.
+known_code: dict[tuple[str, str], str] = {}
+
+
+class Store:
+    """The options of a store, as plain data, and its region."""
+
+    location: str
+    verbose: int
+    mmap_mode: str | None
+    compress: Any
+    options: dict[str, Any]
+
+    def _opened(self) -> _region.Opened:
+        return _region.opened(self.location, self.options)
+
+    def _path(self, call_id: CallId) -> str:
+        return os.path.join(self.location, *call_id)  # noqa: PTH118 - a str is wanted
+
+    def _read(self, name: str, func_id: str, default: Any) -> Any:
+        """What has that name in the region; the default if there is nothing or it fails."""
+        try:
+            return self._opened().cache.get(name, default)
+        except PlibCacheError as error:
+            trouble(func_id, error)
+            return default
+
+    def _version(self, func_id: str, asker: Asker | None) -> str:
+        """The version of a function: that of the one who asks, or else the last one."""
+        asked = None if asker is None else asker.version
+        if asked is not None:
+            return asked
+        code = known_code.get((self.location, func_id))
+        return code_version(code or self._read(code_name(func_id), func_id, ""))
+
+    def _remember(self, func_id: str, code: str) -> None:
+        """Note that a function with that code has results here."""
+        known_code[self.location, func_id] = code
+        names = (code_name(func_id), code_name(func_id, code_version(code)))
+        try:
+            self._opened().cache.set_many((name, code) for name in names)
+        except PlibCacheError as error:
+            trouble(func_id, error)
+
+    def _key(self, call_id: CallId, asker: Asker | None) -> str:
+        return digest(call_id[0], self._version(call_id[0], asker), call_id[1])
+
+
+def digest(*parts: str) -> str:
+    """A short name for any texts."""
+    raw = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(raw, digest_size=16).hexdigest()
+
+
+def item_name(key: str) -> str:
+    """The name in the region of a result."""
+    return "i:" + key
+
+
+def metadata_name(key: str) -> str:
+    """The name in the region of what joblib knows of a computation."""
+    return "m:" + key
+
+
+def code_name(func_id: str, version: str = "") -> str:
+    """The name in the region of a function's code: the last one, or that of a version."""
+    return "c:" + digest(func_id, version)
+
+
+def space(func_id: str) -> str:
+    """The namespace of a function's results."""
+    return digest(func_id)
+
+
+def trouble(func_id: str, error: Exception) -> None:
+    """The cache failed: say so once for each function, and go on without it."""
+    if not isinstance(error, BusyError):
+        text = f"{func_id} runs without its cache: {error}"
+        _region.warn_once(text, StoreWarning, subject=func_id)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which version of a function asks, and in which mode it reads arrays.
+
+joblib tells a store the function's name and a digest of its arguments, but not its code; so two
+processes, or two functions of one name, that differ in their code get each other's results.  The
+``MemorizedFunc`` that asks knows its code, and a ``MemorizedResult`` was told the version; either
+is found among the callers.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import sys
+from typing import Any
+
+from joblib.memory import MemorizedFunc, MemorizedResult
+
+OURS = "plib_cache"  # our part of the metadata of a computation
+_CALLERS = 4  # the one who asks is the second or third of them
+_FIRST_LINE = "# first line:"
+
+
+class Asker:
+    """The memorized function or result that has called the store."""
+
+    def __init__(self, caller: Any) -> None:
+        self._caller = caller
+
+    @property
+    def version(self) -> str | None:
+        """The version of the function's code, if the caller knows it."""
+        if isinstance(self._caller, MemorizedFunc):
+            return code_version(self._caller.func_code_info[0])
+        return known_version(vars(self._caller).get("metadata"))
+
+    @property
+    def code(self) -> str | None:
+        """The function's code in the form in which joblib stores it; None for a result."""
+        if not isinstance(self._caller, MemorizedFunc):
+            return None
+        code, _, first_line = self._caller.func_code_info
+        return f"{_FIRST_LINE} {first_line}\n{code}"
+
+    def mode(self, default: str | None) -> str | None:
+        """The mmap_mode of a function; the default for a result, which was not told it."""
+        mode = self._caller.mmap_mode if isinstance(self._caller, MemorizedFunc) else default
+        return None if mode is None else str(mode)
+
+
+def asking(func_id: str) -> Asker | None:
+    """The memorized function of that name, or result of it, that has called, if there is one."""
+    frame = sys._getframe(2)
+    for _ in range(_CALLERS):
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, (MemorizedFunc, MemorizedResult)) and caller.func_id == func_id:
+            return Asker(caller)
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return None
+
+
+def known_version(metadata: dict[str, Any] | None) -> str | None:
+    """The version that the metadata of a computation tell."""
+    version = (metadata or {}).get(OURS, {}).get("version")
+    return None if version is None else str(version)
+
+
+@functools.lru_cache(maxsize=1024)
+def code_version(code: str) -> str:
+    """A short name for a text of code, which joblib may have preceded by its first line."""
+    first, _, rest = code.partition("\n")
+    text = rest if first.startswith(_FIRST_LINE) else code
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def read_only(value: Any) -> Any:
+    """The value with its arrays read-only, also those in lists, tuples and dicts."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.ndarray):
+        view = value.view()
+        view.setflags(write=False)
+        return view
+    if type(value) in (list, tuple):
+        return type(value)(map(read_only, value))
+    if type(value) is dict:
+        return {key: read_only(one) for key, one in value.items()}
+    return value
+
+
+def checked_mode(mode: str | None) -> str | None:
+    """The mmap_mode, if arrays can be read in it.
+
+    Raises:
+        ValueError: it would write into the cache.
+    """
+    if mode not in (None, "r", "c"):
+        raise ValueError(
+            f"mmap_mode={mode!r} would change results that others read: use 'r' (read-only), 'c' "
+            "or None (a copy of one's own)"
+        )
+    return mode

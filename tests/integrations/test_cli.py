@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command ``plib-cache``: what it prints, what it changes, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import plib_cache
+from plib_cache.cli import app, machine, main
+
+COMMANDS = ["demo", "stat", "ls", "check", "clear", "rm", "doctor"]
+HANGS = 240  # seconds; only for what never ends
+
+
+class Ended:
+    """How a command ended."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    def json(self) -> Any:
+        """What it wrote for programs."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ended]:
+    """``command("stat", "name")`` runs a command in this process."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["plib-cache", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        code = ended.value.code
+        return Ended(code if isinstance(code, int) else 0, out, err)
+
+    return run
+
+
+@pytest.fixture
+def filled() -> plib_cache.Cache:
+    """A cache with an entry, a hit and a miss."""
+    cache = plib_cache.Cache("mine", size="8MiB")
+    cache["key"] = [1, 2]
+    cache.get("key")
+    cache.get("nothing")
+    return cache
+
+
+def test_it_is_a_program(regions: Path) -> None:
+    """The installed script and ``python -m plib_cache`` are the same command."""
+    script = Path(sys.executable).with_name("plib-cache")
+    for start in ([str(script)], [sys.executable, "-m", "plib_cache"]):
+        done = subprocess.run([*start, "ls"], capture_output=True, text=True, timeout=HANGS)
+        assert done.returncode == 0, done.stderr
+        assert f"no caches in {regions}" in done.stdout.replace("\n", " ")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    """``--help`` says what the command does."""
+    shown = CliRunner().invoke(app, [name, "--help"])
+    assert shown.exit_code == 0
+    assert f"Usage: plib-cache {name}" in shown.output
+    assert len(shown.output.splitlines()) > 5
+
+
+def test_help_lists_the_commands() -> None:
+    """The help of the whole names each command and the exit codes."""
+    shown = CliRunner().invoke(app, ["--help"])
+    assert all(f"  {name} " in shown.output for name in COMMANDS)
+    assert "Exit codes" in shown.output
+
+
+def test_wrong_use_ends_with_2(command: Callable[..., Ended]) -> None:
+    """Unknown commands, missing names and names that cannot be one."""
+    for arguments in (["bogus"], ["stat"], ["stat", "a b"], ["stat", "--bogus", "x"]):
+        assert command(*arguments).code == 2
+
+
+@pytest.mark.parametrize("name", ["stat", "check", "clear", "rm"])
+def test_what_is_not_there_ends_with_1(command: Callable[..., Ended], name: str) -> None:
+    """A name without a cache is told, and no cache is made."""
+    ended = command(name, "missing")
+    assert ended.code == 1
+    assert "there is no cache 'missing'" in ended.err
+    assert command("ls", "--json").json()["caches"] == []
+
+
+def test_stat(command: Callable[..., Ended], filled: plib_cache.Cache) -> None:
+    """``stat`` tells how full a cache is and what was counted; as JSON too; by path too."""
+    shown = command("stat", "mine")
+    assert shown.code == 0
+    assert "1 (50.0 %)" in shown.out
+    for name in ("mine", filled.path):
+        told = command("stat", name, "--json").json()
+        assert told["entries"] == 1
+        assert told["info"]["size"] == 8 << 20
+        assert told["stats"]["hits"] == told["stats"]["misses"] == 1
+
+
+def test_ls_survives_what_is_no_cache(
+    command: Callable[..., Ended], filled: plib_cache.Cache, regions: Path
+) -> None:
+    """Foreign, truncated and other files are listed as unreadable, with the reason."""
+    (regions / "foreign").write_text("something else")
+    (regions / "folder").mkdir()
+    (regions / "link").symlink_to(filled.path)
+    (regions / "cut").write_bytes(Path(filled.path).read_bytes()[:50_000])
+    told = command("ls", "--json")
+    assert told.code == 0
+    caches = {cache["name"]: cache for cache in told.json()["caches"]}
+    assert caches.pop("mine")["entries"] == 1
+    assert set(caches) == {"foreign", "folder", "link", "cut"}
+    assert all(cache["unreadable"] for cache in caches.values())
+    shown = command("ls")
+    assert "mine" in shown.out
+    assert "foreign: unreadable: " in shown.out
+
+
+def test_check(command: Callable[..., Ended], filled: plib_cache.Cache, regions: Path) -> None:
+    """A sound cache ends with 0, a damaged one with 1 and what is wrong."""
+    assert command("check", "mine").code == 0
+    assert command("check", "mine", "--json").json() == {"name": "mine", "problems": []}
+    (regions / "cut").write_bytes(Path(filled.path).read_bytes()[:50_000])
+    ended = command("check", "cut", "--json")
+    assert ended.code == 1
+    assert "truncated" in ended.json()["problems"][0]
+
+
+@pytest.mark.parametrize("name", ["clear", "rm"])
+def test_nothing_is_lost_without_a_yes(
+    command: Callable[..., Ended], filled: plib_cache.Cache, name: str
+) -> None:
+    """Without a terminal and without --yes nothing is changed, and the exit code is 2."""
+    ended = command(name, "mine")
+    assert ended.code == 2
+    assert "--yes" in ended.err
+    assert filled["key"] == [1, 2]
+    assert not filled.info().retired
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("y", 0, 0), ("n", 1, 1)])
+def test_on_a_terminal_it_asks(filled: plib_cache.Cache, answer: str, code: int, left: int) -> None:
+    """With a terminal the answer decides."""
+    controller, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "plib_cache", "clear", "mine"],
+        stdin=terminal,
+        stdout=subprocess.DEVNULL,
+    )
+    os.close(terminal)
+    os.write(controller, answer.encode() + b"\n")
+    assert process.wait(timeout=HANGS) == code
+    os.close(controller)
+    assert len(filled) == left
+
+
+def test_clear(command: Callable[..., Ended], filled: plib_cache.Cache) -> None:
+    """``clear`` empties the cache for those who have it open."""
+    assert command("clear", "mine", "--yes").code == 0
+    assert filled.get("key") is None
+    filled["key"] = "again"
+    assert filled["key"] == "again"
+
+
+def test_rm(command: Callable[..., Ended], filled: plib_cache.Cache, regions: Path) -> None:
+    """``rm`` removes the file and tells those who have it open; also a file that is cut."""
+    (regions / "cut").write_bytes(Path(filled.path).read_bytes()[:50_000])
+    for name in ("mine", "cut"):
+        assert command("rm", name, "-y").code == 0
+    assert not list(regions.iterdir())
+    assert filled.info().retired
+
+
+def test_rm_leaves_foreign_files_alone(command: Callable[..., Ended], regions: Path) -> None:
+    """What is no region is not removed."""
+    (regions / "foreign").write_text("something else")
+    (regions / "link").symlink_to(regions / "foreign")
+    assert command("rm", "foreign", "-y").code == 1
+    assert command("rm", "link", "-y").code == 2
+    assert (regions / "foreign").read_text() == "something else"
+    assert (regions / "link").is_symlink()
+
+
+# ---- doctor --------------------------------------------------------------------------------------
+
+
+def test_doctor_tells_of_this_machine(command: Callable[..., Ended], regions: Path) -> None:
+    """Each topic is there, and the trial cache is gone again."""
+    ended = command("doctor", "--json")
+    told = ended.json()
+    assert ended.code == (0 if told["ok"] else 1)
+    topics = {finding["topic"] for finding in told["findings"]}
+    assert topics >= {
+        "Python", "CPU", "kernel", "region folder", "memory for caches", "unnamed files",
+        "protection", "trial", "open files", "processes", "memory limit", "PLIB_CACHE_DIR",
+    }  # fmt: skip
+    assert not list(regions.iterdir())
+    shown = command("doctor")
+    assert all(topic in shown.out for topic in topics)
+
+
+def test_doctor_finds_an_unsafe_folder(
+    command: Callable[..., Ended], regions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that others may write is something to change, with the command that does it."""
+    unsafe = regions / "unsafe"
+    unsafe.mkdir()
+    unsafe.chmod(0o777)
+    monkeypatch.setenv("PLIB_CACHE_DIR", str(unsafe))
+    ended = command("doctor")
+    assert ended.code == 1
+    assert f"chmod 700 {unsafe}" in ended.out
+
+
+def test_doctor_finds_no_folder(
+    command: Callable[..., Ended], regions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that cannot be made is something to change."""
+    (regions / "file").write_text("")
+    monkeypatch.setenv("PLIB_CACHE_DIR", str(regions / "file" / "below"))
+    ended = command("doctor", "--json")
+    assert ended.code == 1
+    (finding,) = (one for one in ended.json()["findings"] if one["topic"] == "region folder")
+    assert finding["state"] == "change"
+    assert "PLIB_CACHE_DIR" in finding["advice"]
+
+
+@pytest.mark.parametrize(
+    ("mounts", "folder", "kind"),
+    [
+        ("none / ext4 rw 0 0\nshm /dev/shm tmpfs rw 0 0", "/dev/shm/x", "tmpfs"),
+        ("none / ext4 rw 0 0\nshm /dev/shm tmpfs rw 0 0", "/dev/shmother", "ext4"),
+        ("", "/anywhere", "unknown"),
+    ],
+)
+def test_file_systems(mounts: str, folder: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file system of a folder is that of the nearest mount point above it."""
+    monkeypatch.setattr(machine, "_text", lambda path: mounts)
+    assert machine.file_system(Path(folder)) == kind
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"/proc/self/cgroup": "0::/a/b\n", "/sys/fs/cgroup/a/memory.max": "1048576\n"}, "1.0 MiB"),
+        ({"/proc/self/cgroup": "0::/\n", "/sys/fs/cgroup/memory.max": "max\n"}, "none"),
+        (
+            {
+                "/proc/self/cgroup": "5:cpu,memory:/d\n",
+                "/sys/fs/cgroup/memory/d/memory.limit_in_bytes": "2097152\n",
+            },
+            "2.0 MiB",
+        ),
+        ({}, "none"),
+    ],
+)
+def test_memory_limits(files: dict[str, str], found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The smallest limit of the control groups counts, of both versions of cgroups."""
+    monkeypatch.setattr(machine, "_text", lambda path: files.get(path, ""))
+    assert machine.memory_limit().found.startswith(found)

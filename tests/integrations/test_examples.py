@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Each example runs, is short, and shows what it says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+HANGS = 240  # seconds; only for what never ends
+
+# What the example is about, as it appears in its output.
+SHOWN = {
+    "dask_plugin.py": "both clusters together computed 10",
+    "decorator.py": "hits of all processes so far: 3",
+    "joblib_memory.py": "there without computing: True",
+    "shared_dict.py": "total: 3000",
+    "single_flight.py": "computed 1 time",
+    "trust_data.py": "refused: ",
+}
+
+
+def test_every_example_is_tested() -> None:
+    """No example is missing here."""
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(SHOWN)
+
+
+@pytest.mark.parametrize("name", sorted(SHOWN))
+def test_example(name: str, tmp_path: Path) -> None:
+    """The example runs, shows its point, and fits on a screen."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name)],
+        cwd=tmp_path,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
+    )
+    assert done.returncode == 0, done.stderr
+    assert SHOWN[name] in done.stdout
+    assert len((EXAMPLES / name).read_text(encoding="utf-8").splitlines()) < 60
+    assert not list(tmp_path.iterdir())
