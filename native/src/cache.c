@@ -122,18 +122,27 @@ plc_status plc_store_many(plc_cache *cache, size_t count_of, const plc_entry *en
     if (s != PLC_OK) {
         return s;
     }
+    bool paused = false; /* a large one found others in its way: tried again for a while, as plc_store does */
     for (size_t i = 0; i < count_of; i++) {
         plc_status one = entry_given(&entries[i]) ? index_key(&k, entries[i].key, entries[i].key_length) : PLC_INVALID;
         one = one == PLC_OK && s == PLC_AGAIN ? PLC_AGAIN : one; /* the rest waits with the first that has to */
+        k.want_pause = false;
         one = one == PLC_OK ? verb_store(&k, PLC_SET, &entries[i], NULL) : one;
-        if (one == PLC_AGAIN || (one == PLC_FULL && k.want_pause)) {
+        if (one == PLC_FULL && k.want_pause) {
+            paused = true;
             one = PLC_AGAIN;
+        } else if (one == PLC_AGAIN) {
             s = PLC_AGAIN;
         }
         statuses[i] = (uint32_t)one;
         evict_emptied(&k);
     }
-    return call_leave(&k, s);
+    k.want_pause = paused;
+    s = call_leave(&k, s == PLC_OK && paused ? PLC_FULL : s);
+    for (size_t i = 0; i < count_of && s == PLC_FULL; i++) {
+        statuses[i] = statuses[i] == PLC_AGAIN ? PLC_FULL : statuses[i];
+    }
+    return s == PLC_FULL ? PLC_OK : s;
 }
 
 plc_status plc_delete(plc_cache *cache, const void *key, size_t key_length) {

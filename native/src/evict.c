@@ -4,6 +4,8 @@
 
 #include "counters.h"
 
+#define SAMPLE 32u /* entries of a segment that say whether it goes round once more */
+
 /* A run being evicted: what its words said after it was won. */
 struct victim {
     struct call *k;   /* an own call: its key and buckets are those of the entry at hand */
@@ -143,7 +145,7 @@ static bool unlink_entry(struct victim *v, struct entry *e) {
     bool visited = atomic_load_explicit(index_visited(k, (unsigned)way), memory_order_relaxed) != 0;
     bool claim = entry_live_claim(k, e);
     bool keep = claim || (v->mode == EVICT_MOVE && entry_current(k, e)) ||
-                (v->mode == EVICT_VISITED && visited && entry_valid(k, e));
+                ((v->mode == EVICT_VISITED || v->mode == EVICT_MOVE_VISITED) && visited && entry_valid(k, e));
     if (keep && v->mode != EVICT_ALL) {
         if (v->own) {
             index_mark(k, (unsigned)way, 0);
@@ -152,10 +154,10 @@ static bool unlink_entry(struct victim *v, struct entry *e) {
         if (move(v, e, (unsigned)way)) {
             return true;
         }
-        count(k, COUNT_EVICTED_VISITED_DROPPED, 1);
     }
     if (word_swap(index_slot(k, (unsigned)way), e->slot, 0)) {
         count_unlinked(k, e);
+        count(k, COUNT_EVICTED_VISITED_DROPPED, visited && entry_valid(k, e) ? 1 : 0);
     }
     return true;
 }
@@ -192,6 +194,47 @@ static uint32_t live_units(struct victim *v) {
         offset += e.bytes;
     }
     return units;
+}
+
+/* How many of the first entries were read since they came, and are still good; *looked: of how many. */
+static unsigned sample_visited(struct victim *v, unsigned *looked) {
+    unsigned visited = 0;
+    *looked = 0;
+    for (uint64_t offset = 0; offset < v->mark && *looked < SAMPLE;) {
+        struct entry e;
+        if (!entry_read_at(v->k->c, v->head, v->word, (uint32_t)offset, &e)) {
+            break;
+        }
+        index_of_entry(v->k, &e);
+        int way = index_where(v->k, slot_make(v->k->tag, e.head, e.offset));
+        bool seen = way >= 0 && atomic_load_explicit(index_visited(v->k, (unsigned)way), memory_order_relaxed) != 0;
+        visited += seen && entry_valid(v->k, &e) ? 1 : 0;
+        *looked += 1;
+        offset += e.bytes;
+    }
+    return visited;
+}
+
+/* A segment of which nearly everything was read goes round once more as it is: moving all of it would gain no
+ * page.  Its marks are cleared, so that the next time it must have been read again. */
+static bool goes_round(struct victim *v) {
+    unsigned looked = 0;
+    if (v->mode != EVICT_VISITED || v->own || sample_visited(v, &looked) * 8u < looked * 7u || looked == 0) {
+        return false;
+    }
+    for (uint64_t offset = 0; offset < v->mark;) {
+        struct entry e;
+        if (!entry_read_at(v->k->c, v->head, v->word, (uint32_t)offset, &e)) {
+            break;
+        }
+        index_of_entry(v->k, &e);
+        int way = index_where(v->k, slot_make(v->k->tag, e.head, e.offset));
+        if (way >= 0) {
+            index_mark(v->k, (unsigned)way, 0);
+        }
+        offset += e.bytes;
+    }
+    return true;
 }
 
 static void seal_again(struct victim *v) {
@@ -245,7 +288,7 @@ static enum evicted take(struct victim *v, bool freeing) {
         if (live != 0) {
             recount(v, live);
         }
-        bool out = live == 0 && (v->mode == EVICT_DEAD || unlink_all(v));
+        bool out = live == 0 && !goes_round(v) && (v->mode == EVICT_DEAD || unlink_all(v));
         run_finish(v->k, &v->copy);
         if (!out) {
             seal_again(v);

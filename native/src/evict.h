@@ -10,7 +10,8 @@
 
 enum evict_mode {
     EVICT_ALL,     /* drain: nothing is kept but what is pinned */
-    EVICT_VISITED, /* entries that were read since they came are moved; a visited own run stays once more */
+    EVICT_VISITED, /* entries that were read since they came are moved; a run of which nearly all was read stays */
+    EVICT_MOVE_VISITED, /* the same, but a segment does not stay */
     EVICT_MOVE,    /* everything current is moved (a run that is still being filled is in the way) */
     EVICT_DEAD     /* only if nothing in it is live */
 };

@@ -8,7 +8,7 @@
 #define VICTIMS_MOST 8u    /* runs evicted for one small run before it is given up */
 #define VICTIMS_MOVING 6u  /* of which so many with moving of visited entries */
 #define WINDOWS_MOST 8u    /* conflicts of one large placement */
-#define SKIPS_MOST 32u     /* visited large runs (or parked ones) that a large placement steps over */
+#define SKIPS_MOST 32u     /* visited runs that one allocation lets go round once more */
 #define PARKED_TRIES 4u
 
 uint64_t space_value_max(const plc_cache *c) {
@@ -237,17 +237,20 @@ static uint32_t form_at_hand(struct call *k, uint32_t n, bool own) {
 /* ---- small runs ------------------------------------------------------------------------------ */
 
 /* Evicts the oldest run; when the queue names none, whatever the parked list names. */
-static void evict_oldest(struct call *k, unsigned round) {
-    enum evict_mode mode = round < VICTIMS_MOVING ? EVICT_VISITED : EVICT_ALL;
-    for (unsigned i = 0; i < VICTIMS_MOST; i++) {
+static void evict_oldest(struct call *k, unsigned round, unsigned *skips_left) {
+    for (unsigned i = 0; i < VICTIMS_MOST + SKIPS_MOST; i++) {
+        enum evict_mode mode = *skips_left > 0 ? EVICT_VISITED : EVICT_MOVE_VISITED;
+        mode = round < VICTIMS_MOVING ? mode : EVICT_ALL;
         uint32_t head = queue_take(k);
         if (head == 0) {
             break;
         }
         enum page_state state = page_state(word_acq(page_word(k->c, head)));
-        if ((state == PAGE_SEALED || state == PAGE_LIMBO) && evict_run(k, head, mode) == EVICT_FREED) {
+        enum evicted e = state == PAGE_SEALED || state == PAGE_LIMBO ? evict_run(k, head, mode) : EVICT_LOST;
+        if (e == EVICT_FREED) {
             return;
         }
+        *skips_left -= e == EVICT_KEPT && *skips_left > 0 ? 1 : 0;
     }
     space_sweep(k, 16 * SWEEP_PAGES);
     for (uint32_t i = 0; round >= VICTIMS_MOVING && i < PARKED_PLACES; i++) {
@@ -277,6 +280,7 @@ static plc_status small_run(struct call *k, uint64_t bytes, struct fill *f) {
     uint32_t min = (uint32_t)((bytes + PAGE_BYTES - 1) >> PAGE_SHIFT);
     count(k, COUNT_ALLOCS_SMALL, 1);
     space_sweep(k, SWEEP_PAGES);
+    unsigned skips_left = SKIPS_MOST;
     for (unsigned round = 0; round < VICTIMS_MOST; round++) {
         uint32_t head = form_small(k, min);
         if (head != 0) {
@@ -286,7 +290,7 @@ static plc_status small_run(struct call *k, uint64_t bytes, struct fill *f) {
         if (want_growth(k, k->c->geo.segment_pages)) {
             return PLC_AGAIN;
         }
-        evict_oldest(k, round);
+        evict_oldest(k, round, &skips_left);
     }
     uint32_t head = form_small(k, min);
     head = head != 0 ? head : queue_form_reserve(k);
