@@ -133,7 +133,7 @@ static void count_unlinked(struct call *k, const struct entry *e) {
     }
 }
 
-/* Takes the entry out of the index, or moves it.  False: an own run that stays once more. */
+/* Takes the entry out of the index, or moves it.  False: the run stays once more. */
 static bool unlink_entry(struct victim *v, struct entry *e) {
     struct call *k = v->k;
     index_of_entry(k, e);
@@ -153,6 +153,9 @@ static bool unlink_entry(struct victim *v, struct entry *e) {
         }
         if (move(v, e, (unsigned)way)) {
             return true;
+        }
+        if (claim) {
+            return false; /* somebody computes: the run waits until there is room for a copy */
         }
     }
     if (word_swap(index_slot(k, (unsigned)way), e->slot, 0)) {

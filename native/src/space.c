@@ -38,7 +38,7 @@ static void sweep_cont(struct call *k, uint32_t page, uint64_t w) {
     uint64_t hw = page_in_pool(c, head) ? word_acq(page_word(c, head)) : 0;
     enum page_state state = page_state(hw);
     bool run = state >= PAGE_OPEN && state <= PAGE_LIMBO && page_gen(hw) == page_gen(w);
-    bool inside = head < page && page - head < side_a_pages(word_acq(page_side_a(c, head)));
+    bool inside = run && head < page && page - head < side_a_pages(word_acq(page_side_a(c, head)));
     if (!(run && (inside || state == PAGE_FREEING || state == PAGE_OPEN)) && word_acq(page_word(c, page)) == w) {
         (void)word_swap(page_word(c, page), w, page_make(PAGE_FREE, 0, page_gen(w))); /* I5 */
     }
@@ -219,9 +219,10 @@ static uint32_t form_at_hand(struct call *k, uint32_t n, bool own) {
     for (unsigned tries = 0; tries < WINDOWS_MOST + SKIPS_MOST; tries++) {
         uint64_t at = word_acq(hand);
         uint32_t limit = pages_limit(c);
-        uint32_t from = at < c->geo.first_page || at + n > limit ? c->geo.first_page : (uint32_t)at;
+        bool inside = at >= c->geo.first_page && at < limit && limit - at >= n;
+        uint32_t from = inside ? (uint32_t)at : c->geo.first_page;
         uint32_t next = from + n;
-        if (from + n > limit || !word_swap(hand, at, next)) {
+        if (limit - from < n || !word_swap(hand, at, next)) {
             continue; /* another placement moved the hand */
         }
         if (clear_window(k, from, n, &next)) {

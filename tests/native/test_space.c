@@ -122,6 +122,23 @@ static void test_increments(void) {
     region_end(c, false);
 }
 
+/* Large values that were replaced leave hints behind about runs that are gone: however many, there is room for a
+ * small one afterwards. */
+static void test_small_after_replacing(void) {
+    plc_cache *c = region_new(16 * MIB);
+    uint64_t pool = info_of(c).pool_bytes;
+    for (unsigned round = 0; round < 4; round++) {
+        for (uint64_t i = 0; i < rounds(6000, 1500); i++) {
+            put(c, 'l', i % 200, below(8) == 0 ? 8192 + below(pool / 40) : 8192);
+        }
+        for (uint64_t i = 0; i < pool / 2 / 1056; i++) {
+            put(c, 's', i, 1000);
+        }
+    }
+    CHECK(counter_of(c, "stores_refused_full") == 0);
+    region_end(c, false);
+}
+
 /* What was read stays, what was not goes: entries that are visited between are moved, not dropped. */
 static void test_visited_stay(void) {
     plc_cache *c = region_new(16 * MIB);
@@ -162,6 +179,7 @@ int main(void) {
         {"all sizes", test_all_sizes},
         {"one after the other", test_one_after_the_other},
         {"increments", test_increments},
+        {"small after replacing", test_small_after_replacing},
         {"visited stay", test_visited_stay},
         {"taken as it fills", test_taken_as_it_fills},
     };
