@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import linecache
 import textwrap
 import time
 import types
@@ -40,7 +41,9 @@ def code_text(code: types.CodeType) -> object:
 
 
 def _source(code: types.CodeType) -> str | None:
-    if code.co_name == "<lambda>" or _changed_since_load(code.co_filename):
+    if code.co_name == "<lambda>":
+        return None
+    if _changed_since_load(code.co_filename) and not _is_what_runs(code):
         return None
     try:
         text = textwrap.dedent(inspect.getsource(code))
@@ -54,9 +57,26 @@ def _source(code: types.CodeType) -> str | None:
 
 def _changed_since_load(filename: str) -> bool:
     try:
-        return Path(filename).stat().st_mtime > _LOADED_AT
+        found = Path(filename).stat()
+        return max(found.st_mtime, found.st_ctime) > _LOADED_AT  # rsync and tar set the first back
     except OSError:
         return False
+
+
+def _is_what_runs(code: types.CodeType) -> bool:
+    """Whether the file, as it is now, compiles to ``code``."""
+    linecache.checkcache(code.co_filename)
+    text = "".join(linecache.getlines(code.co_filename))
+    try:
+        todo = [compile(text, code.co_filename, "exec", dont_inherit=True)]
+    except (SyntaxError, ValueError):
+        return False
+    while todo:
+        inner = [item for item in todo.pop().co_consts if isinstance(item, types.CodeType)]
+        if code in inner:
+            return True
+        todo += inner
+    return False
 
 
 def _bytecode(code: types.CodeType) -> tuple[object, ...]:
@@ -115,9 +135,14 @@ def essence(function: Callable[..., Any]) -> object:
         }
     if isinstance(function, types.FunctionType):
         return function
-    inner = _unwrapped(function)
+    inner = function if has_own_call(type(function)) else _unwrapped(function)
     call = inspect.getattr_static(type(inner), "__call__", None)
     return (inner, call) if isinstance(call, types.FunctionType) else inner
+
+
+def has_own_call(cls: type) -> bool:
+    """Whether the instances of ``cls`` are called by a method written in Python."""
+    return isinstance(inspect.getattr_static(cls, "__call__", None), types.FunctionType)
 
 
 def _plain(member: Any) -> object:

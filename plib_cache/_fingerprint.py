@@ -25,7 +25,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from plib_cache._code import function_parts
+from plib_cache._code import function_parts, has_own_call
 from plib_cache._describe import (
     DESCRIPTIONS,
     NotDescribableError,
@@ -35,7 +35,7 @@ from plib_cache._describe import (
 )
 from plib_cache._describe_numpy import describe_numpy
 from plib_cache._describe_tables import describe_table
-from plib_cache._identity import is_local, qualified_name
+from plib_cache._identity import class_body, is_local, leads_to, qualified_name
 
 NAN = float("nan")
 SCALARS = frozenset({type(None), bool, int, float, str, bytes})
@@ -183,10 +183,9 @@ class Encoder:
     def _class(self, value: type) -> bytes:
         """A class is its name; one whose name does not lead to it also its methods."""
         name = qualified_name(value).encode()
-        if not is_local(value):
+        if not is_local(value) and leads_to(value):
             return _token(b"k", name)
-        methods = {k: v for k, v in vars(value).items() if isinstance(v, types.FunctionType)}
-        return _token(b"K", self.token(name) + self._pairs(methods))
+        return _token(b"K", self.token(name) + self.token((value.__bases__, class_body(value))))
 
 
 def _attempt(describe: Callable[[Any], object | None], value: Any) -> object | None:
@@ -224,7 +223,9 @@ def _by_function(value: Any) -> object | None:
         owner = getattr(value, "__self__", None)
         bound = None if isinstance(owner, types.ModuleType) else owner
         return "builtin", qualified_name(value), bound
-    wrapped = getattr(value, "__wrapped__", None) if callable(value) else None
+    if not callable(value) or has_own_call(type(value)):
+        return None  # an instance is its state: two may wrap one function and do different things
+    wrapped = getattr(value, "__wrapped__", None)
     return None if wrapped is None else ("wrapper", wrapped)
 
 

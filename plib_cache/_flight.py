@@ -24,7 +24,7 @@ from typing import Any, Protocol
 from plib_cache._core import CLAIMED, OK, Claim
 
 _VANISHED_MAX = 3  # values that appeared and were gone again, before computing without a claim
-_SLICE_MS = 50
+SLICE_MS = 50
 _FIRST_PAUSE_S = 0.001
 _LONGEST_PAUSE_S = 0.05
 
@@ -81,39 +81,37 @@ _chain: ContextVar[frozenset[int]] = ContextVar("plib_cache_claims", default=fro
 
 def steps(job: Job) -> Generator[Step, Any, None]:
     """What to do until ``job.value`` is there, after a first look that found nothing."""
-    vanished = 0
-    while not job.fresh:
-        claim = job.claim()
-        if claim.status == OK:
-            yield from _compute(job, claim)
-            return
-        if claim.status == CLAIMED:
-            if claim.token in _chain.get():
-                break
-            yield Step.WAIT
-        elif job.look():
-            yield Step.DONE
-            return
-        else:
-            vanished += 1
-            if vanished > _VANISHED_MAX:
-                break
-    yield from _compute(job, job.unclaimed())
-
-
-def _compute(job: Job, claim: Claim) -> Generator[Step, Any, None]:
     outer = _chain.get()
-    if claim.token:
-        _chain.set(outer | {claim.token})
-    began = time.perf_counter()
-    kept = False
+    held: Claim | None = None  # from before the claim is used to after it is given back
     try:
+        vanished = 0
+        while not job.fresh:
+            held = job.claim()
+            if held.status == OK:
+                break
+            if held.status == CLAIMED:
+                if held.token in outer:
+                    break
+                yield Step.WAIT
+            elif job.look():
+                yield Step.DONE
+                return
+            else:
+                vanished += 1
+                if vanished > _VANISHED_MAX:
+                    break
+        if held is None or held.status != OK:
+            held = job.unclaimed()
+        if held.token:
+            _chain.set(outer | {held.token})
+        began = time.perf_counter()
         job.value = yield Step.COMPUTE
-        kept = job.keep(job.value, time.perf_counter() - began, claim)
+        if job.keep(job.value, time.perf_counter() - began, held):
+            held = None
     finally:
         _chain.set(outer)
-        if claim.token and not kept:
-            job.abandon(claim)
+        if held is not None and held.status == OK and held.token:
+            job.abandon(held)
     yield Step.DONE
 
 
@@ -125,7 +123,7 @@ def run(job: Job, compute: Callable[[], Any]) -> Any:
             if step is Step.COMPUTE:
                 step = flow.send(compute())
             else:
-                job.pause(_SLICE_MS)
+                job.pause(SLICE_MS)
                 step = next(flow)
     return job.value
 

@@ -44,3 +44,36 @@ def is_local(thing: Any) -> bool:
     """Whether the name of a class or a function does not lead to it."""
     name = getattr(thing, "__qualname__", "")
     return "<locals>" in name or "<lambda>" in name
+
+
+def leads_to(cls: type) -> bool:
+    """Whether module and qualified name of a class lead to it."""
+    found: Any = sys.modules.get(cls.__module__)
+    for name in cls.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is cls
+
+
+_NO_BODY = frozenset({"__dict__", "__weakref__", "__module__", "__qualname__", "__doc__"})
+
+
+def class_body(cls: type) -> dict[str, object]:
+    """What a class was given in its body, its functions unwrapped; without what slots became."""
+    found: dict[str, object] = {}
+    for name, member in vars(cls).items():
+        if (
+            name in _NO_BODY
+            or name.startswith("_abc_")
+            or type(member).__name__
+            in (
+                "member_descriptor",
+                "getset_descriptor",
+            )
+        ):
+            continue
+        if isinstance(member, property):
+            found[name] = (member.fget, member.fset, member.fdel)
+        else:
+            inner = getattr(member, "__func__", member)
+            found[name] = getattr(inner, "__wrapped__", inner)
+    return found

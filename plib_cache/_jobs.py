@@ -118,7 +118,11 @@ class CallJob:
 
     def claim(self) -> Claim:
         """Claim the computation, if that is wanted and possible."""
-        if self._home is None or self._memo.alone or not self._memo.options.single_flight:
+        if (
+            self._home is None
+            or self._key in self._memo.alone
+            or not self._memo.options.single_flight
+        ):
             return self.unclaimed()
         limit = self._memo.options.limit_ms
         claim = self._attempt(self._home.region.claim, self._key, self._terms, limit)
@@ -142,7 +146,7 @@ class CallJob:
         if self._home is None:
             return False
         kept = self._attempt(self._store, self._home, value, seconds, claim)
-        self._memo.alone = kept is None
+        self._memo.remember_alone(self._key, kept is None)
         return kept is True
 
     def _store(self, home: Home, value: Any, seconds: float, claim: Claim) -> bool | None:

@@ -31,6 +31,7 @@ from plib_cache.keys import (
     compile_binder,
     fingerprint,
     function_identity,
+    version_digest,
 )
 from plib_cache.serialize import DefaultSerializer, Serializer
 from plib_cache.stats import cost_us
@@ -40,6 +41,7 @@ Tags = Iterable[str] | Callable[..., Iterable[str]]
 
 _HERE = str(Path(__file__).parent) + os.sep
 _RETRY_S = 1.0  # a region that could not be opened is not tried again before
+_ALONE_MOST = 1024
 _REPORTED_US = 1000.0  # saved time is reported to the region in portions of at least so much
 _COSTS_US = [cost_us(code) for code in range(256)]
 
@@ -88,7 +90,7 @@ class Memo:
         self._forget()
 
     def _forget(self) -> None:
-        self.alone = False  # the last result could not be stored: nobody need wait for the next
+        self.alone: set[bytes] = set()  # calls whose result could not be stored: nobody need wait
         self._home: Home | None = None
         self._prefix = b""
         self._retry_at = 0.0
@@ -116,7 +118,8 @@ class Memo:
             name = function_identity(self.function)
             code = code_digest(self.function, options.depends_on)
         else:
-            name, code = qualified_name(self.function), fingerprint(options.version)
+            name = qualified_name(self.function)
+            code = version_digest(options.version, options.depends_on)
         chosen = (options.namespace, options.typed, tuple(sorted(options.ignore)))
         parts = (name.encode("utf-8", "surrogatepass"), code, fingerprint(chosen))
         return hashlib.blake2b(b"\0".join(parts), digest_size=16).digest()
@@ -229,6 +232,15 @@ class Memo:
         self._unreported_us += _COSTS_US[found[2]]
         self._report(home, hits=1, misses=-1)
         return value
+
+    def remember_alone(self, key: bytes, alone: bool) -> None:
+        """Whether the result of a call can be stored; of a bounded number of calls."""
+        if alone:
+            if len(self.alone) >= _ALONE_MOST:
+                self.alone.clear()
+            self.alone.add(key)
+        else:
+            self.alone.discard(key)
 
     def trouble(self, error: PlibCacheError) -> None:
         """The cache failed: raise it if strict, else warn, once."""

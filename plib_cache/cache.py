@@ -13,18 +13,20 @@ from typing import Any, TypeVar
 
 from plib_cache import _flight
 from plib_cache._attached import Key
-from plib_cache._core import SET, Item
+from plib_cache._core import CAS, OK, SET, Item, Terms
 from plib_cache._flight import MISSING
 from plib_cache._jobs import ComputeJob, limit_ms
-from plib_cache._moments import Expire
+from plib_cache._moments import GONE, Expire
 from plib_cache._upkeep import Upkeep
 from plib_cache._verbs import Verbs
 from plib_cache._views import Items, Values
 from plib_cache.keys import key_bytes
+from plib_cache.serialize import Encoded
 
 __all__ = ["Cache", "Key"]
 
 T = TypeVar("T")
+NOTHING = Encoded(0, [], 0)
 
 
 class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
@@ -101,7 +103,7 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
     def __iter__(self) -> Iterator[Key]:
         """The keys, in no order; what comes and goes meanwhile may or may not appear."""
         for raw, text in self._region.scan():
-            yield raw.decode("utf-8") if text else raw
+            yield _as_given(raw) if text else raw
 
     def items(self) -> Items:
         """The keys and values; entries that vanish meanwhile are left out."""
@@ -121,18 +123,26 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
 
     def setdefault(self, key: Key, default: Any = None) -> Any:
         """The value of ``key``, which becomes ``default`` if there is none; one step for all."""
+        raw = key_bytes(key)[0]
         while True:
-            value = self.get(key, MISSING)
+            found = self._find(raw)
+            value = self._load(found)
             if value is not MISSING:
                 return value
-            if self.add(key, default):
+            # what is there and cannot be read gives way, or ``add`` would be refused for ever
+            if self.add(key, default) if found is None else self.cas(key, default, found[3]):
                 return default
 
     def pop(self, key: Key, default: Any = MISSING) -> Any:
         """Remove ``key`` and return its value; of all who pop one entry, one gets it."""
-        value = self.get(key, MISSING)
-        if value is not MISSING and self.delete(key):
-            return value
+        raw = key_bytes(key)[0]
+        while (found := self._find(raw)) is not None:
+            value = self._load(found)
+            if value is MISSING:
+                break
+            # in the place of exactly this write: a newer one is not removed unread
+            if self._region.store(CAS, raw, NOTHING, Terms(deadline_ms=GONE), found[3]) == OK:
+                return value
         if default is MISSING:
             raise KeyError(key)
         return default
@@ -169,6 +179,7 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
                 are stored.
         """
         pairs = mapping.items() if isinstance(mapping, Mapping) else mapping
+        tags = tags if isinstance(tags, (str, bytes)) else tuple(tags)  # read once, used twice
         text_terms, terms = (self._terms(text, expire, namespace, tags) for text in (True, False))
         items = []
         for key, value in pairs:
@@ -213,3 +224,10 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
         if job.look():
             return job.value  # type: ignore[no-any-return]
         return _flight.run(job, fn)  # type: ignore[no-any-return]
+
+
+def _as_given(raw: bytes) -> Key:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:  # damaged: no writer can have given it
+        return raw

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
@@ -165,6 +166,8 @@ def _checked(
         maxsize=None if maxsize is None else max(0, maxsize),
         **rest,
     )
+    if not callable(options.tags) and not isinstance(options.tags, (str, bytes)):
+        options = dataclasses.replace(options, tags=tuple(options.tags))  # read at every call
     deadline_ms(options.expire)
     if options.key is not None and options.ignore:
         raise ConfigurationError("key= already decides which arguments matter: leave ignore= out")
@@ -213,7 +216,20 @@ def _wrapper(memo: Memo) -> Callable[..., Any]:
         value = find(raw)
         if value is not MISSING:
             return value
-        return _flight.run(CallJob(memo, raw, args, kwargs), lambda: function(*args, **kwargs))
+        # ``_flight.run`` written out: a frame less for each level of a recursive function
+        job = CallJob(memo, raw, args, kwargs)
+        flow = _flight.steps(job)
+        try:
+            step = next(flow)
+            while step is not _flight.Step.DONE:
+                if step is _flight.Step.COMPUTE:
+                    step = flow.send(function(*args, **kwargs))
+                else:
+                    job.pause(_flight.SLICE_MS)
+                    step = next(flow)
+        finally:
+            flow.close()
+        return job.value
 
     return call
 

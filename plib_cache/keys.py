@@ -25,7 +25,7 @@ from hashlib import blake2b
 from typing import Any
 
 from plib_cache._binder import Binder, compile_binder
-from plib_cache._code import essence
+from plib_cache._code import essence, has_own_call
 from plib_cache._fingerprint import NAN, SCALARS, Encoder, UnstableValueError
 from plib_cache._identity import is_local, qualified_name
 from plib_cache._pickling import type_name
@@ -171,6 +171,12 @@ def code_digest(function: Callable[..., Any], depends_on: Iterable[Any] = ()) ->
         ) from error
 
 
+def version_digest(version: object, depends_on: Iterable[Any]) -> bytes:
+    """As ``code_digest``, with ``version`` in the place of the function itself."""
+    others = [code_digest(item) if callable(item) else fingerprint(item) for item in depends_on]
+    return _digest(Encoder().token(version) + b"".join(others)) if others else fingerprint(version)
+
+
 def function_identity(function: Callable[..., Any]) -> str:
     """The name under which a function's results are kept: its module and qualified name.
 
@@ -181,8 +187,9 @@ def function_identity(function: Callable[..., Any]) -> str:
         return _named(function.__func__, function.__self__)
     if isinstance(function, functools.partial):
         return _named(function.func, (function.args, function.keywords))
-    inner = getattr(function, "__wrapped__", function)
-    if not hasattr(inner, "__qualname__"):
+    own = has_own_call(type(function))
+    inner = function if own else getattr(function, "__wrapped__", function)
+    if own or not hasattr(inner, "__qualname__"):
         return f"{qualified_name(type(inner))}.__call__@{fingerprint(inner).hex()}"
     name = qualified_name(inner)
     return f"{name}#{code_digest(inner).hex()}" if is_local(inner) else name

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from plib_cache._core import work as _work
-from plib_cache._core.handle import OK, SLICE_MS, Handle
+from plib_cache._core.handle import FULL, OK, SLICE_MS, Handle
 from plib_cache._core.work import Terms
 from plib_cache._native import ffi, lib
 
@@ -88,13 +88,20 @@ class Names(Handle):
             somebody else computes; ``wait``.
         """
         work = _work.take()
+        flight, answer = work.flight, None
+        flight.token, status = 0, FULL
         try:
             alive = _work.fill(work.entry, work.parts, key, _NO_VALUE, terms)
-            status = self._call(lib.plc_claim, work.entry, limit_ms, work.flight)
+            status = self._call(lib.plc_claim, work.entry, limit_ms, flight)
             del alive
-            return Claim(status, work.flight.token, work.flight.sum)
-        finally:
+            answer = Claim(status, flight.token, flight.sum)
             _work.give_back(work)
+            return answer
+        except BaseException:  # also of a signal handler: nobody else would give this claim back
+            token = answer.token if answer is not None else int(flight.token)
+            if token and status in (OK, FULL):
+                self.abandon(key, token)
+            raise
 
     def abandon(self, key: bytes, token: int) -> bool:
         """Give a claim back; False if it was gone already."""

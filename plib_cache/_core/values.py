@@ -11,7 +11,7 @@ from typing import Any
 
 from plib_cache._core import work as _work
 from plib_cache._core.failures import Facts
-from plib_cache._core.handle import AGAIN, FULL, MISS, OK, TOO_SMALL, Handle
+from plib_cache._core.handle import AGAIN, FULL, MISS, OK, SLICE_MS, TOO_SMALL, Handle
 from plib_cache._core.work import BUFFER_BYTES, Encoding, Found, Item, Terms
 from plib_cache._native import ffi, lib
 
@@ -43,17 +43,17 @@ class Values(Handle):
                 kind = found.type
                 data = _work.copy_out(work.buffer, found.length, kind)
                 return kind, data, found.cost, found.token
-            return None if status == MISS else self._get_large(status, key, found)
+            return None if status == MISS else self._get_large(status, key, found, name)
         finally:
             _work.give_back(work)
 
-    def _get_large(self, status: int, key: bytes, found: Any) -> Found | None:
+    def _get_large(self, status: int, key: bytes, found: Any, name: int = 0) -> Found | None:
         """A value that is larger than the buffer, and may grow or vanish meanwhile."""
         data = bytearray()
         while status == TOO_SMALL:
             data = bytearray(found.length)
             with ffi.from_buffer("char[]", data, require_writable=True) as raw:
-                args = (key, len(key), 0, raw, len(data), found)
+                args = (key, len(key), name, raw, len(data), found)
                 status = self._insist_from(lib.plc_get_nogil, *args)
         if self._absent(status, key):
             return None
@@ -124,7 +124,23 @@ class Values(Handle):
         statuses = ffi.new("uint32_t[]", len(items))
         large = sum(item.value.nbytes for item in items) > BUFFER_BYTES
         function = lib.plc_store_many_nogil if large else lib.plc_store_many
-        self._call(function, len(items), entries, statuses)
+        status = function(self._handle, len(items), entries, statuses)
+        pending = list(range(len(items)))
+        while status == AGAIN:
+            if (trouble := lib.plc_assist_nogil(self._handle, SLICE_MS)) != OK:
+                raise self._refused(int(trouble), Facts(self.path))
+            pending = [i for i in pending if statuses[i] == AGAIN]
+            again, answers = (
+                ffi.new("plc_entry[]", len(pending)),
+                ffi.new("uint32_t[]", len(pending)),
+            )
+            for to, i in enumerate(pending):
+                again[to] = entries[i]
+            status = lib.plc_store_many_nogil(self._handle, len(pending), again, answers)
+            for to, i in enumerate(pending):
+                statuses[i] = answers[to]
+        if status >= FULL:
+            raise self._refused(status, Facts(self.path))
         del alive
         for item, status in zip(items, statuses, strict=True):
             if status >= FULL:
