@@ -155,6 +155,10 @@ typedef struct plc_part {
 
 enum { PLC_KEY_IS_TEXT = 1u, PLC_IMMUTABLE = 2u };
 
+/* Type codes are the caller's, but for these: append and prepend want bytes; incr and decr want a decimal
+ * number in one of the three, and leave alone what merely looks like one (a float, say). */
+enum { PLC_TYPE_BYTES = 0, PLC_TYPE_TEXT = 1, PLC_TYPE_INT = 2 };
+
 typedef struct plc_entry {
     const void *key;
     size_t key_length; /* 1 to PLC_KEY_MAX */

@@ -123,7 +123,7 @@ plc_status call_leave(struct call *k, plc_status s) {
     if (s == PLC_AGAIN) {
         note_wants(k);
     } else if (k->suspect != 0 && process_reap_due(c, k->suspect)) {
-        (void)process_reap(c, k->suspect);
+        (void)process_reap_now(c, k->suspect); /* not waited for: this may be a call that must not wait */
     }
     return s;
 }

@@ -20,7 +20,6 @@
 
 #define REAP_EVERY_MS 100u
 #define SPREAD 16u /* so many slots are used before old ones, so that incarnations last */
-#define FOLDER_LOCK_MS 2000u
 
 struct tenant {
     uint64_t inc, pid, start, namespace, child;
@@ -150,6 +149,15 @@ bool process_reap_locked(struct plc_cache *c, uint32_t slot) {
 
 bool process_reap(struct plc_cache *c, uint32_t slot) {
     registry_lock();
+    bool dead = c->base != NULL && process_reap_locked(c, slot);
+    registry_unlock();
+    return dead;
+}
+
+bool process_reap_now(struct plc_cache *c, uint32_t slot) {
+    if (!registry_try_lock()) {
+        return false;
+    }
     bool dead = c->base != NULL && process_reap_locked(c, slot);
     registry_unlock();
     return dead;
@@ -331,7 +339,7 @@ int process_adopt(struct plc_cache *c) {
         if (!process_descriptors_ours(c)) {
             open_again(c);
         }
-        bool locked = process_lock_folder(c, FOLDER_LOCK_MS, &lock) == 0;
+        bool locked = process_lock_folder(c, 0, &lock) == 0; /* not waited for: see mark_used */
         error = process_attach(c);
         if (error == 0) {
             word_put_rel(c->fork_mark, 1);

@@ -24,6 +24,9 @@ bool process_reap(struct plc_cache *c, uint32_t slot);
 /* The same with the process mutex held. */
 bool process_reap_locked(struct plc_cache *c, uint32_t slot);
 
+/* The same, or false when another thread is attaching, reaping or closing just now. */
+bool process_reap_now(struct plc_cache *c, uint32_t slot);
+
 /* May process_reap(slot) be called now?  (At most every 100 ms per slot, process-wide; then marks it.) */
 bool process_reap_due(struct plc_cache *c, uint32_t slot);
 

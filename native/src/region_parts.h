@@ -11,7 +11,7 @@
 #include "region.h"
 
 #define REGION_PATH_MAX 4096u
-#define REGION_LOCK_MS 5000u /* for the folder's lock, which is held for milliseconds */
+#define REGION_LOCK_MS 1000u /* for the folder: longer, and somebody who holds it is stopped */
 
 /* Where the region is to be, while it is opened or removed. */
 struct place {

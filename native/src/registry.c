@@ -21,6 +21,10 @@ void registry_lock(void) {
     (void)pthread_mutex_lock(&registry.mutex);
 }
 
+bool registry_try_lock(void) {
+    return pthread_mutex_trylock(&registry.mutex) == 0;
+}
+
 void registry_unlock(void) {
     (void)pthread_mutex_unlock(&registry.mutex);
 }

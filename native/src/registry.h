@@ -14,6 +14,7 @@
 int registry_begin(void);
 
 void registry_lock(void);
+bool registry_try_lock(void);
 void registry_unlock(void);
 pthread_mutex_t *registry_mutex(void);
 

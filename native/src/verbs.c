@@ -4,7 +4,6 @@
 
 #include "counters.h"
 
-#define TYPE_BYTES 0u
 #define DIGITS_MOST 20u /* of a number of 64 bits */
 
 /* ---- admitting ------------------------------------------------------------------------------- */
@@ -70,7 +69,7 @@ static uint64_t added(const struct store *st) {
 
 static plc_status admit_extend(struct store *st, const struct hit *hit) {
     plc_status s = admit_present(st, hit);
-    if (s == PLC_OK && hit->e.spec.type != TYPE_BYTES) {
+    if (s == PLC_OK && hit->e.spec.type != PLC_TYPE_BYTES) {
         return PLC_WRONG_TYPE;
     }
     if (s == PLC_OK) {
@@ -135,7 +134,7 @@ static plc_status admit_number(struct store *st, const struct hit *hit) {
     }
     uint8_t text[64];
     uint64_t n = 0;
-    if (hit->e.spec.length > sizeof text) {
+    if (hit->e.spec.length > sizeof text || hit->e.spec.type > PLC_TYPE_INT) {
         return PLC_NOT_A_NUMBER;
     }
     copy_racing(text, hit->e.value, hit->e.spec.length);

@@ -33,13 +33,13 @@ __attribute__((unused)) static uint64_t rounds(uint64_t plain, uint64_t sanitize
 }
 
 /* The status of a call, repeated as plc.h says. */
-#define AGAIN(cache, call)                                                                                          \
-    ({                                                                                                              \
-        plc_status again_;                                                                                          \
-        while ((again_ = (call)) == PLC_AGAIN) {                                                                    \
-            CHECK(plc_assist((cache), 50) == PLC_OK);                                                               \
-        }                                                                                                           \
-        again_;                                                                                                     \
+#define AGAIN(cache, call)                            \
+    ({                                                \
+        plc_status again_;                            \
+        while ((again_ = (call)) == PLC_AGAIN) {      \
+            CHECK(plc_assist((cache), 50) == PLC_OK); \
+        }                                             \
+        again_;                                       \
     })
 #define MUST(cache, call, wanted) CHECK_STATUS(AGAIN(cache, call), wanted)
 

@@ -304,12 +304,8 @@ static void handles(void) {
 }
 
 static const struct check_test tests[] = {
-    {"keys", keys},
-    {"values", values},
-    {"too_large_by_append", too_large_by_append},
-    {"batches", batches},
-    {"scan", scan},
-    {"statistics", statistics},
+    {"keys", keys},       {"values", values}, {"too_large_by_append", too_large_by_append},
+    {"batches", batches}, {"scan", scan},     {"statistics", statistics},
     {"handles", handles},
 };
 

@@ -272,12 +272,9 @@ static void stopped(void) {
 }
 
 static const struct check_test tests[] = {
-    {"one_claims", one_claims},
-    {"voided", voided},
-    {"overdue", overdue},
-    {"survives_eviction", survives_eviction},
-    {"many_threads", many_threads},
-    {"dead_and_unreaped", dead_and_unreaped},
+    {"one_claims", one_claims},     {"voided", voided},
+    {"overdue", overdue},           {"survives_eviction", survives_eviction},
+    {"many_threads", many_threads}, {"dead_and_unreaped", dead_and_unreaped},
     {"stopped", stopped},
 };
 

@@ -56,7 +56,9 @@ static uint64_t garbage(uint64_t old, const word *others, uint64_t n) {
     case 3: return old - 1;
     case 4: return word_rlx(&others[below(n)]); /* plausible: it stands elsewhere in the section */
     case 5: return page_make((enum page_state)below(16), c->owner, (uint32_t)below(50));
-    case 6: return slot_make((uint32_t)check_random(), c->geo.first_page + (uint32_t)below(1200), (uint32_t)below(1u << 18));
+    case 6:
+        return slot_make((uint32_t)check_random(), c->geo.first_page + (uint32_t)below(1200),
+                         (uint32_t)below(1u << 18));
     case 7: return check_random() >> below(64);
     default: return old ^ 1ull << below(64);
     }
@@ -92,15 +94,15 @@ static void fence_in(void) {
 
 /* ---- every operation ------------------------------------------------------------------------------ */
 
-#define PATIENTLY(call)                                                                                             \
-    ({                                                                                                              \
-        plc_status s_;                                                                                              \
-        unsigned times_ = 0;                                                                                        \
-        while ((s_ = (call)) == PLC_AGAIN) {                                                                        \
-            CHECK(plc_assist(c, 1) == PLC_OK);                                                                      \
-            CHECK(++times_ < PATIENCE);                                                                             \
-        }                                                                                                           \
-        s_;                                                                                                         \
+#define PATIENTLY(call)                        \
+    ({                                         \
+        plc_status s_;                         \
+        unsigned times_ = 0;                   \
+        while ((s_ = (call)) == PLC_AGAIN) {   \
+            CHECK(plc_assist(c, 1) == PLC_OK); \
+            CHECK(++times_ < PATIENCE);        \
+        }                                      \
+        s_;                                    \
     })
 
 static size_t some_size(void) {

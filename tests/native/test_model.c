@@ -234,7 +234,7 @@ static bool is_number(const struct row *r, uint64_t *n) {
     while (i < r->length && r->bytes[i] == ' ') {
         i++;
     }
-    return any && i == r->length && r->length <= 64;
+    return any && i == r->length && r->length <= 64 && r->type <= PLC_TYPE_INT;
 }
 
 static void do_incr(unsigned i) {

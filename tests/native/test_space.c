@@ -174,14 +174,10 @@ static void test_taken_as_it_fills(void) {
 
 int main(void) {
     static const struct check_test tests[] = {
-        {"one size", test_one_size},
-        {"sixteenths", test_sixteenths},
-        {"all sizes", test_all_sizes},
-        {"one after the other", test_one_after_the_other},
-        {"increments", test_increments},
-        {"small after replacing", test_small_after_replacing},
-        {"visited stay", test_visited_stay},
-        {"taken as it fills", test_taken_as_it_fills},
+        {"one size", test_one_size},         {"sixteenths", test_sixteenths},
+        {"all sizes", test_all_sizes},       {"one after the other", test_one_after_the_other},
+        {"increments", test_increments},     {"small after replacing", test_small_after_replacing},
+        {"visited stay", test_visited_stay}, {"taken as it fills", test_taken_as_it_fills},
     };
     block_bytes = 32 * MIB;
     block = calloc(1, block_bytes);

@@ -128,8 +128,8 @@ static void end(const char *what, uint64_t times) {
     }
     (void)printf("  %" PRIu64 " %s; %" PRIu64 " values seen here, %" PRIu64 " evictions, %" PRIu64 " reaps, %" PRIu64
                  " locks taken over, %" PRIu64 " claims taken over\n",
-                 times, what, seen, counter_of(c, "evictions"), counter_of(c, "reaps"),
-                 counter_of(c, "lock_takeovers"), counter_of(c, "claims_taken_over"));
+                 times, what, seen, counter_of(c, "evictions"), counter_of(c, "reaps"), counter_of(c, "lock_takeovers"),
+                 counter_of(c, "claims_taken_over"));
     CHECK(counter_of(c, "corrupt_seen") == 0);
     region_end(c, true);
 }

@@ -99,10 +99,8 @@ static void do_store(struct worker *w, unsigned key) {
     plc_verb verb = verbs[pick(w, 5)];
     value_make(w->buffer, length, key, serial);
     const plc_part parts[] = {{w->buffer, length / 2}, {w->buffer + length / 2, length - length / 2}};
-    const plc_entry e = {.key = name,
-                         .key_length = (size_t)snprintf(name, sizeof name, "key-%u", key),
-                         .parts = parts,
-                         .part_count = 2};
+    const plc_entry e = {
+        .key = name, .key_length = (size_t)snprintf(name, sizeof name, "key-%u", key), .parts = parts, .part_count = 2};
     plc_status s = AGAIN(c, plc_store(c, verb, &e, NULL));
     CHECK(s == PLC_OK || refused(s) || (verb == PLC_ADD && s == PLC_EXISTS) || (verb == PLC_REPLACE && s == PLC_MISS));
     if (s == PLC_OK) {
@@ -169,7 +167,10 @@ static void do_walk(struct worker *w) {
     case 0: s = plc_count(c, &cursor, 0, &n); break;
     case 1: s = plc_check(c, &cursor, findings, 64, &used); break;
     case 2: s = plc_usage_read(c, &cursor, &usage); break;
-    default: cursor = pick(w, 700) << 29; s = pick(w, 8) ? PLC_OK : plc_drain(c, &cursor, &n, &other); break;
+    default:
+        cursor = pick(w, 700) << 29;
+        s = pick(w, 8) ? PLC_OK : plc_drain(c, &cursor, &n, &other);
+        break;
     }
     CHECK(s == PLC_OK || s == PLC_DONE || s == PLC_AGAIN);
     s = plc_scan(c, &cursor, 0, w->buffer, 65536, &used);

@@ -94,15 +94,15 @@ static void add_and_replace(void) {
     CHECK(holds(c, "a", "1"));
     CHECK_STATUS(store(c, PLC_REPLACE, "a", "3", 1), PLC_OK);
     CHECK(holds(c, "a", "3"));
-    CHECK_STATUS(delete ("a"), PLC_OK);
-    CHECK_STATUS(delete ("a"), PLC_MISS);
+    CHECK_STATUS(delete("a"), PLC_OK);
+    CHECK_STATUS(delete("a"), PLC_MISS);
     CHECK_STATUS(store(c, PLC_REPLACE, "a", "x", 1), PLC_MISS);
     CHECK_STATUS(set_until("a", "old", 1), PLC_OK); /* expired counts as absent */
     CHECK_STATUS(store(c, PLC_REPLACE, "a", "x", 1), PLC_MISS);
     CHECK_STATUS(store(c, PLC_ADD, "a", "new", 3), PLC_OK);
     CHECK(holds(c, "a", "new"));
     CHECK_STATUS(set_until("a", "old", 1), PLC_OK);
-    CHECK_STATUS(delete ("a"), PLC_MISS);
+    CHECK_STATUS(delete("a"), PLC_MISS);
     CHECK_STATUS(store(c, (plc_verb)7, "a", "x", 1), PLC_INVALID);
     end();
 }
@@ -124,7 +124,7 @@ static void compare_and_swap(void) {
     CHECK_STATUS(cas("a", "2", first, &token), PLC_OK);
     CHECK(holds(c, "a", "2") && token == found_of("a").token && token != first);
     CHECK_STATUS(cas("a", "3", first, NULL), PLC_EXISTS);
-    CHECK_STATUS(delete ("a"), PLC_OK);
+    CHECK_STATUS(delete("a"), PLC_OK);
     CHECK_STATUS(cas("a", "3", token, NULL), PLC_MISS);
     CHECK_STATUS(set_until("a", "4", 1), PLC_OK);
     CHECK_STATUS(cas("a", "5", 0, NULL), PLC_MISS);
@@ -183,8 +183,9 @@ static plc_status count_up(const char *key, uint64_t delta, uint32_t down, uint6
 
 static void numbers(void) {
     uint64_t n = 77;
-    static const char *const wrong[] = {"", "x", "1x", "-1", " 1", "1 x", "18446744073709551616", "99999999999999999999",
-                                        "000000000000000000000001", "1.5", "+1"};
+    static const char *const wrong[] = {
+        "",    "x", "1x", "-1", " 1", "1 x", "18446744073709551616", "99999999999999999999", "000000000000000000000001",
+        "1.5", "+1"};
     begin();
     CHECK_STATUS(count_up("n", 1, 0, &n), PLC_MISS);
     CHECK(n == 77);
@@ -254,7 +255,7 @@ static void expiry(void) {
         CHECK(absent(c, "t"));
         CHECK_STATUS(touch("t", later), PLC_MISS);
         MUST(c, plc_get_touch(c, "t", 1, later, buffer, BUFFER, &found), PLC_MISS);
-        CHECK_STATUS(delete ("t"), PLC_MISS);
+        CHECK_STATUS(delete("t"), PLC_MISS);
     }
     memset(buffer, 'u', 50000); /* a deadline that was touched in place is inherited */
     CHECK_STATUS(store(c, PLC_SET, "u", buffer, 50000), PLC_OK);
@@ -283,7 +284,7 @@ static void flush(void) {
     CHECK_STATUS(plc_flush(c, 0), PLC_OK);
     CHECK(absent(c, "a") && count_of(c, 0) == 0);
     CHECK_STATUS(store(c, PLC_REPLACE, "a", "x", 1), PLC_MISS);
-    CHECK_STATUS(delete ("a"), PLC_MISS);
+    CHECK_STATUS(delete("a"), PLC_MISS);
     CHECK_STATUS(set_sum("b", 0, no_tags, sum), PLC_OK); /* begun before the flush: born dead */
     CHECK(absent(c, "b"));
     CHECK_STATUS(set("a", "2"), PLC_OK); /* even in the same tenth of a second */
