@@ -211,7 +211,8 @@ PLC_API plc_status plc_touch(plc_cache *cache, const void *key, size_t key_lengt
 
 /* ---- invalidation -------------------------------------------------------------------------- */
 
-/* Invalidates every entry: now (at_ms 0), or those written before the moment at_ms, from that moment. */
+/* Invalidates every entry: now (at_ms 0), or those written before the moment at_ms, from that moment on (to a
+ * tenth of a second: what was written in the moment's own tenth stays).  PLC_BUSY: four such moments are pending. */
 PLC_API plc_status plc_flush(plc_cache *cache, uint64_t at_ms);
 
 /* The number of a namespace (a function, a tag, a user), made at first use. */

@@ -10,12 +10,13 @@ plc_status plc_flush(plc_cache *cache, uint64_t at_ms) {
     if (s != PLC_OK) {
         return s;
     }
+    bool done = true;
     if (at_ms == 0) {
         name_invalidate(cache, NAME_WHOLE);
     } else {
-        name_flush_at(cache, at_ms, k.now_ms);
+        done = name_flush_at(cache, at_ms, k.now_ms);
     }
-    return call_leave(&k, PLC_OK);
+    return call_leave(&k, done ? PLC_OK : PLC_BUSY);
 }
 
 plc_status plc_name(plc_cache *cache, const void *name, size_t length, uint16_t *number) {

@@ -66,7 +66,8 @@ plc_status call_enter(struct call *k, plc_cache *c) {
     k->tid = os_thread();
     k->dead_count = 0;
     k->want_pages = 0;
-    k->want_refresh = k->want_pause = k->wake_lock = k->wake_key = false;
+    k->want_refresh = k->want_pause = false;
+    k->wake_count = 0;
     k->want_lock = NULL;
     k->suspect = 0;
     domain_open(c);
@@ -110,15 +111,15 @@ plc_status call_leave(struct call *k, plc_status s) {
         count(k, COUNT_AGAIN, 1);
     }
     domain_close(c);
-    give_ticket(c, k->ticket);
-    if (k->wake_lock) {
-        wake(&c->wait_words[k->shard]);
+    for (unsigned i = 0; i < k->wake_count; i++) {
+        wake(&c->wait_words[k->wakes[i]]);
     }
-    if (k->wake_key) {
-        wake(&c->wait_words[k->wait_word]);
-    }
+    give_ticket(c, k->ticket); /* from here on close may unmap */
     if (s == PLC_FULL && worth_another(k)) {
         s = PLC_AGAIN;
+    }
+    if (s != PLC_AGAIN && wants.c == c) {
+        wants.since_ms = 0; /* the next operation's wait is its own */
     }
     if (s == PLC_AGAIN) {
         note_wants(k);
@@ -163,7 +164,9 @@ plc_status call_lock(struct call *k, struct lock_held *held) {
 
 void call_unlock(struct call *k, struct lock_held *held) {
     lock_release(held);
-    k->wake_lock = k->wake_lock || held->wake;
+    if (held->wake) {
+        wake_later(k, k->shard);
+    }
 }
 
 /* ---- outside the window ---------------------------------------------------------------------- */
@@ -206,6 +209,9 @@ static void do_wants(plc_cache *c, uint32_t limit_ms) {
     }
     if (wants.refresh) {
         region_refresh(c);
+        if (!process_descriptors_ours(c)) { /* somebody closed them all, and the file is gone: nothing can be asked */
+            atomic_store(&c->closed, 1);
+        }
     }
     if (wants.pages != 0) {
         region_grow(c, wants.pages);

@@ -41,11 +41,11 @@ static void check_region(struct call *k, struct report *r) {
 }
 
 /* Is the same key in another slot of its buckets?  (I4)  The slot value seen there, or 0. */
-static uint64_t same_key(struct call *k, uint64_t slot) {
+static uint64_t same_key(struct call *k, const word *slot) {
     for (unsigned way = 0; way < INDEX_WAYS; way++) {
         struct entry e;
         uint64_t v = word_acq(index_slot(k, way));
-        if (v == 0 || v == slot || slot_tag(v) != k->tag || !page_in_pool(k->c, slot_head(v))) {
+        if (v == 0 || index_slot(k, way) == slot || slot_tag(v) != k->tag || !page_in_pool(k->c, slot_head(v))) {
             continue;
         }
         uint64_t w = word_acq(page_word(k->c, slot_head(v)));
@@ -82,7 +82,7 @@ static uint32_t slot_breaks(struct call *k, uint64_t bucket, const word *slot, u
     if (slot_tag(v) != k->tag || (b != k->buckets[0] && b != k->buckets[1])) {
         return 3;
     }
-    return same_key(k, v) != 0 && word_acq(slot) == v ? 4 : 0;
+    return same_key(k, slot) != 0 && word_acq(slot) == v ? 4 : 0;
 }
 
 static void check_bucket(struct call *k, uint64_t bucket, struct report *r) {

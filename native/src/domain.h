@@ -86,15 +86,24 @@ struct call {
     uint32_t dead_count;
     uint32_t dead[4];
 
-    /* what is wanted outside the window when the call ends with PLC_AGAIN (or, wake_*, at any end) */
+    /* what is wanted outside the window when the call ends with PLC_AGAIN */
     uint32_t want_pages;  /* the file should have so many */
     bool want_refresh;    /* the file may have grown */
     bool want_pause;      /* others were in the way of a large run */
     word *want_lock;      /* its holder is alive: wait */
     uint64_t lock_seen;
     uint32_t suspect;     /* slot of an owner that was in the way: is it alive? */
-    bool wake_lock, wake_key;
+
+    /* wait words whose waiters are to be woken, outside the window; more than fit are woken by their slices */
+    uint32_t wake_count;
+    uint32_t wakes[8];
 };
+
+static inline void wake_later(struct call *k, uint32_t wait_word) {
+    if (k->wake_count < sizeof k->wakes / sizeof k->wakes[0]) {
+        k->wakes[k->wake_count++] = wait_word;
+    }
+}
 
 static inline void count(struct call *k, unsigned counter, uint64_t n) {
     word_add_rlx(&k->row->counters[counter], n);

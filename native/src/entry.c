@@ -35,7 +35,7 @@ uint64_t entry_bytes(const struct spec *s) {
 
 /* Milliseconds with 16 bits of check: a torn or foreign word reads as a past deadline. */
 uint64_t entry_deadline_word(uint64_t deadline_ms) {
-    deadline_ms &= (1ull << 48) - 1;
+    deadline_ms = deadline_ms < 1ull << 48 ? deadline_ms : (1ull << 48) - 1;
     return deadline_ms << 16 | (hash_mix(deadline_ms + 0x5bd1e995u) & 0xffffu);
 }
 
@@ -81,6 +81,9 @@ static bool unfold(const struct shm_entry *h, uint8_t *at, uint64_t room, struct
     out->bytes = (value_at + s->length + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
     if (s->key_length == 0 || s->key_length > PLC_KEY_MAX || out->bytes > room) {
         return false;
+    }
+    if ((h->options & ENTRY_OWN) && !(h->options & ENTRY_DEADLINE)) {
+        return false; /* never written so: a copy of it would be longer than it is */
     }
     uint8_t *field = at + sizeof *h;
     out->deadline_at = NULL;

@@ -48,8 +48,8 @@
  *      144    8 taken_pages    hint: pages of the file; the file's size is the truth
  *      152    8 tokens         next block of 2^24 tokens, fetch_add
  *      160    8 flushed_ms     entries created before it are invalid; only grows
- *      168    8 flush_at_ms    the same from that moment on; 0 none
- *      176    8 growth_stopped hint: when growth last failed, ms
+ *      168    8 growth_stopped hint: when growth last failed, ms
+ *      176   16 -
  *      192... cursors          hints: frontier, rings, hand, sweep (a cache line each)
  *
  * ENTRY HEADER, 40 bytes at a multiple of 16; then optional u64s (deadline, tags, checksum), key, value.
@@ -129,6 +129,7 @@
 #define SMALL_REGION (256ull << 20) /* below it: small segments, few pins, few processes */
 #define COUNTERS_MAX 48u
 #define RESERVE_PLACES 8u
+#define FLUSHES_MOST 4u      /* flushes for later moments that may be pending at once */
 #define PARKED_PLACES 64u
 #define WAIT_WORDS 1024u
 #define NAME_BYTES 64u
@@ -181,9 +182,8 @@ struct shm_superblock {
     word taken_pages;
     word tokens;
     word flushed_ms;
-    word flush_at_ms;
     word growth_stopped;
-    uint64_t pad1;
+    uint64_t pad1[2];
     struct shm_line frontier;    /* first page that nobody has ever claimed (hint) */
     struct shm_line ring_head[2]; /* next place to take from: [0] small queue, [1] main queue */
     struct shm_line ring_tail[2]; /* next place to put to */
@@ -192,6 +192,7 @@ struct shm_superblock {
     struct shm_line hand;        /* page where the next large run is looked for */
     struct shm_line sweep;       /* page that the sweep looks at next */
     struct shm_line slots_used;  /* one beyond the highest process slot ever used */
+    word flush_at_ms[FLUSHES_MOST]; /* moments from which entries created before them are invalid; 0 none */
     word reserve[RESERVE_PLACES]; /* heads of whole free segments, believed if their words say FREE */
     word parked[PARKED_PLACES];   /* heads of parked runs, believed if their words say PARKED */
     word baseline[COUNTERS_MAX];  /* counters when the statistics were last reset */

@@ -49,13 +49,14 @@ static uint64_t tenths(const plc_cache *c, uint64_t ms) {
 }
 
 bool name_flushed(const plc_cache *c, uint64_t created_ms, uint64_t now_ms) {
-    uint64_t past = word_acq(&c->super->flushed_ms);
-    uint64_t at = word_acq(&c->super->flush_at_ms);
-    if (past == 0 && at == 0) {
-        return false;
-    }
     uint64_t created = tenths(c, created_ms);
-    return created < tenths(c, past) || (at != 0 && now_ms >= at && created < tenths(c, at));
+    for (unsigned i = 0; i < FLUSHES_MOST; i++) { /* before flushed_ms: what is taken out here is in there by then */
+        uint64_t at = word_acq(&c->super->flush_at_ms[i]);
+        if (at != 0 && now_ms >= at && created < tenths(c, at)) {
+            return true;
+        }
+    }
+    return created < tenths(c, word_acq(&c->super->flushed_ms));
 }
 
 static void raise_word(word *w, uint64_t to) {
@@ -67,15 +68,20 @@ static void raise_word(word *w, uint64_t to) {
     }
 }
 
-void name_flush_at(const plc_cache *c, uint64_t at_ms, uint64_t now_ms) {
-    /* a moment that has passed is kept before it is replaced: what it invalidated must not come back */
-    uint64_t pending = word_acq(&c->super->flush_at_ms);
-    if (pending != 0 && pending <= now_ms) {
-        raise_word(&c->super->flushed_ms, pending);
-    }
+bool name_flush_at(const plc_cache *c, uint64_t at_ms, uint64_t now_ms) {
     if (at_ms <= now_ms) {
         raise_word(&c->super->flushed_ms, at_ms);
-    } else {
-        word_put_rel(&c->super->flush_at_ms, at_ms);
+        return true;
     }
+    for (unsigned i = 0; i < FLUSHES_MOST; i++) {
+        word *w = &c->super->flush_at_ms[i];
+        uint64_t had = word_acq(w);
+        if (had != 0 && had <= now_ms) { /* passed: kept elsewhere before its place is taken */
+            raise_word(&c->super->flushed_ms, had);
+        }
+        if (had <= now_ms && word_swap(w, had, at_ms)) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -26,7 +26,7 @@ void name_invalidate(const plc_cache *c, uint16_t number);
 
 /* Was an entry of this moment of creation flushed by a flush for a later moment?  (ms since 1970) */
 bool name_flushed(const plc_cache *c, uint64_t created_ms, uint64_t now_ms);
-/* Invalidates what was created before at_ms, from at_ms on. */
-void name_flush_at(const plc_cache *c, uint64_t at_ms, uint64_t now_ms);
+/* Invalidates what was created before at_ms, from at_ms on.  False: as many as there are places are pending. */
+bool name_flush_at(const plc_cache *c, uint64_t at_ms, uint64_t now_ms);
 
 #endif

@@ -25,16 +25,16 @@ static uint64_t pages_in(const struct os_file *file) {
 
 static void raise_limit(plc_cache *c, uint64_t pages) {
     uint32_t limit = pages < c->geo.end_page ? (uint32_t)pages : c->geo.end_page;
-    uint32_t seen = atomic_load_explicit(&c->limit_page, memory_order_acquire);
-    while (seen < limit && !atomic_compare_exchange_weak_explicit(&c->limit_page, &seen, limit, memory_order_acq_rel,
-                                                                  memory_order_acquire)) {
-    }
     domain_open(c);
-    word *hint = &c->super->taken_pages;
+    word *hint = &c->super->taken_pages; /* first, so that whoever meets a new page knows that there are some */
     for (uint64_t had = word_acq(hint); had < limit && !word_swap(hint, had, limit);) {
         had = word_acq(hint);
     }
     domain_close(c);
+    uint32_t seen = atomic_load_explicit(&c->limit_page, memory_order_acquire);
+    while (seen < limit && !atomic_compare_exchange_weak_explicit(&c->limit_page, &seen, limit, memory_order_acq_rel,
+                                                                  memory_order_acquire)) {
+    }
 }
 
 void region_refresh_locked(plc_cache *c) {
@@ -102,6 +102,7 @@ static bool grow_once(plc_cache *c, uint32_t pages) {
     struct os_file file;
     bool more = false;
     if (!ask(c, &file)) {
+        note_growth(c, false);
         return false;
     }
     bool turn = take_turn(c);

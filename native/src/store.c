@@ -59,7 +59,9 @@ bool store_unlink(struct call *k, const struct hit *hit) {
         return false;
     }
     run_dead(k, hit->e.head, page_gen(hit->e.head_word), hit->e.bytes);
-    k->wake_key = k->wake_key || hit->e.spec.kind == ENTRY_CLAIM;
+    if (hit->e.spec.kind == ENTRY_CLAIM) {
+        wake_later(k, k->wait_word);
+    }
     index_unpin(k);
     return true;
 }
@@ -79,7 +81,9 @@ static void account_replaced(struct store *st) {
     if (st->has_replaced) {
         const struct entry *e = &st->replaced;
         run_dead(st->k, e->head, page_gen(e->head_word), e->bytes);
-        st->k->wake_key = st->k->wake_key || e->spec.kind == ENTRY_CLAIM;
+        if (e->spec.kind == ENTRY_CLAIM) {
+            wake_later(st->k, st->k->wait_word);
+        }
     }
 }
 

@@ -49,6 +49,10 @@ static void inherit(struct store *st, const struct hit *hit, uint64_t length) {
 /* Writes header and key of the new entry, if the room that was made is of the right kind and size. */
 static plc_status begin(struct store *st, uint8_t **value) {
     struct fill *f = &st->fill;
+    if (f->committed && !f->own) { /* the swap was lost: below the mark nothing is written again */
+        run_dead(st->k, f->head, f->gen, f->bytes);
+        run_next(f);
+    }
     bool own = st->spec.length >= st->k->c->geo.own_bytes;
     st->spec.options = (uint8_t)((st->spec.options & ~(unsigned)ENTRY_OWN) | (own ? ENTRY_OWN : 0u));
     if (own != f->own || entry_bytes(&st->spec) > run_room(f)) {

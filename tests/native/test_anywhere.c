@@ -41,8 +41,9 @@ struct actor {
 };
 static struct actor thread = {.first = 0, .largest = 9000}, handler = {.first = KIND, .largest = LARGEST};
 
-/* What the thread is at, for the handler to aim at. */
-static unsigned at_key;
+/* What the thread is at, for the handler to aim at: with one act of `aim`. */
+static unsigned at_key, aim = 2;
+static uint64_t steps_left = UINT64_MAX;
 static uint64_t at_serial; /* 0: it writes nothing */
 static volatile sig_atomic_t stepping;
 
@@ -180,7 +181,19 @@ static void check_number(void) {
     }
 }
 
-/* The thread moves what a run holds into another one, as an eviction does with what was read. */
+/* Which of the handler's keys is the first one in the run? */
+static bool first_key(uint32_t head, uint64_t w) {
+    struct entry e;
+    char name[32];
+    if (!entry_read_at(c, head, w, 0, &e) || e.spec.key_length >= sizeof name) {
+        return false;
+    }
+    memcpy(name, e.spec.key, e.spec.key_length);
+    name[e.spec.key_length] = 0;
+    return sscanf(name, "key-%u", &at_key) == 1 && at_key >= KIND && at_key < KEYS;
+}
+
+/* The thread begins to move what a run holds into another one, as an eviction does with what was read. */
 static void do_move(void) {
     struct call k;
     uint32_t head = c->geo.first_page + (uint32_t)pick(&thread, pages_limit(c) - c->geo.first_page);
@@ -189,21 +202,24 @@ static void do_move(void) {
         head = page_cont_head(w);
         w = word_acq(page_word(c, head));
     }
-    if (side_a_own(word_acq(page_side_a(c, head)))) {
-        return; /* such a value is not moved */
+    if ((page_state(w) != PAGE_SEALED && page_state(w) != PAGE_PARKED) ||
+        side_a_own(word_acq(page_side_a(c, head))) || !first_key(head, w) || call_enter(&k, c) != PLC_OK) {
+        return;
     }
-    if ((page_state(w) == PAGE_SEALED || page_state(w) == PAGE_PARKED) && call_enter(&k, c) == PLC_OK) {
-        step_begin(&thread);
-        moves += evict_run(&k, head, EVICT_MOVE) == EVICT_FREED ? 1 : 0;
-        step_end();
-        CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
-    }
+    aim = 32;
+    steps_left = 1500;
+    step_begin(&thread);
+    moves += evict_run(&k, head, EVICT_MOVE) == EVICT_FREED ? 1 : 0;
+    step_end();
+    aim = 2;
+    steps_left = UINT64_MAX;
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
 }
 
 /* A step; about how many bytes were written. */
 static size_t act(struct actor *a) {
     unsigned key = a->first + (unsigned)pick(a, 2 * KIND);
-    if (a == &handler && pick(a, 2) && at_key >= a->first) {
+    if (a == &handler && pick(a, aim) == 0 && at_key >= a->first) {
         key = at_key;
     }
     plc_status s;
@@ -238,7 +254,7 @@ static void interrupt(int signal, siginfo_t *info, void *context) {
     int error = errno;
     (void)signal;
     (void)info;
-    if (stepping) {
+    if (stepping && steps_left-- > 0) {
         u->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
         if (pick(&handler, ACT_EVERY) == 0) {
             others_work();
@@ -309,6 +325,8 @@ static void anywhere(void) {
         }
         if (TRAPS) {
             check_number();
+        }
+        for (unsigned i = 0; TRAPS && i < 4; i++) {
             do_move();
         }
     }
