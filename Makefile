@@ -11,7 +11,7 @@ export JOBS ?= 2
 # A change of any of these makes a rebuild due.
 NATIVE := $(wildcard native/src/*.[ch] native/include/*.h native/ffi/*)
 
-.PHONY: help build demo test lint format native-test wheel clean
+.PHONY: help build demo test lint format native-test mutants wheel clean
 
 help: ## say what there is
 	@echo "plib_cache: a cache in memory shared by all processes of a machine"; echo
@@ -35,6 +35,9 @@ format: build $(LINTERS) ## put Python and C into shape
 
 native-test: ## the tests of the C core alone: plain, ASan + UBSan, TSan
 	@scripts/test native arm64
+
+mutants: build ## plants known bugs in a copy of the core; each must be noticed by its test
+	$(BIN)/python tests/mutants/run.py
 
 wheel: build ## source distribution and wheel, into dist/
 	rm -rf dist

@@ -34,6 +34,14 @@ class Mutant(NamedTuple):
 
 MUTANTS = [
     Mutant(
+        "rewritten-below-the-mark",
+        "G2: a rebuilt entry is written again where the mark has passed it",
+        "verbs.c",
+        "if (f->committed && !f->own) {",
+        "if (false) {",
+        "test_rebuild",
+    ),
+    Mutant(
         "copy-not-checked",
         "G3: what was copied is believed without looking at the generation again",
         "index.h",
@@ -96,15 +104,6 @@ MUTANTS = [
         "return dead_here(c, t, held);",
         "return !held;",
         "test_process",
-    ),
-    Mutant(
-        "bounds-not-checked",
-        "G4: an entry's length is believed",
-        "entry.c",
-        "if (s->key_length == 0 || s->key_length > PLC_KEY_MAX || out->bytes > room) {",
-        "(void)room;\n    if (s->key_length == 0) {",
-        "test_garbage",
-        "asan",
     ),
     Mutant(
         "page-not-checked",

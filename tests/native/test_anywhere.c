@@ -202,8 +202,8 @@ static void do_move(void) {
         head = page_cont_head(w);
         w = word_acq(page_word(c, head));
     }
-    if ((page_state(w) != PAGE_SEALED && page_state(w) != PAGE_PARKED) ||
-        side_a_own(word_acq(page_side_a(c, head))) || !first_key(head, w) || call_enter(&k, c) != PLC_OK) {
+    if ((page_state(w) != PAGE_SEALED && page_state(w) != PAGE_PARKED) || side_a_own(word_acq(page_side_a(c, head))) ||
+        !first_key(head, w) || call_enter(&k, c) != PLC_OK) {
         return;
     }
     aim = 32;
