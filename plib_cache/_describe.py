@@ -115,7 +115,9 @@ def describe_instance(value: Any) -> object:
 
 def _reduce(value: Any) -> Any:
     try:
-        registered = copyreg.dispatch_table.get(type(value))
+        # distributed registers exceptions with their tracebacks: a key must not depend on its import
+        known = not isinstance(value, BaseException)
+        registered = copyreg.dispatch_table.get(type(value)) if known else None
         return registered(value) if registered else value.__reduce_ex__(4)
     except Exception as error:  # A class may refuse in any way.
         raise NotDescribableError from error
