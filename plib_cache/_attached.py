@@ -16,11 +16,12 @@ from plib_cache._frame import DamagedValueError
 from plib_cache._moments import Expire, deadline_ms
 from plib_cache._open import check_expected, open_region
 from plib_cache.exceptions import ConfigurationError, CorruptRegionError, PlibCacheWarning
-from plib_cache.keys import key_bytes
+from plib_cache.keys import MAX_KEY_BYTES, key_bytes
 from plib_cache.serialize import DefaultSerializer, Serializer
 
 Key = str | bytes
 
+_NAME_MAX = MAX_KEY_BYTES - 2  # "n:" and "t:" stand before it
 _NO_TERMS = Terms()
 _TEXT_TERMS = Terms(text=True)
 
@@ -54,6 +55,8 @@ class Attached:
         self._strict = strict
         self._warned = False
         self._serializer = serializer or DefaultSerializer(config.check_trust(trust))
+        if isinstance(self._serializer, DefaultSerializer):  # it goes along in a pickle
+            self._options["trust"] = self._serializer.trust
         self._plain = serializer is None
         where = config.region_path(name) if path is None else path
         self._region = open_region(
@@ -102,8 +105,11 @@ class Attached:
 
     # ---- values in and out
 
-    def _find(self, raw: bytes) -> Found | None:
+    def _find(self, raw: bytes, deadline: int | None = None) -> Found | None:
+        """What is stored under a key; a deadline that is given is its new one."""
         try:
+            if deadline is not None:
+                return self._region.get_touch(raw, deadline)
             return self._region.get(raw)
         except CorruptRegionError as error:
             self._doubt(error)
@@ -205,6 +211,12 @@ def _checked(name: object, what: str) -> str:
         raise TypeError(f"a {what} is a str, not a {type(name).__name__}: {name!r:.100}")
     if not name:
         raise ValueError(f"a {what} cannot be empty")
+    nbytes = len(name.encode("utf-8", "surrogatepass"))
+    if nbytes > _NAME_MAX:
+        raise ValueError(
+            f"a {what} has at most {_NAME_MAX} bytes, this one has {nbytes}: "
+            "use a digest of what is longer, such as hashlib.blake2b(name).hexdigest()"
+        )
     return name
 
 

@@ -16,6 +16,10 @@ from typing import Any, NamedTuple
 from plib_cache.exceptions import ConfigurationError
 
 _Parameter = inspect.Parameter
+_ANY = [
+    _Parameter("args", _Parameter.VAR_POSITIONAL),
+    _Parameter("kwargs", _Parameter.VAR_KEYWORD),
+]
 
 
 class Binder(NamedTuple):
@@ -23,11 +27,13 @@ class Binder(NamedTuple):
 
     ``bind(*args, **kwargs)`` gives a tuple with one item for each name in ``names``; defaults are
     filled in, ``*args`` is a tuple, and ``**kwargs`` a tuple of pairs sorted by name.  A wrong
-    call raises the TypeError that the function itself would raise.
+    call raises the TypeError that the function itself would raise.  ``defaults`` has the default of
+    each name, ``inspect.Parameter.empty`` where there is none.
     """
 
     bind: Callable[..., tuple[Any, ...]]
     names: tuple[str, ...]
+    defaults: tuple[Any, ...] = ()
 
 
 def compile_binder(function: Callable[..., Any], ignore: str | Iterable[str] = ()) -> Binder:
@@ -35,18 +41,24 @@ def compile_binder(function: Callable[..., Any], ignore: str | Iterable[str] = (
 
     Raises:
         ConfigurationError: the function tells no signature, or has no such parameter to ignore.
+
+    Notes:
+        A builtin that tells no signature is taken for one of ``(*args, **kwargs)``.
     """
     ignored = frozenset([ignore] if isinstance(ignore, str) else ignore)
     try:
         parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError) as error:
+    except ValueError:
+        parameters = _ANY
+    except TypeError as error:
         raise ConfigurationError(
             f"{function!r} tells no signature, so its arguments have no normal form: "
             "pass key=, a function of the arguments"
         ) from error
     _check_ignored(function, parameters, ignored)
     kept = [parameter for parameter in parameters if parameter.name not in ignored]
-    return Binder(_compile(function, parameters, kept, ignored), tuple(map(_shown_name, kept)))
+    bind = _compile(function, parameters, kept, ignored)
+    return Binder(bind, tuple(map(_shown_name, kept)), tuple(p.default for p in kept))
 
 
 def _check_ignored(function: Any, parameters: list[_Parameter], ignored: frozenset[str]) -> None:

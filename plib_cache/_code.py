@@ -23,14 +23,15 @@ from typing import Any
 _LOADED_AT = time.time()
 _EMPTY = "<empty cell>"
 _SELF = "<itself>"
+_SENTINEL = "<object()>"
 
 
 def function_parts(function: types.FunctionType) -> tuple[object, ...]:
     """All that the result depends on, besides arguments and globals: text, defaults, closure."""
     return (
         code_text(function.__code__),
-        function.__defaults__,
-        function.__kwdefaults__,
+        tuple(map(_named, function.__defaults__ or ())) or None,
+        {k: _named(v) for k, v in (function.__kwdefaults__ or {}).items()} or None,
         _closure(function),
     )
 
@@ -111,7 +112,12 @@ def _cell(function: types.FunctionType, name: str, cell: types.CellType) -> obje
         value = cell.cell_contents
     except ValueError:
         return _SELF if name == function.__name__ else _EMPTY
-    return _SELF if _unwrapped(value) is function else value
+    return _SELF if _unwrapped(value) is function else _named(value)
+
+
+def _named(value: object) -> object:
+    """The value, or what stands for a sentinel: ``object()`` says nothing but where it stands."""
+    return _SENTINEL if type(value) is object else value
 
 
 def _unwrapped(value: Any) -> Any:

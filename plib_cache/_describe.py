@@ -115,7 +115,7 @@ def describe_instance(value: Any) -> object:
 
 def _reduce(value: Any) -> Any:
     try:
-        # distributed registers exceptions with their tracebacks: a key must not depend on its import
+        # distributed registers exceptions with their tracebacks: no key depends on its import
         known = not isinstance(value, BaseException)
         registered = copyreg.dispatch_table.get(type(value)) if known else None
         return registered(value) if registered else value.__reduce_ex__(4)

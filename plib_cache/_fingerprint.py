@@ -71,6 +71,9 @@ def _token(tag: bytes, payload: bytes) -> bytes:
     return _LENGTH.pack(tag, len(payload)) + payload
 
 
+DEFAULT_TOKEN = _token(b"D", b"")  # of an argument that was not given and has no token itself
+
+
 class Encoder:
     """Makes tokens; one for each fingerprint, for it knows which values it is inside of."""
 

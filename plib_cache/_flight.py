@@ -8,7 +8,9 @@ it says, each in its own manner of waiting.
 The claim lies in the region, so the others may be threads, coroutines or processes.  Who claimed
 a key and dies, or passes its limit, is taken over by the core; who raises gives the claim back, and
 the next one computes.  A claim belongs to a call chain: a recursive call for the same key inside
-the computation must not wait for itself, so the chain carries the tokens of its claims.
+the computation must not wait for itself, so the chain carries the tokens of its claims.  Two chains
+may want what the other one computes; so who has a claim waits for another one's about a second,
+and then computes without a claim, whose result is stored like any other.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Any, Protocol
 from plib_cache._core import CLAIMED, OK, Claim
 
 _VANISHED_MAX = 3  # values that appeared and were gone again, before computing without a claim
+_NESTED_WAITS = 20  # about a second
 SLICE_MS = 50
 _FIRST_PAUSE_S = 0.001
 _LONGEST_PAUSE_S = 0.05
@@ -84,14 +87,15 @@ def steps(job: Job) -> Generator[Step, Any, None]:
     outer = _chain.get()
     held: Claim | None = None  # from before the claim is used to after it is given back
     try:
-        vanished = 0
+        vanished = waits = 0
         while not job.fresh:
             held = job.claim()
             if held.status == OK:
                 break
             if held.status == CLAIMED:
-                if held.token in outer:
+                if held.token in outer or (outer and waits >= _NESTED_WAITS):
                     break
+                waits += 1
                 yield Step.WAIT
             elif job.look():
                 yield Step.DONE

@@ -137,7 +137,11 @@ class Memo:
             return prefix + self._chosen_key(args, kwargs)
         bound = binder.bind(*args, **kwargs)
         return prefix + args_digest(
-            bound, self.options.typed, names=binder.names, function=self._name
+            bound,
+            self.options.typed,
+            names=binder.names,
+            defaults=binder.defaults,
+            function=self._name,
         )
 
     def _chosen_key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:

@@ -36,7 +36,9 @@ def deadline_ms(expire: Expire) -> int:
 
 
 def _float(number: Any) -> float:
-    return math.inf if number > _FARTHEST_S else float(number)
+    if abs(number) > _FARTHEST_S:  # an int may be more than a float can be
+        return math.inf if number > 0 else -math.inf
+    return float(number)
 
 
 def _seconds_from_now(expire: Any) -> float:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import functools
+import numbers
+import operator
 import os
 
 from plib_cache import config
@@ -46,6 +48,10 @@ def check_expected(expected_entry: object) -> int:
     """The typical entry in bytes; 0 where none was given."""
     if expected_entry is None:
         return 0
+    if not isinstance(expected_entry, bool) and isinstance(
+        expected_entry, numbers.Integral
+    ):  # also NumPy's
+        expected_entry = operator.index(expected_entry)
     if not isinstance(expected_entry, int) or not 16 <= expected_entry <= 1 << 30:
         raise ConfigurationError(
             f"expected_entry={expected_entry!r} is not the size of an entry: give the typical "

@@ -170,10 +170,16 @@ def load(payload: memoryview, buffers: list[memoryview]) -> object:
 
 
 def guarded(load_value: Callable[[], object]) -> object:
-    """Run a load; whatever it raises becomes a SerializationError."""
+    """Run a load; what it raises becomes a SerializationError.
+
+    Except what says nothing about the value: that the memory or the time was not enough.
+    """
     try:
         return load_value()
-    except SerializationError:
+    except (SerializationError, MemoryError, TimeoutError):
         raise
     except Exception as error:  # Damaged pickles raise nearly everything.
-        raise damaged(f"a value cannot be rebuilt ({type(error).__name__}: {error})") from error
+        raise damaged(
+            "a value cannot be rebuilt: its class (or what else the pickle calls) raised "
+            f"{type(error).__name__}: {error}"
+        ) from error

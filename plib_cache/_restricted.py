@@ -16,12 +16,17 @@ import pickletools
 from typing import Any
 
 from plib_cache._arrow import arrow_kind
-from plib_cache._frame import BufferCollector
+from plib_cache._frame import BufferCollector, damaged
 from plib_cache._pickling import guarded, type_name
 from plib_cache._plain import CONSTRUCTORS, REDUCERS, Constructor, reduce_arrow, reduce_numpy
 from plib_cache.exceptions import SerializationError
 
 _MODULE = Constructor.__module__
+_DEPTH_MAX = 10_000
+_NESTING = (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.FROZENSET)
+_NESTING_NAMES = frozenset({"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "FROZENSET"})
+_PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+_GETS = frozenset({"GET", "BINGET", "LONG_BINGET"})
 
 
 def _refusal(what: str) -> SerializationError:
@@ -87,9 +92,56 @@ def load_plain(payload: memoryview, buffers: list[memoryview]) -> object:
     def load() -> object:
         if getattr(copyreg, "_inverted_registry", None):
             _refuse_extensions(bytes(payload))
-        return _PlainUnpickler(io.BytesIO(payload), buffers=buffers).load()
+        if len(payload) > _DEPTH_MAX:
+            _refuse_depth(bytes(payload))
+        try:
+            return _PlainUnpickler(io.BytesIO(payload), buffers=buffers).load()
+        except MemoryError as error:  # a length that a hostile pickle claims
+            raise damaged("a value of plain data needs more memory than there is") from error
 
     return guarded(load)
+
+
+def _refuse_depth(payload: bytes) -> None:
+    """Hashing a tuple in tuples takes C stack for each, and no count stops it before the end.
+
+    No writer nests so deep, for pickling would be stopped by the recursion limit.
+    """
+    if sum(map(payload.count, _NESTING)) <= _DEPTH_MAX:
+        return
+    stack: list[int | None] = []  # how deep each object is; None for a mark
+    memo: dict[Any, int | None] = {}
+    for opcode, argument, _ in pickletools.genops(payload):
+        name = opcode.name
+        if name == "MEMOIZE":
+            memo[len(memo)] = stack[-1]
+        elif name in _PUTS:
+            memo[argument] = stack[-1]
+        elif name in _GETS:
+            stack.append(memo.get(argument, 0))
+        elif name == "MARK" or name == "DUP":
+            stack.append(None if name == "MARK" else stack[-1])
+        elif not opcode.stack_before:
+            stack.append(0)
+        else:
+            _apply(opcode, stack)
+
+
+def _apply(opcode: pickletools.OpcodeInfo, stack: list[int | None]) -> None:
+    """Take from the stack what an opcode takes, and put there how deep its result is."""
+    before = opcode.stack_before
+    taken: list[int | None] = []
+    if pickletools.markobject in before:
+        while stack and (depth := stack.pop()) is not None:
+            taken.append(depth)
+        before = before[: before.index(pickletools.markobject)]
+    taken += [stack.pop() for _ in before]
+    deepest = 0
+    if opcode.name in _NESTING_NAMES:
+        deepest = 1 + max([depth or 0 for depth in taken], default=0)
+        if deepest > _DEPTH_MAX:
+            raise _refusal(f"a tuple nested more than {_DEPTH_MAX} deep")
+    stack += [deepest] * len(opcode.stack_after)
 
 
 def _refuse_extensions(payload: bytes) -> None:

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from plib_cache._attached import Attached, Key
-from plib_cache._core import ADD, APPEND, CAS, OK, PREPEND, REPLACE
+from plib_cache._core import ADD, APPEND, CAS, OK, PREPEND, REPLACE, Terms
 from plib_cache._flight import MISSING
 from plib_cache._moments import GONE, Expire, deadline_ms
 from plib_cache.keys import key_bytes
 from plib_cache.serialize import Encoded
 
 _COUNT_MAX = 2**64 - 1
+_NOTHING = Encoded(0, [], 0)
 
 
 class Verbs(Attached):
@@ -116,13 +117,27 @@ class Verbs(Attached):
         return self._region.touch(key_bytes(key)[0], deadline_ms(expire))
 
     def gat(self, key: Key, expire: Expire, default: Any = None) -> Any:
-        """Get and touch: the value, which gets another expiry; ``default`` if there is none."""
+        """Get and touch: the value, which gets another expiry; ``default`` if there is none.
+
+        One step for all processes: what is returned is what was touched.
+        """
         raw, deadline = key_bytes(key)[0], deadline_ms(expire)
-        value = self._load(self._find(raw))
-        if value is MISSING:
-            return default
-        self._region.touch(raw, deadline)
-        return value
+        if deadline == GONE:
+            value = self._take(raw)
+        else:
+            value = self._load(self._find(raw, deadline))
+        return default if value is MISSING else value
+
+    def _take(self, raw: bytes) -> Any:
+        """Remove a key and return its value; MISSING if there is none that can be read."""
+        while (found := self._find(raw)) is not None:
+            value = self._load(found)
+            if value is MISSING:
+                break
+            # in the place of exactly this write: a newer one is not removed unread
+            if self._region.store(CAS, raw, _NOTHING, Terms(deadline_ms=GONE), found[3]) == OK:
+                return value
+        return MISSING
 
     def flush(self, at: Expire = None) -> None:
         """Remove everything: now (None), or what is there then at a later moment.

@@ -13,20 +13,18 @@ from typing import Any, TypeVar
 
 from plib_cache import _flight
 from plib_cache._attached import Key
-from plib_cache._core import CAS, OK, SET, Item, Terms
+from plib_cache._core import SET, Item
 from plib_cache._flight import MISSING
 from plib_cache._jobs import ComputeJob, limit_ms
-from plib_cache._moments import GONE, Expire
+from plib_cache._moments import Expire
 from plib_cache._upkeep import Upkeep
 from plib_cache._verbs import Verbs
 from plib_cache._views import Items, Values
 from plib_cache.keys import key_bytes
-from plib_cache.serialize import Encoded
 
 __all__ = ["Cache", "Key"]
 
 T = TypeVar("T")
-NOTHING = Encoded(0, [], 0)
 
 
 class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
@@ -135,14 +133,9 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
 
     def pop(self, key: Key, default: Any = MISSING) -> Any:
         """Remove ``key`` and return its value; of all who pop one entry, one gets it."""
-        raw = key_bytes(key)[0]
-        while (found := self._find(raw)) is not None:
-            value = self._load(found)
-            if value is MISSING:
-                break
-            # in the place of exactly this write: a newer one is not removed unread
-            if self._region.store(CAS, raw, NOTHING, Terms(deadline_ms=GONE), found[3]) == OK:
-                return value
+        value = self._take(key_bytes(key)[0])
+        if value is not MISSING:
+            return value
         if default is MISSING:
             raise KeyError(key)
         return default
@@ -157,8 +150,8 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
     # ---- many at once
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Any]:
-        """The values of those keys that are there, in one call of the core."""
-        asked = list(keys)
+        """The values of those keys that are there, in one call of the core (two, if large)."""
+        asked = _several(keys)
         found = self._region.get_many([key_bytes(key)[0] for key in asked])
         loaded = ((key, self._load(one)) for key, one in zip(asked, found, strict=True))
         return {key: value for key, value in loaded if value is not MISSING}
@@ -190,7 +183,7 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
 
     def delete_many(self, keys: Iterable[Key]) -> int:
         """Remove many keys in one call of the core; how many were there."""
-        return self._region.delete_many([key_bytes(key)[0] for key in keys])
+        return self._region.delete_many([key_bytes(key)[0] for key in _several(keys)])
 
     # ---- single flight
 
@@ -216,7 +209,8 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
         Notes:
             A value that cannot be stored is returned all the same: silently if the region is full
             or busy, with one warning (``strict``: an exception) if it is too large or cannot be
-            pickled.  A call for the same key from inside ``fn`` computes directly.
+            pickled.  A call for the same key from inside ``fn`` computes directly; one for another
+            key, that somebody else computes, waits about a second and then computes itself.
         """
         raw, text = key_bytes(key)
         job = ComputeJob(self, raw, self._terms(text, expire, namespace, tags), limit_ms(limit))
@@ -224,6 +218,12 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
         if job.look():
             return job.value  # type: ignore[no-any-return]
         return _flight.run(job, fn)  # type: ignore[no-any-return]
+
+
+def _several(keys: Iterable[Key]) -> list[Key]:
+    if isinstance(keys, (str, bytes)):
+        raise TypeError(f"keys={keys!r:.100} is one key: give a list of keys, such as [key]")
+    return list(keys)
 
 
 def _as_given(raw: bytes) -> Key:

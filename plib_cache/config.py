@@ -7,6 +7,8 @@ Environment: ``PLIB_CACHE_DIR`` (the folder of named regions), ``PLIB_CACHE_TRUS
 
 from __future__ import annotations
 
+import numbers
+import operator
 import os
 import pwd
 import re
@@ -21,7 +23,7 @@ DEFAULT_NAME = "default"
 DEFAULT_SIZE = 1 << 30
 _PAGE = 4096
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-_SIZE = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,20})?)\s*([KMGT]?)(I?)(B?)\s*\Z", re.IGNORECASE)
+_SIZE = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,20})?)\s*([KMGT]?)(I?)(B?)\s*\Z", re.I | re.A)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -57,8 +59,8 @@ def parse_size(size: int | str) -> int:
 
 
 def _bytes_of(size: object) -> int:
-    if isinstance(size, int) and not isinstance(size, bool):
-        return size
+    if not isinstance(size, bool) and isinstance(size, numbers.Integral):  # also NumPy's
+        return operator.index(size)
     match = _SIZE.match(size) if isinstance(size, str) else None
     if match is None:
         raise ConfigurationError(
@@ -164,7 +166,10 @@ def _made(folder: Path, *, parents: bool = False) -> Path:
         folder.mkdir(mode=0o700, parents=parents)
         folder.chmod(0o700)  # whatever the umask
     except FileExistsError:
-        pass
+        if parents and not folder.is_dir():
+            raise ConfigurationError(
+                f"PLIB_CACHE_DIR={folder} is a file: set it to a folder of your own"
+            ) from None
     except OSError as error:
         raise ConfigurationError(
             f"the folder {folder} cannot be made ({error.strerror}): set PLIB_CACHE_DIR to one "

@@ -83,7 +83,8 @@ class CachedFunction(Protocol[P, R_co]):
 def cache(function: Callable[P, R], /) -> CachedFunction[P, R]: ...
 @overload
 def cache(
-    function: int | None = None,
+    maxsize_: int | None = None,
+    typed_: bool = True,
     /,
     *,
     expire: Expire = None,
@@ -103,7 +104,7 @@ def cache(
     trust: str | None = None,
     maxsize: int | None = None,
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
-def cache(function: Any = None, /, **options: Any) -> Any:
+def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
     """Share the results of a function among all processes of the machine, and with later ones.
 
     Use it bare, ``@cache``, or with options, ``@cache(expire=60)``; on functions, methods, class
@@ -131,7 +132,8 @@ def cache(function: Any = None, /, **options: Any) -> Any:
         strict: raise what goes wrong in the cache, instead of one warning and computing.
         limit: seconds after which one who computes is no longer waited for.
         trust: "code" or "data", as for ``Cache``; None is that of the cache.
-        maxsize: accepted and reported; the cache as a whole is bounded by its region.
+        maxsize: accepted and reported; the cache as a whole is bounded by its region.  It and
+            ``typed`` may be given by place, as ``lru_cache(128, True)``.
 
     Raises:
         UnhashableArgumentError: (of a call) an argument gives no stable key; see ``ignore`` and
@@ -141,11 +143,15 @@ def cache(function: Any = None, /, **options: Any) -> Any:
         A hit is a copy, equal to what was computed.  An exception is not cached.  A result that
         cannot be stored is returned all the same, with one warning for each function.
     """
+    if len(typed) > 1 or (typed and not isinstance(typed[0], bool)):
+        raise TypeError("cache() takes maxsize and typed by place, all other options by name")
     if function is None or isinstance(function, int):
         if function is not None:
             options["maxsize"] = function
+        if typed:
+            options["typed"] = typed[0]
         return functools.partial(_decorate, options=_checked(**options))
-    if options:
+    if options or typed:
         raise TypeError("options of cache() are given by name, before the function: @cache(...)")
     return _decorate(function, Options())
 

@@ -26,7 +26,7 @@ from typing import Any
 
 from plib_cache._binder import Binder, compile_binder
 from plib_cache._code import essence, has_own_call
-from plib_cache._fingerprint import NAN, SCALARS, Encoder, UnstableValueError
+from plib_cache._fingerprint import DEFAULT_TOKEN, NAN, SCALARS, Encoder, UnstableValueError
 from plib_cache._identity import is_local, qualified_name
 from plib_cache._pickling import type_name
 from plib_cache.exceptions import UnhashableArgumentError
@@ -89,7 +89,7 @@ def fingerprint(value: object, typed: bool = True) -> bytes:
         raise UnhashableArgumentError(
             f"a value of type {type_name(value)}{_detail(value, error)} cannot be hashed stably: "
             "give its class a __plib_key__ method that returns plain data"
-        ) from error
+        ) from None
 
 
 def args_digest(
@@ -97,6 +97,7 @@ def args_digest(
     typed: bool = True,
     *,
     names: Sequence[str] = (),
+    defaults: Sequence[object] = (),
     function: str = "the function",
 ) -> bytes:
     """16 bytes that say what arguments in normal form are.
@@ -105,6 +106,8 @@ def args_digest(
         bound: what ``Binder.bind`` returned.
         typed: whether 1, 1.0 and True are different arguments.
         names: ``Binder.names``, and ``function`` the function's name, for messages.
+        defaults: ``Binder.defaults``; an argument that is its default itself and gives no stable
+            key (``object()``, say) stands for "the default".
 
     Raises:
         UnhashableArgumentError: names the argument that gives no stable key.
@@ -120,8 +123,11 @@ def args_digest(
         try:
             tokens.append(encoder.token(item))
         except (UnstableValueError, RecursionError) as error:
+            if index < len(defaults) and item is defaults[index]:
+                tokens.append(DEFAULT_TOKEN)
+                continue
             name = names[index] if index < len(names) else f"#{index}"
-            raise _unhashable_argument(name, function, item, error) from error
+            raise _unhashable_argument(name, function, item, error) from None
     return _digest(b"".join(tokens))
 
 
@@ -168,7 +174,7 @@ def code_digest(function: Callable[..., Any], depends_on: Iterable[Any] = ()) ->
         raise UnhashableArgumentError(
             f"the code of {qualified_name(function)} depends on a default or a closure"
             f"{_detail(described, error)} that cannot be hashed stably: pass version="
-        ) from error
+        ) from None
 
 
 def version_digest(version: object, depends_on: Iterable[Any]) -> bytes:

@@ -7,6 +7,7 @@ that knows which status is which exception.
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 from collections.abc import Callable
@@ -45,6 +46,7 @@ class Facts:
     owner: int = 0
     a: int = 0
     b: int = 0
+    grows: bool = False
 
     def with_limits(self, value_max: int, places: int) -> Facts:
         """The same, and what the region's limits are."""
@@ -87,8 +89,11 @@ def _unsafe_folder(f: Facts) -> str:
 
 
 def _too_large(f: Facts) -> str:
+    what = f"a value of {f.nbytes} bytes can never be stored here"
+    if f.grows:
+        what = f"key {f.key!r:.80}: with {f.nbytes} bytes more the value would be too large"
     return (
-        f"a value of {f.nbytes} bytes can never be stored here: the limit (value_max) of this "
+        f"{what}: the limit (value_max) of this "
         f"region is {f.value_max} bytes: open a region with a larger size="
     )
 
@@ -122,6 +127,8 @@ def _corrupt(f: Facts) -> str:
 
 
 def _system(f: Facts) -> str:
+    if f.errno == errno.EAGAIN:
+        return f"{f.path}: another process holds the folder's lock (is one stopped?): try again"
     return f"{f.path}: {os.strerror(f.errno) if f.errno else 'the system refused'}"
 
 

@@ -54,7 +54,7 @@ def binding() -> str:
     Raises:
         ConfigurationError: PLIB_CACHE_BINDING asks for one that does not exist.
     """
-    asked = os.environ.get("PLIB_CACHE_BINDING", "auto")
+    asked = os.environ.get("PLIB_CACHE_BINDING") or "auto"
     if asked not in ("auto", "cffi"):
         raise ConfigurationError(f"PLIB_CACHE_BINDING is {asked!r}: set it to 'auto' or 'cffi'")
     return "cffi"

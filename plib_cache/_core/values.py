@@ -23,6 +23,8 @@ APPEND = int(lib.PLC_APPEND)
 PREPEND = int(lib.PLC_PREPEND)
 PUBLISH = int(lib.PLC_PUBLISH)
 
+_ALIGN = 16  # of the values of one plc_get_many
+_uncleared: Any = ffi.new_allocator(should_clear_after_alloc=False)
 _plc_get = lib.plc_get
 _plc_store = lib.plc_store
 
@@ -72,25 +74,60 @@ class Values(Handle):
             raise self._refused(status, Facts(self.path, key))
         return status == MISS
 
-    def get_many(self, keys: Sequence[bytes]) -> list[Found | None]:
-        """What is stored under each key, in one call if it all fits into 64 KiB."""
-        work, listed = _work.take(), _work.Keys(keys)
+    def get_touch(self, key: bytes, deadline_ms: int) -> Found | None:
+        """What is stored under ``key``, which has another deadline from now on."""
+        work = _work.take()
         try:
-            found = ffi.new("plc_found[]", len(keys))
-            self._call(
-                lib.plc_get_many, len(keys), listed.pointers, listed.lengths, 0,
-                work.buffer, BUFFER_BYTES, found,
-            )  # fmt: skip
-            rows = enumerate(keys)
-            return [self._one_of_many(key, found + i, work.buffer) for i, key in rows]
+            found = work.found
+            while True:
+                args = (key, len(key), deadline_ms, work.buffer, BUFFER_BYTES, found)
+                status = self._insist_from(lib.plc_get_touch, *args)
+                if status == OK:
+                    data = _work.copy_out(work.buffer, found.length, found.type)
+                    return found.type, data, found.cost, found.token
+                if status != TOO_SMALL:
+                    return self._get_large(status, key, found)
+                touched = found.token
+                large = self._get_large(status, key, found)
+                if large is None or large[3] == touched:  # else that was a newer one, untouched
+                    return large
         finally:
             _work.give_back(work)
 
-    def _one_of_many(self, key: bytes, row: Any, buffer: Any) -> Found | None:
-        if row.status != OK:
-            return self._get_large(row.status, key, row)
-        data = _work.copy_out(buffer + row.offset, row.length, row.type)
-        return row.type, data, row.cost, row.token
+    def get_many(self, keys: Sequence[bytes]) -> list[Found | None]:
+        """What is stored under each key; in one call, or two if there are more than 64 KiB."""
+        work = _work.take()
+        try:
+            found, large = self._read_many(lib.plc_get_many, keys, work.buffer, BUFFER_BYTES)
+        finally:
+            _work.give_back(work)
+        if large:
+            rest = [keys[i] for i in large]
+            room = sum(-(-length // _ALIGN) * _ALIGN for length in large.values())
+            buffer = _uncleared("char[]", room)
+            again, grown = self._read_many(lib.plc_get_many_nogil, rest, buffer, room)
+            for to, i in enumerate(large):
+                found[i] = self.get(keys[i]) if to in grown else again[to]
+        return found
+
+    def _read_many(
+        self, function: Any, keys: Sequence[bytes], buffer: Any, room: int
+    ) -> tuple[list[Found | None], dict[int, int]]:
+        """What was found and fitted into the buffer, and the lengths of what did not."""
+        listed, rows = _work.Keys(keys), ffi.new("plc_found[]", len(keys))
+        pointers, lengths = listed.pointers, listed.lengths
+        self._call(function, len(keys), pointers, lengths, 0, buffer, room, rows)
+        found: list[Found | None] = []
+        large: dict[int, int] = {}
+        for i, key in enumerate(keys):
+            row, one = rows[i], None
+            if row.status == TOO_SMALL:
+                large[i] = row.length
+            elif not self._absent(row.status, key):
+                data = _work.copy_out(buffer + row.offset, row.length, row.type)
+                one = row.type, data, row.cost, row.token
+            found.append(one)
+        return found, large
 
     def store(self, verb: int, key: bytes, value: Encoding, terms: Terms, token: int = 0) -> int:
         """Store a value.
@@ -115,7 +152,8 @@ class Values(Handle):
         finally:
             _work.give_back(work)
         if status >= FULL:
-            raise self._refused(status, Facts(self.path, key, value.nbytes))
+            grows = verb in (APPEND, PREPEND)
+            raise self._refused(status, Facts(self.path, key, value.nbytes, grows=grows))
         return status
 
     def store_many(self, items: Sequence[Item]) -> None:

@@ -114,14 +114,6 @@ MUTANTS = [
         "test_garbage",
     ),
     Mutant(
-        "key-compared-by-tag",
-        "G3: an entry is taken for the key's because its tag is the same",
-        "entry.h",
-        " && same_racing(e->spec.key, k->key, k->key_length);",
-        ";",
-        "test_model test_threads",
-    ),
-    Mutant(
         "dead-runs-kept",
         "G7: a run whose last living byte went is not freed",
         "run.c",
