@@ -7,17 +7,16 @@ is gone by then.  These leave it out.
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, ValuesView
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any
 
 from plib_cache._flight import MISSING
 
 if TYPE_CHECKING:
     from plib_cache._attached import Key
-    from plib_cache.cache import Cache
 
 
-def pairs(cache: Cache) -> Iterator[tuple[Key, Any]]:
+def pairs(cache: Mapping[Key, Any]) -> Iterator[tuple[Key, Any]]:
     """Each key and its value; what comes and goes meanwhile may or may not appear."""
     for key in cache:
         value = cache.get(key, MISSING)
@@ -28,7 +27,7 @@ def pairs(cache: Cache) -> Iterator[tuple[Key, Any]]:
 class Items(ItemsView["Key", Any]):
     """The items of a cache."""
 
-    _mapping: Cache
+    _mapping: Mapping[Key, Any]
 
     def __iter__(self) -> Iterator[tuple[Key, Any]]:
         return pairs(self._mapping)
@@ -37,7 +36,7 @@ class Items(ItemsView["Key", Any]):
 class Values(ValuesView[Any]):
     """The values of a cache."""
 
-    _mapping: Cache
+    _mapping: Mapping[Key, Any]
 
     def __iter__(self) -> Iterator[Any]:
         return (value for _, value in pairs(self._mapping))

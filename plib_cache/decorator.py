@@ -11,8 +11,9 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, o
 
 from plib_cache import _flight, config
 from plib_cache._attached import namespace_name, tag_name
+from plib_cache._calls import CallJob
 from plib_cache._flight import MISSING
-from plib_cache._jobs import CallJob, limit_ms
+from plib_cache._jobs import limit_ms
 from plib_cache._memo import Memo, Options
 from plib_cache._moments import Expire, deadline_ms
 from plib_cache.cache import Cache
