@@ -24,7 +24,7 @@ def main() -> None:
     def plib() -> Iterable[Event]:
         if given.victim:
             work.computed.clear()
-            work.announce = functools.partial(wait_for_death, 2 if given.quick else 8)
+            work.announce = functools.partial(wait_for_death, 1 if given.quick else 3)
         return map(perform_shared, tasks)
 
     work.warm_up()

@@ -58,6 +58,7 @@ class Crew:
         for n, member in enumerate(self._members):
             threading.Thread(target=self._listen, args=(n, member), daemon=True).start()
         self._alive = set(range(len(self._members)))
+        self._victims = {n for n in self._alive if "--victim" in arguments[n]}
 
     def _start(self, module: str, folder: Path, given: list[str]) -> subprocess.Popen[str]:
         here = {"PLIB_CACHE_DIR": str(folder), "JOBLIB_TEMP_FOLDER": str(folder)}
@@ -83,7 +84,8 @@ class Crew:
     def run(self, way: str, progress: Callable[[Event], None]) -> Run:
         """Let all search in one way, "plain" or "plib", and collect what they say.
 
-        A process that says that it is inside a computation, and waits there, is killed.
+        Who is to be killed begins, so that it has something to compute on any machine; when it says
+        that it is inside a computation, and waits there, the others begin and it is killed.
         """
         if not self._ready:
             self._wait("ready", lambda event: None)
@@ -95,10 +97,13 @@ class Crew:
                 run.tasks.append(event)
             elif event["event"] == "inside":
                 run.killed = event
+                for n in self._alive - self._victims:
+                    self._say(n, way)
                 os.kill(event["pid"], signal.SIGKILL)
             progress(event)
 
-        for n in self._alive:
+        first = self._victims & self._alive if way == "plib" else set()
+        for n in first or set(self._alive):
             self._say(n, way)
         self._wait("end", note)
         run.seconds = time.perf_counter() - began
