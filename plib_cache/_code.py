@@ -69,14 +69,14 @@ def _is_what_runs(code: types.CodeType) -> bool:
     linecache.checkcache(code.co_filename)
     text = "".join(linecache.getlines(code.co_filename))
     try:
-        todo = [compile(text, code.co_filename, "exec", dont_inherit=True)]
+        pending = [compile(text, code.co_filename, "exec", dont_inherit=True)]
     except (SyntaxError, ValueError):
         return False
-    while todo:
-        inner = [item for item in todo.pop().co_consts if isinstance(item, types.CodeType)]
+    while pending:
+        inner = [item for item in pending.pop().co_consts if isinstance(item, types.CodeType)]
         if code in inner:
             return True
-        todo += inner
+        pending += inner
     return False
 
 

@@ -126,17 +126,17 @@ def type_name(value: object) -> str:
 
 def _path_to(value: object, culprit: object) -> str:
     """Where ``culprit`` is inside ``value``, as Python would write it; "" if not found cheaply."""
-    todo: list[tuple[str, object]] = [("", value)]
+    pending: list[tuple[str, object]] = [("", value)]
     seen: set[int] = set()
     for _ in range(_SEARCH_STEPS):
-        if not todo:
+        if not pending:
             break
-        path, here = todo.pop()
+        path, here = pending.pop()
         if here is culprit:
             return path
         if id(here) not in seen:
             seen.add(id(here))
-            todo += [(path + step, child) for step, child in _children(here)]
+            pending += [(path + step, child) for step, child in _children(here)]
     return ""
 
 
