@@ -29,7 +29,7 @@ plc_status plc_name(plc_cache *cache, const void *name, size_t length, uint16_t 
         return s;
     }
     memcpy(k.key, name, length);
-    *number = name_find(&k, hash_key(cache->hash_key, k.key, length).high);
+    *number = name_find(&k, hash_key(cache->hash_key, k.key, length));
     return call_leave(&k, PLC_OK);
 }
 
@@ -158,6 +158,9 @@ static void sum_counters(const plc_cache *c, uint64_t sums[COUNTERS_MAX]) {
         const struct shm_process *row = process_row(c, slot);
         for (unsigned i = 0; i < COUNTERS_MAX; i++) {
             sums[i] += word_rlx(&row->counters[i]);
+        }
+        for (unsigned i = 0; i < LANES * LANE_COUNTERS; i++) {
+            sums[i % LANE_COUNTERS] += word_rlx(&row->lanes[i / LANE_COUNTERS].counters[i % LANE_COUNTERS]);
         }
     }
 }

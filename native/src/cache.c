@@ -44,9 +44,13 @@ plc_status plc_get(plc_cache *cache, const void *key, size_t key_length, uint16_
     if (found == NULL || (buffer == NULL && capacity != 0)) {
         return PLC_INVALID;
     }
-    plc_status s = enter_key(&k, cache, key, key_length);
+    plc_status s = call_enter_untimed(&k, cache);
     if (s != PLC_OK) {
         return s;
+    }
+    s = index_key(&k, key, key_length);
+    if (s != PLC_OK) {
+        return call_leave(&k, s);
     }
     s = domain_overlaps(cache, buffer, capacity) ? PLC_INVALID : read_value(&k, name, buffer, capacity, found);
     return call_leave(&k, s);

@@ -40,38 +40,72 @@ static void give_ticket(plc_cache *c, uint32_t ticket) {
     atomic_fetch_or_explicit(&c->tickets, 1ull << ticket, memory_order_release);
 }
 
-plc_status call_enter(struct call *k, plc_cache *c) {
+/* Who works: the thread in its seat, or with one of the shared tickets. */
+static bool take_place(struct call *k, plc_cache *c) {
+    struct seat *seat = seat_enter(c);
+    k->seat = seat;
+    if (seat == NULL) {
+        k->lane = NULL;
+        k->tid = os_thread();
+        return take_ticket(c, &k->ticket);
+    }
+    k->ticket = 8u * seat_number(c, seat);
+    k->tid = atomic_load_explicit(&seat->tid, memory_order_relaxed);
+    return true;
+}
+
+static void give_place(struct call *k) {
+    if (k->seat != NULL) {
+        seat_leave(k->seat);
+    } else {
+        give_ticket(k->c, k->ticket);
+    }
+}
+
+static plc_status cannot_begin(plc_cache *c) {
+    return atomic_load_explicit(&c->closed, memory_order_acquire) != 0 ? PLC_CLOSED : PLC_NO_SLOT;
+}
+
+plc_status call_enter_untimed(struct call *k, plc_cache *c) {
     if (c == NULL) {
         return PLC_INVALID;
     }
-    if (atomic_load_explicit(&c->closed, memory_order_acquire) != 0) {
-        return PLC_CLOSED;
+    if (atomic_load_explicit(&c->closed, memory_order_acquire) != 0 ||
+        (word_acq(c->fork_mark) != 1 && process_adopt(c) != 0)) {
+        return cannot_begin(c);
     }
-    if (word_acq(c->fork_mark) != 1 && process_adopt(c) != 0) {
-        return atomic_load_explicit(&c->closed, memory_order_acquire) != 0 ? PLC_CLOSED : PLC_NO_SLOT;
-    }
-    if (!take_ticket(c, &k->ticket)) {
+    k->c = c;
+    if (!take_place(k, c)) {
         wants = (struct wants){.c = c, .pause = true, .since_ms = wants.since_ms, .last_ms = wants.last_ms};
         return PLC_AGAIN;
     }
-    if (atomic_load_explicit(&c->closed, memory_order_seq_cst) != 0) { /* close looks at the tickets behind it */
-        give_ticket(c, k->ticket);
+    if (atomic_load_explicit(&c->closed, memory_order_seq_cst) != 0) { /* close looks at the places behind it */
+        give_place(k);
         return PLC_CLOSED;
     }
-    k->c = c;
     k->owner = word_rlx(&c->owner);
     k->row = process_row(c, owner_slot(k->owner));
+    k->lane = k->seat != NULL ? k->row->lanes[seat_number(c, k->seat)].counters : NULL;
     k->pin = &k->row->transient[k->ticket];
-    k->now_ms = os_now_ms();
-    k->tid = os_thread();
-    k->dead_count = 0;
-    k->want_pages = 0;
-    k->want_refresh = k->want_pause = false;
-    k->wake_count = 0;
+    k->now_ms = 0;
+    k->dead_count = k->wake_count = k->want_pages = k->suspect = 0;
     k->want_lock = NULL;
-    k->suspect = 0;
+    k->want_refresh = k->want_pause = false;
     domain_open(c);
     return PLC_OK;
+}
+
+plc_status call_enter(struct call *k, plc_cache *c) {
+    uint64_t now = os_now_ms(); /* before the window opens */
+    plc_status s = call_enter_untimed(k, c);
+    k->now_ms = now;
+    return s;
+}
+
+void call_tell_time(struct call *k) {
+    domain_close(k->c);
+    k->now_ms = os_now_ms();
+    domain_open(k->c);
 }
 
 static void note_wants(const struct call *k) {
@@ -104,7 +138,8 @@ static void wake(word32 *wait_word) {
     os_wake(wait_word);
 }
 
-plc_status call_leave(struct call *k, plc_status s) {
+/* Something is to be done at the end. */
+static plc_status leave_busy(struct call *k, plc_status s) {
     plc_cache *c = k->c;
     evict_emptied(k);
     if (s == PLC_AGAIN) {
@@ -114,12 +149,16 @@ plc_status call_leave(struct call *k, plc_status s) {
     for (unsigned i = 0; i < k->wake_count; i++) {
         wake(&c->wait_words[k->wakes[i]]);
     }
-    give_ticket(c, k->ticket); /* from here on close may unmap */
+    struct seat *seat = k->seat;
+    give_place(k); /* from here on close may unmap */
     if (s == PLC_FULL && worth_another(k)) {
         s = PLC_AGAIN;
     }
     if (s != PLC_AGAIN && wants.c == c) {
         wants.since_ms = 0; /* the next operation's wait is its own */
+    }
+    if (seat != NULL) {
+        seat->waited = s == PLC_AGAIN;
     }
     if (s == PLC_AGAIN) {
         note_wants(k);
@@ -129,21 +168,35 @@ plc_status call_leave(struct call *k, plc_status s) {
     return s;
 }
 
+plc_status call_leave(struct call *k, plc_status s) {
+    if (k->seat == NULL || k->seat->waited || (k->dead_count | k->wake_count | k->suspect) != 0 || s == PLC_AGAIN ||
+        s == PLC_FULL) {
+        return leave_busy(k, s);
+    }
+    domain_close(k->c);
+    seat_leave(k->seat);
+    return s;
+}
+
 /* ---- tokens and locks ------------------------------------------------------------------------ */
 
 uint64_t call_token(struct call *k) {
     plc_cache *c = k->c;
-    uint64_t next = word_rlx(&c->next_token);
+    word *at = k->seat != NULL ? &k->seat->next_token : &c->next_token;
+    uint64_t next = word_rlx(at);
     for (;;) {
+        uint64_t mine = next;
         if ((next & (TOKEN_BLOCK - 1)) == 0) { /* none yet, or this block is used up: draw one */
-            uint64_t block = (word_add_rlx(&c->super->tokens, 1) + 1) * TOKEN_BLOCK + 1;
-            if (word_swap(&c->next_token, next, block + 1)) {
-                return block;
-            }
-        } else if (word_swap(&c->next_token, next, next + 1)) {
-            return next;
+            mine = (word_add_rlx(&c->super->tokens, 1) + 1) * TOKEN_BLOCK + 1;
         }
-        next = word_rlx(&c->next_token);
+        if (k->seat != NULL) {
+            word_put_rlx(at, mine + 1);
+            return mine;
+        }
+        if (word_swap(at, next, mine + 1)) {
+            return mine;
+        }
+        next = word_rlx(at);
     }
 }
 

@@ -9,11 +9,17 @@
 #define PLC_CALL_H
 
 #include "lock.h"
+#include "seat.h"
 #include "space.h"
 
 /* PLC_OK: the window is open and k is ready (no key yet); leave with call_leave.  PLC_CLOSED, PLC_AGAIN
  * (64 calls are under way), PLC_NO_SLOT (a fork child found no place): nothing to leave. */
 plc_status call_enter(struct call *k, plc_cache *c);
+
+/* The same without the time, for reads: now_ms is 0, which is "not asked".  An operation that meets something
+ * for which it needs the time has the caller ask for it and begins anew. */
+plc_status call_enter_untimed(struct call *k, plc_cache *c);
+void call_tell_time(struct call *k);
 
 /* Frees what the call has emptied, closes the window, wakes, notes.  Returns what the caller is to return. */
 plc_status call_leave(struct call *k, plc_status s);

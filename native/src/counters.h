@@ -9,17 +9,19 @@
 #include "../include/plc.h"
 
 enum counter {
-    COUNT_HITS,
+    COUNT_HITS, /* the first LANE_COUNTERS are the ones that every operation raises */
     COUNT_MISSES,
-    COUNT_CONTENDED, /* reads that gave up: counted as misses too */
-    COUNT_GET_MANY_KEYS,
     COUNT_SETS,
+    COUNT_DELETES,
+    COUNT_INCRS, /* and decrs */
+    COUNT_BYTES_WRITTEN,
+    COUNT_PUBLISHED,
+    COUNT_GET_MANY_KEYS,
+    COUNT_CONTENDED, /* reads that gave up: counted as misses too */
     COUNT_ADDS,
     COUNT_REPLACES,
     COUNT_CAS,
     COUNT_APPENDS, /* and prepends */
-    COUNT_DELETES,
-    COUNT_INCRS, /* and decrs */
     COUNT_TOUCHES,
     COUNT_STORES_REFUSED_BUSY,
     COUNT_STORES_REFUSED_FULL,
@@ -31,11 +33,9 @@ enum counter {
     COUNT_INVALIDATED_UNLINKED,
     COUNT_RUNS_EVICTED,
     COUNT_RUNS_FREED_DEAD, /* runs freed because nothing in them was live any more */
-    COUNT_BYTES_WRITTEN,
     COUNT_BYTES_REINSERTED,
     COUNT_CLAIMS,
     COUNT_CLAIMS_TAKEN_OVER, /* from the dead, the overdue and the invalidated */
-    COUNT_PUBLISHED,
     COUNT_PUBLISH_VOID, /* the claim was gone: the value was not stored */
     COUNT_ABANDONED,
     COUNT_WAITS,

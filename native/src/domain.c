@@ -9,11 +9,3 @@ void domain_open(struct plc_cache *c) {
 void domain_close(struct plc_cache *c) {
     (void)c;
 }
-
-bool domain_overlaps(const struct plc_cache *c, const void *bytes, size_t n) {
-    uintptr_t begin = (uintptr_t)c->base, at = (uintptr_t)bytes;
-    if (n == 0 || begin == 0) {
-        return false;
-    }
-    return at < begin + c->geo.size_bytes && (at >= begin || n > begin - at);
-}

@@ -17,6 +17,17 @@ struct given_up { /* a lock word that a call of this process waited for in vain 
     word until_ms;
 };
 
+/* A ticket and a lane of counters that one thread keeps; see seat.h. */
+struct seat {
+    plc_cache *c;
+    word32 tid;      /* of the thread; 0: nobody's */
+    word32 busy;     /* 1: a call is under way */
+    word next_token; /* of a block of its own */
+    bool waited;     /* its last call ended with PLC_AGAIN */
+    uint64_t pad[4];
+};
+static_assert(sizeof(struct seat) == 64, "threads share no line");
+
 struct plc_cache {
     /* fixed while attached */
     uint8_t *base; /* the whole region at its largest is mapped */
@@ -50,7 +61,10 @@ struct plc_cache {
     pthread_mutex_t *process_mutex; /* attach, reap and close of this process, one at a time */
 
     word32 limit_page;   /* pages below it are proved to be in the file (fstat) */
-    word tickets;        /* bit i: ticket i is free */
+    word tickets;        /* bit i: ticket i is free, and nobody's seat */
+    word seat_epoch;     /* changes at a fork: then no thread has a seat */
+    word seats_asked_ms; /* when it was last asked whose threads are gone (monotonic ms) */
+    _Alignas(64) struct seat seats[LANES];
     word32 outside;      /* calls that wait or ask the kernel with no window open */
     word next_token;
     word last_run[TICKETS]; /* head of the run that this ticket filled last (parked, or 0) */
@@ -70,6 +84,8 @@ struct plc_cache {
 struct call {
     plc_cache *c;
     struct shm_process *row; /* my process's, for pins and counters */
+    struct seat *seat;       /* my thread's; NULL: the ticket is a shared one */
+    word *lane;              /* the seat's counters, or NULL */
     word *pin;               /* my transient pin cell */
     uint64_t owner;          /* my process, as in a page word */
     uint64_t now_ms;         /* read before the window opened */
@@ -82,20 +98,16 @@ struct call {
     uint32_t wait_word; /* of whoever waits for this key's computation */
     struct shm_bucket *buckets[2];
 
-    /* runs whose last live byte went: freed at the end, after unpin and unlock */
-    uint32_t dead_count;
-    uint32_t dead[4];
-
-    /* what is wanted outside the window when the call ends with PLC_AGAIN */
-    uint32_t want_pages;  /* the file should have so many */
-    bool want_refresh;    /* the file may have grown */
-    bool want_pause;      /* others were in the way of a large run */
-    word *want_lock;      /* its holder is alive: wait */
+    /* What the end of the call has to do; side by side, so that clearing them is a store or two. */
+    uint32_t dead_count;  /* runs whose last live byte went: freed at the end, after unpin and unlock */
+    uint32_t wake_count;  /* wait words whose waiters are to be woken; more than fit are woken by their slices */
+    uint32_t want_pages;  /* wanted outside the window when the call ends with PLC_AGAIN: the file to have so many, */
+    uint32_t suspect;     /* an answer whether the owner in this slot lives, which was in the way, */
+    word *want_lock;      /* a wait for this lock, whose holder is alive, */
+    bool want_refresh;    /* a look whether the file has grown, */
+    bool want_pause;      /* a pause, because others were in the way of a large run */
     uint64_t lock_seen;
-    uint32_t suspect;     /* slot of an owner that was in the way: is it alive? */
-
-    /* wait words whose waiters are to be woken, outside the window; more than fit are woken by their slices */
-    uint32_t wake_count;
+    uint32_t dead[4];
     uint32_t wakes[8];
 };
 
@@ -106,14 +118,21 @@ static inline void wake_later(struct call *k, uint32_t wait_word) {
 }
 
 static inline void count(struct call *k, unsigned counter, uint64_t n) {
-    word_add_rlx(&k->row->counters[counter], n);
+    if (counter < LANE_COUNTERS && k->lane != NULL) {
+        word_put_rlx(&k->lane[counter], word_rlx(&k->lane[counter]) + n);
+    } else {
+        word_add_rlx(&k->row->counters[counter], n);
+    }
 }
 
 /* The window.  Level none: nothing to do, but every exported call goes through here exactly once. */
 void domain_open(struct plc_cache *c);
 void domain_close(struct plc_cache *c);
 /* Does [bytes, bytes + n) touch the protected mapping?  Such arguments are refused. */
-bool domain_overlaps(const struct plc_cache *c, const void *bytes, size_t n);
+static inline bool domain_overlaps(const struct plc_cache *c, const void *bytes, size_t n) {
+    uintptr_t begin = (uintptr_t)c->base, at = (uintptr_t)bytes;
+    return n != 0 && (at - begin < c->geo.size_bytes || begin - at < n);
+}
 
 static inline uint32_t my_slot(struct plc_cache *c) {
     return owner_slot(word_rlx(&c->owner));

@@ -4,19 +4,6 @@
 
 #include "hash.h"
 
-#define VALUE_ALIGN 64u /* of a value in a run of its own, so that arrays can be read in place */
-#define LENGTH_BITS 40
-
-static uint32_t self_of(const plc_cache *c, uint32_t head, uint32_t gen, uint32_t offset) {
-    uint64_t place = (uint64_t)head << 32 | gen;
-    return (uint32_t)hash_mix((c->region_id ^ place) + (uint64_t)offset * 0x9e3779b97f4a7c15ull);
-}
-
-static uint32_t fields_bytes(uint8_t options) {
-    return 8u * ((options & ENTRY_DEADLINE ? 1u : 0u) + (options & ENTRY_TAGS ? 1u : 0u) +
-                 (options & ENTRY_CHECKSUM ? 1u : 0u));
-}
-
 static uint8_t options_of(const struct spec *s) {
     uint64_t tags = (uint64_t)s->tags[0] | s->tags[1] | s->tags[2] | s->tags[3];
     bool deadline = s->deadline_ms != 0 || (s->options & ENTRY_OWN); /* own runs are touched in place */
@@ -24,13 +11,8 @@ static uint8_t options_of(const struct spec *s) {
                      (tags != 0 ? ENTRY_TAGS : 0u));
 }
 
-static uint32_t value_offset(uint8_t options, uint32_t key_length) {
-    uint32_t at = (uint32_t)sizeof(struct shm_entry) + fields_bytes(options) + key_length;
-    return options & ENTRY_OWN ? (at + VALUE_ALIGN - 1) & ~(VALUE_ALIGN - 1) : at;
-}
-
 uint64_t entry_bytes(const struct spec *s) {
-    return (value_offset(options_of(s), s->key_length) + s->length + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
+    return (entry_value_at(options_of(s), s->key_length) + s->length + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
 }
 
 /* Milliseconds with 16 bits of check: a torn or foreign word reads as a past deadline. */
@@ -39,7 +21,7 @@ uint64_t entry_deadline_word(uint64_t deadline_ms) {
     return deadline_ms << 16 | (hash_mix(deadline_ms + 0x5bd1e995u) & 0xffffu);
 }
 
-static uint64_t deadline_of(uint64_t w) {
+uint64_t entry_deadline_of(uint64_t w) {
     return entry_deadline_word(w >> 16) == w ? w >> 16 : 1;
 }
 
@@ -47,11 +29,11 @@ uint8_t *entry_write(const plc_cache *c, const struct spec *s, uint8_t *at, uint
                      uint32_t offset) {
     uint8_t options = options_of(s);
     struct shm_entry h = {
-        .self = self_of(c, head, gen, offset),
+        .self = entry_self(c, head, gen, offset),
         .key = (uint16_t)(s->key_length | (uint32_t)s->kind << 13),
         .type = s->type,
         .options = options,
-        .size = s->length | (uint64_t)s->name << LENGTH_BITS | (uint64_t)s->cost << 56,
+        .size = s->length | (uint64_t)s->name << ENTRY_LENGTH_BITS | (uint64_t)s->cost << 56,
         .sum = s->sum,
         .token = s->token,
         .created = s->created,
@@ -68,7 +50,7 @@ uint8_t *entry_write(const plc_cache *c, const struct spec *s, uint8_t *at, uint
         field += 8;
     }
     fill_racing(field, s->key, s->key_length);
-    return at + value_offset(options, s->key_length);
+    return at + entry_value_at(options, s->key_length);
 }
 
 /* Optional fields, key and value of a header that was copied; room: bytes from `at` to the run's end. */
@@ -76,8 +58,8 @@ static bool unfold(const struct shm_entry *h, uint8_t *at, uint64_t room, struct
     struct spec *s = &out->spec;
     s->key_length = h->key & 0x1fffu;
     s->kind = (enum entry_kind)(h->key >> 13);
-    s->length = h->size & ((1ull << LENGTH_BITS) - 1);
-    uint64_t value_at = value_offset(h->options, s->key_length);
+    s->length = h->size & ((1ull << ENTRY_LENGTH_BITS) - 1);
+    uint64_t value_at = entry_value_at(h->options, s->key_length);
     out->bytes = (value_at + s->length + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
     if (s->key_length == 0 || s->key_length > PLC_KEY_MAX || out->bytes > room) {
         return false;
@@ -90,7 +72,7 @@ static bool unfold(const struct shm_entry *h, uint8_t *at, uint64_t room, struct
     s->deadline_ms = 0;
     if (h->options & ENTRY_DEADLINE) {
         out->deadline_at = (word *)(void *)field;
-        s->deadline_ms = deadline_of(word_rlx(out->deadline_at));
+        s->deadline_ms = entry_deadline_of(word_rlx(out->deadline_at));
         field += 8;
     }
     memset(s->tags, 0, sizeof s->tags);
@@ -112,14 +94,14 @@ bool entry_read_at(const plc_cache *c, uint32_t head, uint64_t w, uint32_t offse
     uint8_t *at = page_bytes(c, head) + offset;
     struct shm_entry h;
     copy_racing(&h, at, sizeof h);
-    if (h.self != self_of(c, head, page_gen(w), offset) || !unfold(&h, at, run_bytes - offset, out)) {
+    if (h.self != entry_self(c, head, page_gen(w), offset) || !unfold(&h, at, run_bytes - offset, out)) {
         return false;
     }
     struct spec *s = &out->spec;
     s->type = h.type;
     s->options = h.options;
     s->cost = (uint8_t)(h.size >> 56);
-    s->name = (uint16_t)(h.size >> LENGTH_BITS);
+    s->name = (uint16_t)(h.size >> ENTRY_LENGTH_BITS);
     s->sum = h.sum;
     s->token = h.token;
     s->created = h.created;

@@ -6,6 +6,7 @@
 #ifndef PLC_ENTRY_H
 #define PLC_ENTRY_H
 
+#include "hash.h"
 #include "names.h"
 
 /* What an entry is to be; of a found entry, what it is. */
@@ -31,6 +32,23 @@ struct entry {
     uint32_t head, offset;
     uint64_t bytes; /* all of it, a multiple of ALIGN */
 };
+
+#define ENTRY_VALUE_ALIGN 64u /* of a value in a run of its own, so that arrays can be read in place */
+#define ENTRY_LENGTH_BITS 40
+
+/* The pieces of the codec that a hot read spells out (read.c); everybody else reads through entry_read. */
+static inline uint32_t entry_self(const plc_cache *c, uint32_t head, uint32_t gen, uint32_t offset) {
+    uint64_t place = (uint64_t)head << 32 | gen;
+    return (uint32_t)hash_mix((c->region_id ^ place) + (uint64_t)offset * 0x9e3779b97f4a7c15ull);
+}
+static_assert((ENTRY_DEADLINE | ENTRY_TAGS | ENTRY_CHECKSUM) == 7, "the optional fields are the lowest bits");
+static inline uint32_t entry_fields_bytes(uint8_t options) { /* 8 for each of three bits; a table of 8 half bytes */
+    return (0x32212110u >> 4 * (options & 7u) & 7u) * 8;
+}
+static inline uint32_t entry_value_at(uint8_t options, uint32_t key_length) { /* from the header's begin */
+    uint32_t at = (uint32_t)sizeof(struct shm_entry) + entry_fields_bytes(options) + key_length;
+    return options & ENTRY_OWN ? (at + ENTRY_VALUE_ALIGN - 1) & ~(ENTRY_VALUE_ALIGN - 1) : at;
+}
 
 /* Bytes that an entry takes in a run, a multiple of ALIGN. */
 uint64_t entry_bytes(const struct spec *s);
@@ -61,6 +79,7 @@ bool entry_live_claim(const struct call *k, const struct entry *e);
 uint64_t entry_claim_owner(const struct entry *e);
 
 uint64_t entry_deadline_word(uint64_t deadline_ms);
+uint64_t entry_deadline_of(uint64_t deadline_word); /* 1, long ago, for a torn or foreign word */
 uint64_t entry_created_ms(const plc_cache *c, const struct entry *e);
 uint32_t entry_created_now(const struct call *k);
 

@@ -181,24 +181,6 @@ static bool unlink_all(struct victim *v) {
     return true;
 }
 
-/* Bytes of entries that the index names, in units. */
-static uint32_t live_units(struct victim *v) {
-    uint32_t units = 0;
-    uint32_t end = v->own ? (v->mark != 0 ? 1 : 0) : v->mark;
-    for (uint64_t offset = 0; offset < end;) {
-        struct entry e;
-        if (!entry_read_at(v->k->c, v->head, v->word, (uint32_t)offset, &e)) {
-            break;
-        }
-        index_of_entry(v->k, &e);
-        if (index_where(v->k, slot_make(v->k->tag, e.head, e.offset)) >= 0) {
-            units += v->own ? 1 : (uint32_t)(e.bytes / ALIGN);
-        }
-        offset += e.bytes;
-    }
-    return units;
-}
-
 /* How many of the first entries were read since they came, and are still good; *looked: of how many. */
 static unsigned sample_visited(struct victim *v, unsigned *looked) {
     unsigned visited = 0;
@@ -246,12 +228,11 @@ static void seal_again(struct victim *v) {
     queue_put(v->k, v->head, gen);
 }
 
-/* The dead bytes of a run said that nothing in it is live, and something is: counts anew. */
-static void recount(struct victim *v, uint32_t live) {
-    word *at = page_side_b(v->k->c, v->head);
-    uint32_t all = v->own ? 1 : v->mark / ALIGN;
-    uint64_t b = word_acq(at);
-    (void)word_swap(at, b, side_b_make(page_gen(v->word), live < all ? all - live : 0, side_b_ring(b)));
+/* Nothing in the run is named by a slot, by its dead bytes alone: whoever unlinks an entry adds its bytes once,
+ * after it has won the swap of the slot, so the sum never exceeds the truth (a death only leaves it short). */
+static bool is_empty(const struct victim *v) {
+    const plc_cache *c = v->k->c;
+    return run_empty(word_acq(page_side_a(c, v->head)), word_acq(page_side_b(c, v->head)));
 }
 
 /* Every slot is out: who still reads in place?  The swaps, the fence, the pins; limbo, the fence, the pins
@@ -287,11 +268,7 @@ static void free_run(struct victim *v) {
 
 static enum evicted take(struct victim *v, bool freeing) {
     if (!freeing) {
-        uint32_t live = v->mode == EVICT_DEAD ? live_units(v) : 0;
-        if (live != 0) {
-            recount(v, live);
-        }
-        bool out = live == 0 && !goes_round(v) && (v->mode == EVICT_DEAD || unlink_all(v));
+        bool out = v->mode == EVICT_DEAD ? is_empty(v) : !goes_round(v) && unlink_all(v);
         run_finish(v->k, &v->copy);
         if (!out) {
             seal_again(v);
@@ -311,6 +288,8 @@ enum evicted evict_run(struct call *k, uint32_t head, enum evict_mode mode) {
     struct call sub; /* the key at hand of k must stay */
     sub.c = k->c;
     sub.row = k->row;
+    sub.seat = k->seat;
+    sub.lane = k->lane;
     sub.pin = k->pin;
     sub.owner = k->owner;
     sub.now_ms = k->now_ms;

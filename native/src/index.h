@@ -7,13 +7,45 @@
 #ifndef PLC_INDEX_H
 #define PLC_INDEX_H
 
+#include "hash.h"
 #include "run.h"
 
 #define INDEX_TRIES 64u
 #define INDEX_WAYS (2u * BUCKET_SLOTS)
 
+#define INDEX_TAG_BITS 22
+#define WAIT_KEYS 512u /* wait words for keys; the first SHARDS_MAX are the shard locks' */
+
+/* Where a key of hash h may be.  The second bucket comes from the same hash, mixed: two keys that share the first,
+ * the shard and the tag are the same key but once in 2^62, so nothing is lost, and the hash need be only one word
+ * long. */
+static inline void index_place(struct call *k, uint64_t h) {
+    const struct geometry *g = &k->c->geo;
+    uint64_t mixed = hash_mix(h);
+    uint32_t shard = (uint32_t)h & (g->shards - 1);
+    uint64_t b1 = (h >> 32) * g->shard_buckets >> 32;
+    uint64_t b2 = (mixed >> 32) * g->shard_buckets >> 32;
+    if (b1 == b2) {
+        b2 = b1 + 1 == g->shard_buckets ? 0 : b1 + 1;
+    }
+    struct shm_bucket *first = &k->c->buckets[(size_t)shard * g->shard_buckets];
+    k->shard = shard;
+    k->tag = (uint32_t)(h >> 8) & ((1u << INDEX_TAG_BITS) - 1);
+    k->wait_word = SHARDS_MAX + (uint32_t)mixed % WAIT_KEYS;
+    k->buckets[0] = first + b1;
+    k->buckets[1] = first + b2;
+}
+
 /* Copies the key into the call, hashes it and finds its buckets.  PLC_INVALID: its length. */
-plc_status index_key(struct call *k, const void *key, size_t length);
+static inline plc_status index_key(struct call *k, const void *key, size_t length) {
+    if (length == 0 || length > PLC_KEY_MAX || key == NULL || domain_overlaps(k->c, key, length)) {
+        return PLC_INVALID;
+    }
+    copy_short(k->key, key, length); /* before it is hashed: the caller's copy may change */
+    k->key_length = (uint32_t)length;
+    index_place(k, hash_key(k->c->hash_key, k->key, length));
+    return PLC_OK;
+}
 /* Where an entry that lies in the region belongs (for evictors): tag and buckets of k are set. */
 void index_of_entry(struct call *k, const struct entry *e);
 
@@ -36,9 +68,7 @@ struct hit {
     unsigned way;
 };
 
-/* For readers: the entry under the key of k, unpinned: what is read of it counts after index_still.
- * PLC_OK, PLC_MISS; PLC_AGAIN: it may lie in a part of the file that this process does not know yet. */
-plc_status index_find(struct call *k, struct hit *hit);
+/* Readers find entries without a pin (find.h); what they have read counts after index_still. */
 static inline bool index_still_at(const struct call *k, uint32_t head, uint64_t w) {
     fence_acquire();
     uint64_t now = word_acq(page_word(k->c, head));

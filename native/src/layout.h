@@ -49,7 +49,8 @@
  *      152    8 tokens         next block of 2^24 tokens, fetch_add
  *      160    8 flushed_ms     entries created before it are invalid; only grows
  *      168    8 growth_stopped hint: when growth last failed, ms
- *      176   16 -
+ *      176    8 any_flush      1 from before the first flush for a moment on: until then none is looked for
+ *      184    8 -
  *      192... cursors          hints: frontier, rings, hand, sweep (a cache line each)
  *
  * ENTRY HEADER, 40 bytes at a multiple of 16; then optional u64s (deadline, tags, checksum), key, value.
@@ -122,6 +123,8 @@
 #define SHARDS_MAX 256u
 #define SHARD_BUCKETS_MIN 128u
 #define TICKETS 64u          /* calls at once in one process; one transient pin each */
+#define LANES 8u             /* threads of a process that count in a cache line of their own */
+#define LANE_COUNTERS 8u     /* what they count there: the first of all counters */
 #define COUNTED_PINS_MAX 1024u
 #define COUNTED_PINS_SMALL 128u
 #define SLOTS_MAX 1023u      /* processes at once; slot 0 is nobody */
@@ -183,7 +186,8 @@ struct shm_superblock {
     word tokens;
     word flushed_ms;
     word growth_stopped;
-    uint64_t pad1[2];
+    word any_flush;
+    uint64_t pad1;
     struct shm_line frontier;    /* first page that nobody has ever claimed (hint) */
     struct shm_line ring_head[2]; /* next place to take from: [0] small queue, [1] main queue */
     struct shm_line ring_tail[2]; /* next place to put to */
@@ -219,6 +223,11 @@ struct shm_name { /* a namespace, tag or user; found by the hash of its name; ro
 };
 static_assert(sizeof(struct shm_name) == NAME_BYTES, "a name is a cache line");
 
+struct shm_lane { /* counters that one thread alone raises: plain stores, no line shared with other threads */
+    word counters[LANE_COUNTERS];
+};
+static_assert(sizeof(struct shm_lane) == 64, "a lane is a cache line");
+
 struct shm_process {
     word inc;         /* odd: alive; +1 is death.  The only word that says so */
     word pid;         /* of its own pid namespace */
@@ -228,11 +237,14 @@ struct shm_process {
     word pins_high;   /* counted cells ever used by this tenant: those before it are scanned */
     word leased;      /* bytes pinned or reserved */
     word spare;
-    word counters[COUNTERS_MAX]; /* cumulative over all tenants */
+    word counters[COUNTERS_MAX]; /* cumulative over all tenants; the lanes are to be added */
+    struct shm_lane lanes[LANES];
     word transient[TICKETS];     /* pin cells: one per call under way */
     word counted[];              /* pin cells: leases */
 };
-static_assert(sizeof(struct shm_process) == 64 + 8 * (COUNTERS_MAX + TICKETS), "process row");
+static_assert(sizeof(struct shm_process) == 64 + 8 * (COUNTERS_MAX + LANES * LANE_COUNTERS + TICKETS), "process row");
+static_assert(offsetof(struct shm_process, lanes) % 64 == 0 && offsetof(struct shm_process, transient) % 64 == 0,
+              "threads share no line");
 
 struct shm_entry {
     uint32_t self;

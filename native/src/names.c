@@ -25,19 +25,6 @@ uint16_t name_find(struct call *k, uint64_t hash) {
     return (uint16_t)(shared == NAME_WHOLE ? 1 : shared);
 }
 
-uint64_t name_sum(const plc_cache *c, uint16_t name, const uint16_t tags[4]) {
-    uint64_t sum = word_acq(&name_row(c, NAME_WHOLE)->generation);
-    if (name != 0) {
-        sum += word_acq(&name_row(c, name)->generation);
-    }
-    for (unsigned i = 0; i < PLC_TAGS_MAX; i++) {
-        if (tags[i] != 0) {
-            sum += word_acq(&name_row(c, tags[i])->generation);
-        }
-    }
-    return sum;
-}
-
 void name_invalidate(const plc_cache *c, uint16_t number) {
     atomic_fetch_add_explicit(&name_row(c, number)->generation, 1, memory_order_release);
 }
@@ -49,6 +36,9 @@ static uint64_t tenths(const plc_cache *c, uint64_t ms) {
 }
 
 bool name_flushed(const plc_cache *c, uint64_t created_ms, uint64_t now_ms) {
+    if (!name_any_flush(c)) {
+        return false;
+    }
     uint64_t created = tenths(c, created_ms);
     for (unsigned i = 0; i < FLUSHES_MOST; i++) { /* before flushed_ms: what is taken out here is in there by then */
         uint64_t at = word_acq(&c->super->flush_at_ms[i]);
@@ -69,6 +59,8 @@ static void raise_word(word *w, uint64_t to) {
 }
 
 bool name_flush_at(const plc_cache *c, uint64_t at_ms, uint64_t now_ms) {
+    word_put_rel(&c->super->any_flush, 1); /* first: whoever sees the flush also looks for it */
+    fence_full();
     if (at_ms <= now_ms) {
         raise_word(&c->super->flushed_ms, at_ms);
         return true;

@@ -19,8 +19,24 @@ static inline struct shm_name *name_row(const plc_cache *c, uint32_t number) {
  * another's entries with it, never the reverse. */
 uint16_t name_find(struct call *k, uint64_t hash);
 
-/* Sum of the generations of the whole, of name and of tags (0: none), each loaded with acquire. */
-uint64_t name_sum(const plc_cache *c, uint16_t name, const uint16_t tags[4]);
+/* Sum of the generations of the whole, of name and of tags (0: none; NULL: none at all), each loaded with acquire. */
+static inline uint64_t name_sum(const plc_cache *c, uint16_t name, const uint16_t tags[4]) {
+    uint64_t sum = word_acq(&name_row(c, NAME_WHOLE)->generation);
+    if (name != 0) {
+        sum += word_acq(&name_row(c, name)->generation);
+    }
+    for (unsigned i = 0; tags != NULL && i < PLC_TAGS_MAX; i++) {
+        if (tags[i] != 0) {
+            sum += word_acq(&name_row(c, tags[i])->generation);
+        }
+    }
+    return sum;
+}
+
+/* Was there ever a flush for a moment?  If not, none of them concerns an entry, and the time does not matter. */
+static inline bool name_any_flush(const plc_cache *c) {
+    return word_acq(&c->super->any_flush) != 0;
+}
 
 void name_invalidate(const plc_cache *c, uint16_t number);
 

@@ -96,6 +96,11 @@ uint32_t os_thread(void) {
     return tid;
 }
 
+bool os_thread_there(uint32_t tid) {
+    int saved = errno;
+    return os_outcome(saved, (int)syscall(SYS_tgkill, getpid(), tid, 0)) != ESRCH;
+}
+
 /* ---- mapping -------------------------------------------------------------------------------- */
 
 /* Kernels before 6.7 do not align file mappings for huge pages by themselves: so more is reserved, and what

@@ -14,6 +14,7 @@
 uint64_t os_now_ms(void);        /* CLOCK_REALTIME_COARSE, ms since 1970 */
 uint64_t os_monotonic_ms(void);  /* CLOCK_MONOTONIC_COARSE */
 uint32_t os_thread(void);        /* gettid, cached per thread, right after every kind of fork */
+bool os_thread_there(uint32_t tid); /* false: there is certainly no such thread in this process */
 int os_random(void *to, size_t n);
 int os_boot_id(uint8_t id[16]);
 

@@ -2,55 +2,101 @@
 /* read.c: see read.h. */
 #include "read.h"
 
-#include "counters.h"
+#include "find.h"
 
 #define PINNED_FROM (64u * 1024u) /* copies of so many bytes are made under a pin */
 #define BARE_TRIES 8u             /* copies without a pin before one is taken */
 
-static void describe(const struct call *k, const struct entry *e, plc_found *found) {
-    const struct spec *s = &e->spec;
-    found->length = s->length;
-    found->token = s->token;
-    found->deadline_ms = s->deadline_ms;
-    found->created_ms = entry_created_ms(k->c, e);
-    found->client_flags = s->client_flags;
-    found->name = s->name;
-    found->type = s->type;
-    found->cost = s->cost;
-    found->key_is_text = s->options & ENTRY_TEXT ? 1 : 0;
-    found->immutable = s->options & ENTRY_IMMUTABLE ? 1 : 0;
+/* Needs the time to be judged, and it was not asked for yet. */
+static bool untimed(const struct call *k, const struct glance *g) {
+    return k->now_ms == 0 && (g->deadline != 0 || name_any_flush(k->c));
+}
+
+/* entry_valid, of a glance. */
+static bool valid(const struct call *k, const struct glance *g) {
+    const plc_cache *c = k->c;
+    uint16_t tags[4];
+    bool tagged = glance_options(g) & ENTRY_TAGS;
+    if (tagged) {
+        copy_racing(tags, g->key - 8 - (glance_options(g) & ENTRY_CHECKSUM ? 8 : 0), sizeof tags);
+    }
+    bool current = glance_kind(g) == ENTRY_VALUE && g->sum == name_sum(c, glance_name(g), tagged ? tags : NULL);
+    uint64_t deadline = g->deadline != 0 ? entry_deadline_of(g->deadline) : 0;
+    if (!current || (deadline != 0 && deadline <= k->now_ms)) {
+        return false;
+    }
+    uint64_t created = c->created_ms + (uint64_t)(uint32_t)g->stamp * 100;
+    return !name_any_flush(c) || !name_flushed(c, created, k->now_ms);
+}
+
+HOT void describe(const struct call *k, const struct glance *g, plc_found *found) {
+    uint8_t options = glance_options(g);
+    found->length = g->length;
+    found->token = g->token;
+    found->deadline_ms = __builtin_expect(g->deadline != 0, 0) ? entry_deadline_of(g->deadline) : 0;
+    found->created_ms = k->c->created_ms + (uint64_t)(uint32_t)g->stamp * 100;
+    found->client_flags = (uint32_t)(g->stamp >> 32);
+    found->name = glance_name(g);
+    found->type = glance_type(g);
+    found->cost = (uint8_t)(g->size >> 56);
+    found->key_is_text = options / ENTRY_TEXT & 1u;
+    found->immutable = options / ENTRY_IMMUTABLE & 1u;
     found->reserved = 0;
 }
 
-/* One attempt without a pin.  PLC_BUSY: it changed under the copy, or wants a pin. */
-static plc_status read_bare(struct call *k, void *buffer, size_t capacity, plc_found *found, unsigned *way) {
-    struct hit hit;
-    plc_status s = index_find(k, &hit);
+static inline void mark_visited(_Atomic uint8_t *visited) {
+    if (atomic_load_explicit(visited, memory_order_relaxed) == 0) {
+        atomic_store_explicit(visited, 1, memory_order_relaxed);
+    }
+}
+
+/* One attempt without a pin.  PLC_BUSY: it changed under the copy, or wants a pin, or wanted the time. */
+HOT plc_status read_bare(struct call *k, void *buffer, size_t capacity, plc_found *found) {
+    struct glance g;
+    plc_status s = find_entry(k, &g);
     if (s != PLC_OK) {
         return s;
     }
-    bool valid = entry_valid(k, &hit.e);
-    uint64_t length = hit.e.spec.length;
-    bool fits = length <= capacity;
-    if (valid && fits && length >= PINNED_FROM) {
+    if (untimed(k, &g)) {
+        call_tell_time(k);
         return PLC_BUSY;
     }
-    if (valid && fits) {
-        copy_racing(buffer, hit.e.value, length);
+    if (!valid(k, &g)) {
+        return index_still_at(k, g.head, g.word) ? PLC_MISS : PLC_BUSY;
     }
-    if (!index_still(k, &hit.e)) {
+    bool fits = g.length <= capacity;
+    if (fits && g.length >= PINNED_FROM) {
         return PLC_BUSY;
     }
-    if (!valid) {
-        return PLC_MISS;
+    copy_racing(buffer, g.value, fits ? g.length : 0);
+    if (!index_still_at(k, g.head, g.word)) {
+        return PLC_BUSY;
     }
-    *way = hit.way;
-    describe(k, &hit.e, found);
-    return fits ? PLC_OK : PLC_TOO_SMALL;
+    describe(k, &g, found);
+    if (!fits) {
+        return PLC_TOO_SMALL;
+    }
+    mark_visited(g.visited);
+    return PLC_OK;
 }
 
-static plc_status read_pinned(struct call *k, void *buffer, size_t capacity, plc_found *found, unsigned *way) {
+/* What a pinned entry is, in the words of a glance. */
+static void glance_at(const struct entry *e, struct glance *g) {
+    const struct spec *s = &e->spec;
+    g->first = (uint64_t)s->options << 56 | (uint64_t)s->type << 48;
+    g->size = (uint64_t)s->cost << 56 | (uint64_t)s->name << ENTRY_LENGTH_BITS;
+    g->token = s->token;
+    g->stamp = (uint64_t)s->client_flags << 32 | s->created;
+    g->length = s->length;
+    g->deadline = s->deadline_ms != 0 ? entry_deadline_word(s->deadline_ms) : 0;
+}
+
+static plc_status read_pinned(struct call *k, void *buffer, size_t capacity, plc_found *found) {
     struct hit hit;
+    struct glance g;
+    if (k->now_ms == 0) {
+        call_tell_time(k);
+    }
     fence_full();
     plc_status s = index_look(k, &hit);
     if (s != PLC_OK) {
@@ -62,48 +108,48 @@ static plc_status read_pinned(struct call *k, void *buffer, size_t capacity, plc
         s = PLC_TOO_SMALL;
     } else {
         copy_racing(buffer, hit.e.value, hit.e.spec.length);
+        mark_visited(index_visited(k, hit.way));
     }
     if (s != PLC_MISS) {
-        *way = hit.way;
-        describe(k, &hit.e, found);
+        glance_at(&hit.e, &g);
+        describe(k, &g, found);
     }
     index_unpin(k);
     return s;
 }
 
-static void count_read(struct call *k, plc_status s, uint16_t name) {
-    bool hit = s == PLC_OK || s == PLC_TOO_SMALL;
-    count(k, hit ? COUNT_HITS : COUNT_MISSES, 1);
-    if (name != 0) {
-        struct shm_name *row = name_row(k->c, name);
-        word_add_rlx(hit ? &row->hits : &row->misses, 1);
-    }
-}
-
-plc_status read_value(struct call *k, uint16_t name, void *buffer, size_t capacity, plc_found *found) {
-    unsigned way = 0;
+/* The ways on which a value changed under the copy, or that want a pin. */
+static plc_status read_again(struct call *k, void *buffer, size_t capacity, plc_found *found) {
     plc_status s = PLC_BUSY;
-    for (unsigned i = 0; i < BARE_TRIES && s == PLC_BUSY; i++) {
-        s = read_bare(k, buffer, capacity, found, &way);
-        if (s == PLC_BUSY && capacity >= PINNED_FROM) {
-            break;
-        }
+    for (unsigned i = 1; i < BARE_TRIES && s == PLC_BUSY && capacity < PINNED_FROM; i++) {
+        s = read_bare(k, buffer, capacity, found);
     }
     if (s == PLC_BUSY) {
-        s = read_pinned(k, buffer, capacity, found, &way);
+        s = read_pinned(k, buffer, capacity, found);
     }
     if (s == PLC_BUSY) { /* changed 64 times more: a miss is an answer, waiting is not */
         count(k, COUNT_CONTENDED, 1);
         s = PLC_MISS;
     }
-    if (s == PLC_AGAIN) {
+    return s;
+}
+
+static void count_name(const struct call *k, plc_status s, uint16_t name) {
+    struct shm_name *row = name_row(k->c, name);
+    word_add_rlx(s == PLC_OK ? &row->hits : &row->misses, 1);
+}
+
+plc_status read_value(struct call *k, uint16_t name, void *buffer, size_t capacity, plc_found *found) {
+    plc_status s = read_bare(k, buffer, capacity, found);
+    if (s == PLC_BUSY) {
+        s = read_again(k, buffer, capacity, found);
+    }
+    if (s == PLC_AGAIN || s == PLC_TOO_SMALL) { /* the caller comes again: counted then */
         return s;
     }
-    if (s == PLC_OK) {
-        index_mark(k, way, 1);
-    }
-    if (s != PLC_TOO_SMALL) { /* the caller comes again with a larger buffer: counted then */
-        count_read(k, s, name);
+    count(k, s == PLC_OK ? COUNT_HITS : COUNT_MISSES, 1);
+    if (name != 0) {
+        count_name(k, s, name);
     }
     return s;
 }

@@ -8,6 +8,7 @@
  * boot is believed only when nobody holds a lock byte.
  */
 #include "region_parts.h"
+#include "seat.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -73,10 +74,11 @@ static void unmake(plc_cache *c) {
 }
 
 static plc_cache *handle_new(int fd, const struct facts *f) {
-    plc_cache *c = calloc(1, sizeof *c);
+    plc_cache *c = aligned_alloc(64, (sizeof *c + 63) & ~(size_t)63);
     if (c == NULL) {
         return NULL;
     }
+    memset(c, 0, sizeof *c);
     c->geo = f->geo;
     memcpy(c->hash_key, f->super.hash_key, sizeof c->hash_key);
     c->region_id = f->super.region_id;
@@ -88,7 +90,7 @@ static plc_cache *handle_new(int fd, const struct facts *f) {
     c->inode = f->file.inode;
     c->process_mutex = registry_mutex();
     c->references = 1;
-    word_put_rlx(&c->tickets, UINT64_MAX);
+    seat_forget(c);
     return c;
 }
 

@@ -5,6 +5,7 @@
  * of an attached region would drop the proof of this process's life.
  */
 #include "region_parts.h"
+#include "seat.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -198,10 +199,11 @@ static void release(plc_cache *c) {
     c->path = NULL;
 }
 
-/* Calls take a ticket and then look at `closed`. */
+/* Calls take a ticket, or their thread's seat, and then look at `closed`. */
 static bool calls_ended(plc_cache *c) {
     uint64_t until = os_monotonic_ms() + CLOSE_MS;
-    while (word_acq(&c->tickets) != UINT64_MAX || atomic_load_explicit(&c->outside, memory_order_acquire) != 0) {
+    while (word_acq(&c->tickets) != SHARED_TICKETS || !seat_all_idle(c) ||
+           atomic_load_explicit(&c->outside, memory_order_acquire) != 0) {
         if (os_monotonic_ms() >= until) {
             return false;
         }
@@ -222,8 +224,9 @@ void region_close(plc_cache *c) {
         return;
     }
     fence_full();
-    (void)os_membarrier();
-    bool ended = calls_ended(c); /* if not, the mapping and the place stay until the process ends */
+    /* threads in their seats pass no barrier of their own (seat.c); if either fails, the mapping and the place stay
+     * until the process ends */
+    bool ended = os_membarrier() && calls_ended(c);
     registry_lock();
     if (ended && c->references == 0 && c->base != NULL) {
         release(c);

@@ -7,6 +7,7 @@
 #include "registry.h"
 
 #include "os_linux.h"
+#include "seat.h"
 
 enum { FORGOT_NOTHING = 0, FORGETTING = 1, FORGOTTEN = 2 };
 
@@ -68,7 +69,7 @@ void registry_add(plc_cache *c) {
 
 static void forget(plc_cache *c) {
     word_put_rlx(&c->owner, 0);
-    word_put_rlx(&c->tickets, UINT64_MAX);
+    seat_forget(c);
     atomic_store_explicit(&c->outside, 0, memory_order_relaxed);
     word_put_rlx(&c->next_token, 0);
     word_put_rlx(&c->copy_run, 0);

@@ -95,7 +95,7 @@ void run_dead(struct call *k, uint32_t head, uint32_t gen, uint64_t bytes) {
     word *at = page_side_b(c, head);
     uint64_t a = word_acq(page_side_a(c, head)); /* its mark is beyond the entry: it was committed */
     uint32_t units = side_a_own(a) ? 1 : (uint32_t)(bytes / ALIGN);
-    uint64_t most = side_a_own(a) ? 1 : side_a_mark(a) / ALIGN; /* a recount may have counted this one already */
+    uint64_t most = side_a_own(a) ? 1 : side_a_mark(a) / ALIGN; /* garbage must not run into its neighbour */
     uint64_t b = word_acq(at);
     for (unsigned i = 0; i < DEAD_TRIES; i++) {
         if (side_b_gen(b) != (gen & 0x3fffffu)) {

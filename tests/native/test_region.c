@@ -2,6 +2,7 @@
 /* test_region.c: the life of a region's file: made by exactly one, never half made; what is not a region or not
  * safe is refused and left alone; growth to the end and without room; removal.  (On disk: test_disk.c.) */
 #include "attach.h"
+#include "seat.h"
 
 #include <pthread.h>
 #include <sys/mount.h>
@@ -448,11 +449,11 @@ static void closing_under_a_call(void) {
     check_folder_make(NULL);
     plc_cache *c = open_region("r");
     uint32_t slot = my_slot(c);
-    word_put_rel(&c->tickets, UINT64_MAX - 4);
+    word_put_rel(&c->tickets, SHARED_TICKETS - 4);
     region_close(c);
     CHECK(c->base != NULL && atomic_load(&c->closed) == 1 && (inc_of(c, slot) & 1u) == 1);
     CHECK(open_region("r") == c && atomic_load(&c->closed) == 0 && my_slot(c) == slot);
-    word_put_rel(&c->tickets, UINT64_MAX);
+    word_put_rel(&c->tickets, SHARED_TICKETS);
     region_close(c);
     CHECK(c->base == NULL && atomic_load(&c->closed) == 1);
 }

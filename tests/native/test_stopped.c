@@ -7,6 +7,7 @@
  * Threatens I2, I6 and the orders of `store` and `evict` in layout.h.
  */
 #include "fixture.h"
+#include "find.h"
 #include "store.h"
 
 #define HELD 24u /* calls that are stopped at once */
@@ -88,12 +89,14 @@ static void stop_reader(struct held *h, unsigned i, bool pinned) {
     CHECK_STATUS(call_enter(&h->k, c), PLC_OK);
     CHECK_STATUS(index_key(&h->k, h->key, strlen(h->key)), PLC_OK);
     fence_full();
-    plc_status found = pinned ? index_look(&h->k, &h->hit) : index_find(&h->k, &h->hit);
+    struct glance g = {0};
+    plc_status found = pinned ? index_look(&h->k, &h->hit) : find_entry(&h->k, &g);
     CHECK_STATUS(found, stored == PLC_OK ? PLC_OK : PLC_MISS);
     h->there = found == PLC_OK;
     if (!h->there) {
         return;
     }
+    CHECK(pinned || entry_read(c, g.slot, g.word, &h->hit.e));
     CHECK(h->hit.e.spec.length == h->length);
     CHECK(value_serial(h->hit.e.value, h->length, h->number) == h->serial);
     if (below(4) == 0) { /* its key is given another value, or goes */

@@ -27,7 +27,7 @@ C_LAYERS = [
     ["counters", "status", "hash"],
     ["os_errno", "os_linux", "os_file", "os_proc", "os_space"],
     ["domain"],
-    ["registry", "process", "lock"],
+    ["seat", "registry", "process", "lock"],
     [
         "region",
         "region_parts",
@@ -41,7 +41,7 @@ C_LAYERS = [
     ["queue", "names", "entry", "run", "index"],
     ["evict", "space"],
     ["call"],
-    ["read", "store", "verbs", "walk", "lease", "flight"],
+    ["find", "read", "store", "verbs", "walk", "lease", "flight"],
     ["check", "rebuild"],
     ["cache", "admin"],
 ]

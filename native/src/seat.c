@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* seat.c: see seat.h. */
+#include "seat.h"
+
+#include "os_linux.h"
+
+#define KEPT 4u /* regions for which a thread remembers its seat */
+#define ASK_EVERY_MS 100u
+
+/* What this thread remembers: its seats, believed while the epoch is that of the seat's region (a fork changes
+ * it).  A handle is never used for another region (region_open.c).  Each word is stored whole, the epoch last,
+ * because a signal handler may do the same in between. */
+static _Thread_local struct kept_seat {
+    struct seat *seat;
+    uint64_t epoch;
+} kept[KEPT];
+
+static void keep(plc_cache *c, struct seat *seat) {
+    unsigned place = 0;
+    for (unsigned i = 0; i < KEPT; i++) {
+        if (kept[i].seat == NULL || kept[i].seat->c == c) {
+            place = i;
+            break;
+        }
+    }
+    volatile struct kept_seat *to = &kept[place];
+    to->epoch = 0;
+    to->seat = seat;
+    to->epoch = word_rlx(&c->seat_epoch);
+}
+
+static bool take_from(struct seat *seat, uint32_t owner, uint32_t tid) {
+    return atomic_compare_exchange_strong_explicit(&seat->tid, &owner, tid, memory_order_acq_rel, memory_order_acquire);
+}
+
+/* Threads whose number is in no use any more: their seats are free. */
+static struct seat *take_abandoned(plc_cache *c, uint32_t tid) {
+    uint64_t now = os_monotonic_ms(), last = word_rlx(&c->seats_asked_ms);
+    if (now - last < ASK_EVERY_MS || !word_swap(&c->seats_asked_ms, last, now)) {
+        return NULL;
+    }
+    for (unsigned i = 0; i < LANES; i++) {
+        uint32_t owner = atomic_load_explicit(&c->seats[i].tid, memory_order_acquire);
+        if (owner != 0 && !os_thread_there(owner) && take_from(&c->seats[i], owner, tid)) {
+            seat_leave(&c->seats[i]); /* it may have ended inside a call */
+            return &c->seats[i];
+        }
+    }
+    return NULL;
+}
+
+/* pre: nothing is remembered for c, so a seat with this thread's number was that of another, which is gone. */
+static struct seat *take(plc_cache *c) {
+    uint32_t tid = os_thread();
+    struct seat *mine = NULL;
+    for (unsigned i = 0; i < LANES && mine == NULL; i++) {
+        if (atomic_load_explicit(&c->seats[i].tid, memory_order_acquire) == tid) {
+            mine = &c->seats[i];
+        }
+    }
+    for (unsigned i = 0; i < LANES && mine == NULL; i++) {
+        if (atomic_load_explicit(&c->seats[i].tid, memory_order_relaxed) == 0 && take_from(&c->seats[i], 0, tid)) {
+            mine = &c->seats[i];
+        }
+    }
+    mine = mine != NULL ? mine : take_abandoned(c, tid);
+    if (mine != NULL) {
+        keep(c, mine);
+    }
+    return mine;
+}
+
+static struct seat *look_up(plc_cache *c) {
+    uint64_t epoch = word_rlx(&c->seat_epoch);
+    for (unsigned i = 0; i < KEPT && kept[i].seat != NULL; i++) {
+        if (kept[i].seat->c == c && kept[i].epoch == epoch) {
+            return kept[i].seat;
+        }
+    }
+    return NULL;
+}
+
+struct seat *seat_enter(plc_cache *c) {
+    struct seat *seat = look_up(c);
+    seat = seat != NULL ? seat : take(c);
+    if (seat == NULL || atomic_load_explicit(&seat->busy, memory_order_relaxed) != 0) {
+        return NULL;
+    }
+    /* No locked instruction, which would keep the call from overlapping with what came before: whoever closes makes
+     * every thread pass a barrier (region_close), and then sees this store, or the call sees `closed`. */
+    atomic_store_explicit(&seat->busy, 1, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    return seat;
+}
+
+bool seat_all_idle(plc_cache *c) {
+    for (unsigned i = 0; i < LANES; i++) {
+        if (atomic_load_explicit(&c->seats[i].busy, memory_order_acquire) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void seat_forget(plc_cache *c) {
+    word_put_rlx(&c->seat_epoch, word_rlx(&c->seat_epoch) + 1);
+    word_put_rlx(&c->tickets, SHARED_TICKETS);
+    for (unsigned i = 0; i < LANES; i++) {
+        c->seats[i].c = c;
+        word_put_rlx(&c->seats[i].next_token, 0);
+        c->seats[i].waited = false;
+        atomic_store_explicit(&c->seats[i].tid, 0, memory_order_relaxed);
+        seat_leave(&c->seats[i]);
+    }
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* test_seats.c: a thread keeps a seat, and what it counts there is neither lost nor counted twice: with more
+ * threads than seats, after threads have ended, in calls inside a call, with several regions, and over a fork. */
+#include "fixture.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+
+#include "call.h"
+
+static plc_cache *c;
+
+static void set_one(plc_cache *cache, const char *key) {
+    const plc_part part = {"value", 5};
+    const plc_entry e = {.key = key, .key_length = strlen(key), .parts = &part, .part_count = 1};
+    MUST(cache, plc_store(cache, PLC_SET, &e, NULL), PLC_OK);
+}
+
+static void get_times(plc_cache *cache, const char *key, unsigned n) {
+    char buffer[16];
+    plc_found found;
+    for (unsigned i = 0; i < n; i++) {
+        MUST(cache, plc_get(cache, key, strlen(key), 0, buffer, sizeof buffer, &found), PLC_OK);
+    }
+}
+
+static unsigned seated(const plc_cache *cache) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < LANES; i++) {
+        n += atomic_load(&cache->seats[i].tid) != 0 ? 1 : 0;
+    }
+    return n;
+}
+
+static pthread_barrier_t together;
+#define GETS 3000u
+
+static void *reader(void *unused) {
+    (void)unused;
+    get_times(c, "k", GETS);
+    (void)pthread_barrier_wait(&together); /* nobody ends before all have a seat or have been refused one */
+    get_times(c, "k", GETS);
+    return NULL;
+}
+
+static void run_threads(unsigned n) {
+    pthread_t threads[64];
+    CHECK(pthread_barrier_init(&together, NULL, n) == 0);
+    for (unsigned i = 0; i < n; i++) {
+        CHECK(pthread_create(&threads[i], NULL, reader, NULL) == 0);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    }
+    (void)pthread_barrier_destroy(&together);
+}
+
+static void counts_are_exact(void) {
+    c = region_new(4 * MIB);
+    set_one(c, "k");
+    CHECK(seated(c) == 1);
+    run_threads(3 * LANES);
+    CHECK(counter_of(c, "hits") == 3 * LANES * 2 * GETS);
+    CHECK(seated(c) == LANES);
+    CHECK(word_acq(&c->tickets) == SHARED_TICKETS && seat_all_idle(c));
+}
+
+static void seats_of_ended_threads_are_given_on(void) {
+    c = region_new(4 * MIB);
+    set_one(c, "k");
+    for (unsigned i = 0; i < 20; i++) {
+        word_put_rlx(&c->seats_asked_ms, 0); /* as if 100 ms had passed since it was last asked who is gone */
+        run_threads(LANES);
+        CHECK(counter_of(c, "hits") == (i + 1) * LANES * 2 * GETS);
+    }
+    CHECK(seated(c) == LANES);
+    uint32_t left[LANES];
+    for (unsigned i = 0; i < LANES; i++) {
+        left[i] = atomic_load(&c->seats[i].tid);
+    }
+    word_put_rlx(&c->seats_asked_ms, 0);
+    run_threads(1);
+    unsigned changed = 0;
+    for (unsigned i = 0; i < LANES; i++) {
+        changed += atomic_load(&c->seats[i].tid) != left[i] ? 1 : 0;
+    }
+    CHECK(changed == 1);
+}
+
+/* A thread that was ended inside a call leaves its seat busy; the next tenant does not suffer from it. */
+static void *ends_inside(void *unused) {
+    (void)unused;
+    struct call k;
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK(k.seat != NULL && !seat_all_idle(c));
+    return NULL;
+}
+
+static void a_busy_seat_is_freed_with_its_thread(void) {
+    pthread_t thread;
+    c = region_new(4 * MIB);
+    set_one(c, "k");
+    CHECK(pthread_create(&thread, NULL, ends_inside, NULL) == 0 && pthread_join(thread, NULL) == 0);
+    CHECK(!seat_all_idle(c));
+    for (unsigned i = 0; i < 4 && !seat_all_idle(c); i++) {
+        word_put_rlx(&c->seats_asked_ms, 0);
+        run_threads(LANES);
+    }
+    CHECK(seat_all_idle(c));
+}
+
+static void calls_inside_a_call(void) {
+    struct call outer, inner;
+    c = region_new(4 * MIB);
+    set_one(c, "k");
+    CHECK_STATUS(call_enter(&outer, c), PLC_OK);
+    CHECK(outer.seat != NULL && outer.lane != NULL && outer.ticket % 8 == 0);
+    CHECK_STATUS(call_enter(&inner, c), PLC_OK);
+    CHECK(inner.seat == NULL && inner.lane == NULL && inner.ticket != outer.ticket && inner.tid == outer.tid);
+    CHECK(inner.pin != outer.pin);
+    get_times(c, "k", 5);
+    CHECK_STATUS(call_leave(&inner, PLC_OK), PLC_OK);
+    CHECK_STATUS(call_leave(&outer, PLC_OK), PLC_OK);
+    get_times(c, "k", 5);
+    CHECK(counter_of(c, "hits") == 10);
+    CHECK(word_acq(&c->tickets) == SHARED_TICKETS && seat_all_idle(c));
+}
+
+static void several_regions(void) {
+    plc_cache *all[7];
+    c = region_new(4 * MIB);
+    all[0] = c;
+    for (unsigned i = 1; i < 7; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "r%u", i);
+        all[i] = region_named(name, 4 * MIB, 0);
+    }
+    for (unsigned i = 0; i < 7; i++) {
+        set_one(all[i], "k");
+    }
+    for (unsigned round = 0; round < 50; round++) {
+        for (unsigned i = 0; i < 7; i++) {
+            get_times(all[i], "k", i + 1);
+        }
+    }
+    for (unsigned i = 0; i < 7; i++) {
+        CHECK(counter_of(all[i], "hits") == 50 * (i + 1));
+        CHECK(seated(all[i]) == 1); /* more than a thread remembers, but its number is on the seat */
+        plc_close(all[i]);
+    }
+}
+
+static void fork_child_has_its_own(void) {
+    c = region_new(4 * MIB);
+    set_one(c, "k");
+    run_threads(LANES);
+    get_times(c, "k", 10);
+    int status = 0;
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        get_times(c, "k", 100);
+        _exit(seated(c) == 1 ? 0 : 1);
+    }
+    get_times(c, "k", 10);
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    CHECK(counter_of(c, "hits") == LANES * 2 * GETS + 120);
+}
+
+int main(void) {
+    static const struct check_test tests[] = {
+        {"counts are exact with more threads than seats", counts_are_exact},
+        {"seats of ended threads are given on", seats_of_ended_threads_are_given_on},
+        {"a busy seat is freed with its thread", a_busy_seat_is_freed_with_its_thread},
+        {"calls inside a call take shared tickets", calls_inside_a_call},
+        {"several regions", several_regions},
+        {"a fork child has its own", fork_child_has_its_own},
+    };
+    return check_run(tests, sizeof tests / sizeof tests[0]);
+}
