@@ -4,17 +4,6 @@
 
 #include "hash.h"
 
-static uint8_t options_of(const struct spec *s) {
-    uint64_t tags = (uint64_t)s->tags[0] | s->tags[1] | s->tags[2] | s->tags[3];
-    bool deadline = s->deadline_ms != 0 || (s->options & ENTRY_OWN); /* own runs are touched in place */
-    return (uint8_t)((s->options & (ENTRY_TEXT | ENTRY_IMMUTABLE | ENTRY_OWN)) | (deadline ? ENTRY_DEADLINE : 0u) |
-                     (tags != 0 ? ENTRY_TAGS : 0u));
-}
-
-uint64_t entry_bytes(const struct spec *s) {
-    return (entry_value_at(options_of(s), s->key_length) + s->length + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
-}
-
 /* Milliseconds with 16 bits of check: a torn or foreign word reads as a past deadline. */
 uint64_t entry_deadline_word(uint64_t deadline_ms) {
     deadline_ms = deadline_ms < 1ull << 48 ? deadline_ms : (1ull << 48) - 1;
@@ -27,7 +16,7 @@ uint64_t entry_deadline_of(uint64_t w) {
 
 uint8_t *entry_write(const plc_cache *c, const struct spec *s, uint8_t *at, uint32_t head, uint32_t gen,
                      uint32_t offset) {
-    uint8_t options = options_of(s);
+    uint8_t options = entry_options(s);
     struct shm_entry h = {
         .self = entry_self(c, head, gen, offset),
         .key = (uint16_t)(s->key_length | (uint32_t)s->kind << 13),

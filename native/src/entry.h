@@ -50,8 +50,18 @@ static inline uint32_t entry_value_at(uint8_t options, uint32_t key_length) { /*
     return options & ENTRY_OWN ? (at + ENTRY_VALUE_ALIGN - 1) & ~(ENTRY_VALUE_ALIGN - 1) : at;
 }
 
+/* The options that a header shall have. */
+static inline uint8_t entry_options(const struct spec *s) {
+    uint64_t tags = (uint64_t)s->tags[0] | s->tags[1] | s->tags[2] | s->tags[3];
+    bool deadline = s->deadline_ms != 0 || (s->options & ENTRY_OWN); /* own runs are touched in place */
+    return (uint8_t)((s->options & (ENTRY_TEXT | ENTRY_IMMUTABLE | ENTRY_OWN)) | (deadline ? ENTRY_DEADLINE : 0u) |
+                     (tags != 0 ? ENTRY_TAGS : 0u));
+}
+
 /* Bytes that an entry takes in a run, a multiple of ALIGN. */
-uint64_t entry_bytes(const struct spec *s);
+static inline uint64_t entry_bytes(const struct spec *s) {
+    return (entry_value_at(entry_options(s), s->key_length) + s->length + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
+}
 
 /* Writes header, optional fields and key at `at`, as of a run (head, gen) and offset.  Returns where the
  * value goes.  pre: entry_bytes(s) are there, and no slot names them. */

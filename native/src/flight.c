@@ -29,8 +29,7 @@ static plc_status admit_claim(struct store *st, const struct hit *hit) {
 
 plc_status flight_claim(struct call *k, const plc_entry *e, uint64_t limit_ms, plc_flight *flight) {
     struct store st;
-    memset(&st, 0, sizeof st);
-    st.k = k;
+    store_begin(&st, k);
     fence_full();
     uint64_t owner = k->owner;
     plc_part part = {&owner, sizeof owner};
@@ -51,7 +50,7 @@ plc_status flight_claim(struct call *k, const plc_entry *e, uint64_t limit_ms, p
         fence_full(); /* the claim is seen before anything that the computation reads */
         flight->token = st.spec.token;
         flight->sum = st.spec.sum;
-        bool over = st.has_replaced && st.replaced.spec.kind == ENTRY_CLAIM;
+        bool over = st.replaced.bytes != 0 && st.replaced.kind == ENTRY_CLAIM;
         count(k, over ? COUNT_CLAIMS_TAKEN_OVER : COUNT_CLAIMS, 1);
     } else if (s == PLC_CLAIMED) {
         flight->token = st.token;

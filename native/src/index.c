@@ -15,10 +15,14 @@ enum seen { SEEN_NONE, SEEN_KEY, SEEN_CHANGED, SEEN_BEYOND };
 
 /* The next way from *way on whose slot has the key's tag: its slot's value, or 0 when there is none. */
 static uint64_t next_tagged(const struct call *k, unsigned *way) {
-    for (; *way < INDEX_WAYS; ++*way) {
-        uint64_t v = word_acq(index_slot(k, *way));
-        if (slot_tag(v) == k->tag && v != 0) {
-            return v;
+    unsigned i;
+    while (*way < INDEX_WAYS) {
+        const struct shm_bucket *bucket = index_bucket(k, *way, &i);
+        for (; i < BUCKET_SLOTS; i++, ++*way) {
+            uint64_t v = word_acq(&bucket->slots[i]);
+            if (slot_tag(v) == k->tag && v != 0) {
+                return v;
+            }
         }
     }
     return 0;
@@ -63,6 +67,17 @@ plc_status index_look_way(struct call *k, unsigned way, struct hit *hit) {
     return seen == SEEN_BEYOND ? PLC_AGAIN : seen == SEEN_CHANGED ? PLC_BUSY : PLC_MISS;
 }
 
+/* The same slot value and the same generation of its head: the same entry, which never changes. */
+bool index_look_again(struct call *k, const struct hit *hit) {
+    uint64_t v, w;
+    if (pin(k, index_slot(k, hit->way), &v, &w) == SEEN_KEY && v == hit->e.slot &&
+        page_gen(w) == page_gen(hit->e.head_word)) {
+        return true;
+    }
+    index_unpin(k);
+    return false;
+}
+
 plc_status index_look(struct call *k, struct hit *hit) {
     unsigned tries = 0, way = 0;
     for (uint64_t v = next_tagged(k, &way); v != 0; v = next_tagged(k, &way)) {
@@ -87,9 +102,12 @@ void index_unpin(struct call *k) {
 }
 
 int index_where(const struct call *k, uint64_t slot) {
-    for (unsigned way = 0; way < INDEX_WAYS; way++) {
-        if (word_acq(index_slot(k, way)) == slot) {
-            return (int)way;
+    for (unsigned b = 0; b < 2; b++) {
+        const word *slots = k->buckets[b]->slots;
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+            if (word_acq(&slots[i]) == slot) {
+                return (int)(b * BUCKET_SLOTS + i);
+            }
         }
     }
     return -1;
@@ -98,10 +116,13 @@ int index_where(const struct call *k, uint64_t slot) {
 int index_empty(const struct call *k) {
     int empty[2] = {-1, -1};
     unsigned free_ways[2] = {0, 0};
-    for (unsigned way = INDEX_WAYS; way-- > 0;) {
-        if (word_rlx(index_slot(k, way)) == 0) {
-            empty[way / BUCKET_SLOTS] = (int)way;
-            free_ways[way / BUCKET_SLOTS]++;
+    for (unsigned b = 0; b < 2; b++) {
+        const word *slots = k->buckets[b]->slots;
+        for (unsigned i = BUCKET_SLOTS; i-- > 0;) {
+            if (word_rlx(&slots[i]) == 0) {
+                empty[b] = (int)(b * BUCKET_SLOTS + i);
+                free_ways[b]++;
+            }
         }
     }
     return free_ways[1] > free_ways[0] ? empty[1] : empty[0];

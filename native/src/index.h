@@ -49,11 +49,21 @@ static inline plc_status index_key(struct call *k, const void *key, size_t lengt
 /* Where an entry that lies in the region belongs (for evictors): tag and buckets of k are set. */
 void index_of_entry(struct call *k, const struct entry *e);
 
+/* A way is 0 to 13: slot i of the first bucket, then of the second. */
+static inline struct shm_bucket *index_bucket(const struct call *k, unsigned way, unsigned *i) {
+    unsigned second = way >= BUCKET_SLOTS ? 1 : 0;
+    *i = way - second * BUCKET_SLOTS;
+    return k->buckets[second];
+}
 static inline word *index_slot(const struct call *k, unsigned way) {
-    return &k->buckets[way / BUCKET_SLOTS]->slots[way % BUCKET_SLOTS];
+    unsigned i;
+    struct shm_bucket *bucket = index_bucket(k, way, &i);
+    return &bucket->slots[i];
 }
 static inline _Atomic uint8_t *index_visited(const struct call *k, unsigned way) {
-    return &k->buckets[way / BUCKET_SLOTS]->visited[way % BUCKET_SLOTS];
+    unsigned i;
+    struct shm_bucket *bucket = index_bucket(k, way, &i);
+    return &bucket->visited[i];
 }
 static inline void index_mark(const struct call *k, unsigned way, uint8_t seen) {
     _Atomic uint8_t *v = index_visited(k, way);
@@ -82,6 +92,8 @@ static inline bool index_still(const struct call *k, const struct entry *e) {
  * cleared otherwise.  pre: fence_full() since the call began, before the first look.
  * PLC_BUSY: the slot changed 64 times under the look. */
 plc_status index_look(struct call *k, struct hit *hit);
+/* Pins again what an earlier look of this call found.  False (and no pin): it is no longer there. */
+bool index_look_again(struct call *k, const struct hit *hit);
 /* Pins and reads what is in one way, whatever its key.  PLC_OK; PLC_MISS: nothing that can be read. */
 plc_status index_look_way(struct call *k, unsigned way, struct hit *hit);
 void index_unpin(struct call *k);

@@ -9,11 +9,9 @@
 #define DEAD_TRIES 1024u
 
 void run_begin(struct call *k, uint32_t head, bool own, struct fill *f) {
-    memset(f, 0, sizeof *f);
-    f->head = head;
+    *f = (struct fill){.head = head, .own = own};
     f->gen = page_gen(word_rlx(page_word(k->c, head)));
     f->pages = side_a_pages(word_rlx(page_side_a(k->c, head)));
-    f->own = own;
 }
 
 uint64_t run_room(const struct fill *f) {
@@ -37,9 +35,7 @@ bool run_resume(struct call *k, uint32_t head, uint64_t need, struct fill *f) {
         return false;
     }
     uint64_t a = word_acq(page_side_a(c, head)); /* only now: the former owner may have raised its mark */
-    memset(f, 0, sizeof *f);
-    f->head = head;
-    f->gen = page_gen(w);
+    *f = (struct fill){.head = head, .gen = page_gen(w)};
     f->pages = pages_of_run(c, head, a);
     f->mark = side_a_mark(a);
     if (page_state(w) == PAGE_OPEN) { /* its owner may have died while it gave tails back */

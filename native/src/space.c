@@ -346,7 +346,7 @@ static plc_status large_run(struct call *k, uint32_t n, struct fill *f) {
 }
 
 plc_status space_prepare(struct call *k, struct spec *s, struct fill *f) {
-    memset(f, 0, sizeof *f);
+    *f = (struct fill){0};
     if (s->length > space_value_max(k->c)) {
         return PLC_TOO_LARGE;
     }

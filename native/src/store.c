@@ -18,7 +18,6 @@ plc_status store_spec(struct store *st, const plc_entry *e) {
         }
         length += part->length;
     }
-    memset(s, 0, sizeof *s);
     s->key = st->k->key;
     s->key_length = st->k->key_length;
     s->kind = ENTRY_VALUE;
@@ -77,11 +76,17 @@ static bool publish(struct store *st, unsigned way, uint64_t old) {
     return true;
 }
 
+static void note_replaced(struct store *st, const struct entry *e) {
+    st->replaced.head = e->head;
+    st->replaced.gen = page_gen(e->head_word);
+    st->replaced.bytes = e->bytes;
+    st->replaced.kind = e->spec.kind;
+}
+
 static void account_replaced(struct store *st) {
-    if (st->has_replaced) {
-        const struct entry *e = &st->replaced;
-        run_dead(st->k, e->head, page_gen(e->head_word), e->bytes);
-        if (e->spec.kind == ENTRY_CLAIM) {
+    if (st->replaced.bytes != 0) {
+        run_dead(st->k, st->replaced.head, st->replaced.gen, st->replaced.bytes);
+        if (st->replaced.kind == ENTRY_CLAIM) {
             wake_later(st->k, st->k->wait_word);
         }
     }
@@ -108,7 +113,7 @@ static plc_status publish_touched(struct store *st, const struct hit *hit) {
 
 /* A found, pinned entry: is it to be replaced, and with what?  PLC_OK: done; LOST; or the answer. */
 static int replace_found(struct store *st, const struct hit *hit) {
-    plc_status s = st->admit(st, hit);
+    plc_status s = hit == &st->early ? PLC_OK : st->admit(st, hit);
     if (s == PLC_OK && st->build != NULL) {
         s = st->build(st, hit);
     }
@@ -121,8 +126,7 @@ static int replace_found(struct store *st, const struct hit *hit) {
     if (s != PLC_OK) {
         return s == PLC_MISS ? LOST : (int)s;
     }
-    st->replaced = hit->e;
-    st->has_replaced = true;
+    note_replaced(st, &hit->e);
     return PLC_OK;
 }
 
@@ -168,9 +172,8 @@ static int displace(struct store *st) {
     if (hit.e.slot != victim || victim == 0 || !publish(st, worst, victim)) {
         return LOST;
     }
-    st->has_replaced = readable;
     if (readable) {
-        st->replaced = hit.e;
+        note_replaced(st, &hit.e);
     }
     count(k, COUNT_DISPLACED, 1);
     return PLC_OK;
@@ -212,8 +215,15 @@ static int insert(struct store *st) {
     return s == LOST ? PLC_BUSY : s;
 }
 
-/* One attempt: look, then replace or insert. */
+/* One attempt: look, then replace or insert.  What is built from the entry that was admitted before room was made
+ * is built from it, if it is still there: what admit has found out holds for it. */
 static int attempt(struct store *st) {
+    if (st->has_early) {
+        st->has_early = false;
+        if (index_look_again(st->k, &st->early)) {
+            return replace_found(st, &st->early);
+        }
+    }
     struct hit hit;
     plc_status s = index_look(st->k, &hit);
     if (s == PLC_OK) {
@@ -228,12 +238,14 @@ static int attempt(struct store *st) {
 
 /* Would the operation be refused anyway?  Asked before a large value is copied. */
 static plc_status refused_early(struct store *st) {
-    struct hit hit;
-    plc_status s = index_look(st->k, &hit);
+    struct hit *hit = &st->early;
+    plc_status s = index_look(st->k, hit);
+    bool found = s == PLC_OK;
     if (s == PLC_OK || s == PLC_MISS) {
-        s = st->admit(st, s == PLC_OK ? &hit : NULL);
+        s = st->admit(st, found ? hit : NULL);
     }
     index_unpin(st->k);
+    st->has_early = found && s == PLC_OK && st->build != NULL;
     return s;
 }
 

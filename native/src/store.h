@@ -27,12 +27,30 @@ struct store {
     plc_status (*build)(struct store *, const struct hit *hit);
     uint64_t token; /* CAS, PUBLISH: what must be there */
     uint64_t delta, number; /* incr */
+    uint8_t text[20];       /* the number's digits */
     bool down, front;
     bool ask_first;         /* likely to be refused: looked at before room is made */
     uint64_t deadline_ms;   /* touch */
-    struct entry replaced;
-    bool has_replaced;
+    struct hit early;       /* what was admitted before room was made, if has_early */
+    bool has_early;
+    struct {                /* what gave way to the new entry; bytes 0: nothing */
+        uint32_t head, gen;
+        uint64_t bytes;
+        enum entry_kind kind;
+    } replaced;
 };
+
+/* An operation of k; the fields that only some have are 0. */
+static inline void store_begin(struct store *st, struct call *k) {
+    st->k = k;
+    st->parts = NULL;
+    st->part_count = 0;
+    st->fill.head = 0;
+    st->build = NULL;
+    st->token = st->delta = st->number = st->deadline_ms = 0;
+    st->down = st->front = st->ask_first = st->has_early = false;
+    st->replaced.bytes = 0;
+}
 
 /* The call's key and the caller's entry as a spec. */
 plc_status store_spec(struct store *st, const plc_entry *e);

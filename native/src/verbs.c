@@ -119,14 +119,12 @@ static bool parse(const uint8_t *text, uint64_t length, uint64_t *number) {
 }
 
 static uint32_t digits(uint64_t n, uint8_t text[DIGITS_MOST]) {
-    uint8_t back[DIGITS_MOST];
-    uint32_t count_of = 0;
-    do {
-        back[count_of++] = (uint8_t)('0' + n % 10);
-        n /= 10;
-    } while (n != 0);
-    for (uint32_t i = 0; i < count_of; i++) {
-        text[i] = back[count_of - 1 - i];
+    uint32_t count_of = 1;
+    for (uint64_t ten = 10; count_of < DIGITS_MOST && n >= ten; ten *= 10) {
+        count_of++;
+    }
+    for (uint32_t i = count_of; i-- > 0; n /= 10) {
+        text[i] = (uint8_t)('0' + n % 10);
     }
     return count_of;
 }
@@ -146,18 +144,17 @@ static plc_status admit_number(struct store *st, const struct hit *hit) {
         return PLC_NOT_A_NUMBER;
     }
     st->number = st->down ? (n > st->delta ? n - st->delta : 0) : n + st->delta;
-    inherit(st, hit, digits(st->number, text));
+    inherit(st, hit, digits(st->number, st->text));
     return PLC_OK;
 }
 
 static plc_status build_number(struct store *st, const struct hit *hit) {
     (void)hit;
-    uint8_t text[DIGITS_MOST];
     uint8_t *to;
     st->spec.token = call_token(st->k);
     plc_status s = begin(st, &to);
     if (s == PLC_OK) {
-        fill_racing(to, text, digits(st->number, text));
+        fill_racing(to, st->text, st->spec.length);
     }
     return s;
 }
@@ -201,8 +198,7 @@ plc_status verb_store(struct call *k, plc_verb verb, const plc_entry *e, uint64_
         return PLC_INVALID;
     }
     struct store st;
-    memset(&st, 0, sizeof st);
-    st.k = k;
+    store_begin(&st, k);
     plc_status s = store_spec(&st, e);
     if (s != PLC_OK) {
         return s;
@@ -246,8 +242,7 @@ plc_status verb_delete(struct call *k) {
 
 plc_status verb_incr(struct call *k, uint64_t delta, bool down, uint64_t *result) {
     struct store st;
-    memset(&st, 0, sizeof st);
-    st.k = k;
+    store_begin(&st, k);
     st.admit = admit_number;
     st.build = build_number;
     st.delta = delta;
@@ -294,8 +289,7 @@ plc_status verb_touch(struct call *k, uint64_t deadline_ms) {
     plc_status s = touch_own(k, deadline_ms);
     if (s == PLC_DONE) {
         struct store st;
-        memset(&st, 0, sizeof st);
-        st.k = k;
+        store_begin(&st, k);
         st.admit = admit_touch;
         st.build = build_same;
         st.deadline_ms = deadline_ms;
