@@ -83,24 +83,8 @@ plc_status plc_get_many(plc_cache *cache, size_t count_of, const void *const *ke
     if (s != PLC_OK) {
         return s;
     }
-    size_t used = 0;
-    s = domain_overlaps(cache, buffer, capacity) ? PLC_INVALID : PLC_OK;
-    for (size_t i = 0; i < count_of && s == PLC_OK; i++) {
-        s = index_key(&k, keys[i], key_lengths[i]);
-        if (s != PLC_OK) {
-            break;
-        }
-        plc_status one = read_value(&k, name, (uint8_t *)buffer + used, capacity - used, &found[i]);
-        if (one == PLC_AGAIN) {
-            s = one;
-        }
-        found[i].status = (uint32_t)one;
-        found[i].offset = used;
-        if (one == PLC_OK) {
-            size_t next = used + ((found[i].length + ALIGN - 1) & ~(size_t)(ALIGN - 1));
-            used = next < capacity ? next : capacity;
-        }
-    }
+    const struct read_batch batch = {keys, key_lengths, count_of, buffer, capacity, found, name};
+    s = domain_overlaps(cache, buffer, capacity) ? PLC_INVALID : read_many(&k, &batch);
     return call_leave(&k, s);
 }
 

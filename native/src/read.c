@@ -153,3 +153,100 @@ plc_status read_value(struct call *k, uint16_t name, void *buffer, size_t capaci
     }
     return s;
 }
+
+/* ---- many ------------------------------------------------------------------------------------ */
+
+/* A read of a large region waits for memory three times, each time for what the last told it: bucket, page word and
+ * entry.  Of many keys these waits overlap: the hashes of a group, then all their buckets, then all their entries
+ * are asked for before the first of them is read. */
+#define GROUP 16u
+#define GROUP_KEY 48u /* longer keys are read one by one */
+
+struct ahead {
+    uint64_t hash;
+    uint32_t length; /* 0: not looked at ahead */
+    uint8_t key[GROUP_KEY];
+};
+
+static void ask_bucket(struct call *k, const void *key, size_t length, struct ahead *a) {
+    a->length = 0;
+    if (key == NULL || length == 0 || length > GROUP_KEY || domain_overlaps(k->c, key, length)) {
+        return;
+    }
+    a->length = (uint32_t)length;
+    copy_short(a->key, key, length);
+    a->hash = hash_key(k->c->hash_key, a->key, length);
+    index_place(k, a->hash);
+    __builtin_prefetch(k->buckets[0]);
+    __builtin_prefetch(k->buckets[1]);
+}
+
+static void ask_entry(struct call *k, const struct ahead *a) {
+    const plc_cache *c = k->c;
+    if (a->length == 0) {
+        return;
+    }
+    index_place(k, a->hash);
+    for (unsigned way = 0; way < INDEX_WAYS; way++) {
+        uint64_t v = word_rlx(index_slot(k, way));
+        if (v != 0 && slot_tag(v) == k->tag && page_in_pool(c, slot_head(v))) {
+            const uint8_t *at = page_bytes(c, slot_head(v)) + slot_offset(v);
+            __builtin_prefetch(page_word(c, slot_head(v)));
+            __builtin_prefetch(at);
+            __builtin_prefetch(at + 64);
+            __builtin_prefetch(at + 128);
+        }
+    }
+}
+
+static plc_status use_key(struct call *k, const struct read_batch *b, size_t i, const struct ahead *a) {
+    if (a->length == 0) {
+        return index_key(k, b->keys[i], b->key_lengths[i]);
+    }
+    copy_short(k->key, a->key, a->length);
+    k->key_length = a->length;
+    index_place(k, a->hash);
+    return PLC_OK;
+}
+
+/* Keys [from, from + n) of the batch; *used: bytes of the buffer that are taken. */
+static plc_status read_group(struct call *k, const struct read_batch *b, size_t from, size_t n, size_t *used) {
+    struct ahead ahead[GROUP];
+    for (size_t i = 0; i < n; i++) {
+        ask_bucket(k, b->keys[from + i], b->key_lengths[from + i], &ahead[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        ask_entry(k, &ahead[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        plc_found *found = &b->found[from + i];
+        plc_status s = use_key(k, b, from + i, &ahead[i]);
+        if (s != PLC_OK) {
+            return s;
+        }
+        plc_status one = read_value(k, b->name, b->buffer + *used, b->capacity - *used, found);
+        if (one == PLC_AGAIN) {
+            return one;
+        }
+        found->status = (uint32_t)one;
+        found->offset = *used;
+        if (one == PLC_OK) {
+            size_t next = *used + ((found->length + ALIGN - 1) & ~(size_t)(ALIGN - 1));
+            *used = next < b->capacity ? next : b->capacity;
+        }
+    }
+    return PLC_OK;
+}
+
+plc_status read_many(struct call *k, const struct read_batch *b) {
+    size_t used = 0;
+    for (size_t from = 0; from < b->count; from += GROUP) {
+        size_t n = b->count - from < GROUP ? b->count - from : GROUP;
+        plc_status s = read_group(k, b, from, n, &used);
+        if (s != PLC_OK) {
+            return s;
+        }
+    }
+    count(k, COUNT_GET_MANY_KEYS, b->count);
+    return PLC_OK;
+}

@@ -12,4 +12,18 @@
 /* pre: the call's key is set.  As plc_get. */
 plc_status read_value(struct call *k, uint16_t name, void *buffer, size_t capacity, plc_found *found);
 
+/* The same for many keys, one call's worth of plc_get_many. */
+struct read_batch {
+    const void *const *keys;
+    const size_t *key_lengths;
+    size_t count;
+    uint8_t *buffer;
+    size_t capacity;
+    plc_found *found; /* status, offset and description of each */
+    uint16_t name;
+};
+
+/* PLC_OK; PLC_INVALID: a key's length; PLC_AGAIN. */
+plc_status read_many(struct call *k, const struct read_batch *batch);
+
 #endif
