@@ -24,6 +24,7 @@ from benchmarks.bench import Bench, surroundings
 from benchmarks.figures import Line
 from benchmarks.programs import MissingError
 from benchmarks.rows import ROWS, Row, UnknownRowError, select
+from benchmarks.why import WHY
 
 
 def measure(row: Row, bench: Bench) -> report.Measured:
@@ -34,7 +35,7 @@ def measure(row: Row, bench: Bench) -> report.Measured:
     except MissingError as error:
         lines = [Line(row.work, missing=str(error))]
     for line in lines:
-        line.why = line.why or row.why
+        line.why = line.why or WHY.get((row.name, line.peer), "")
     seconds = round(time.monotonic() - began, 1)
     return report.Measured(row.name, row.work, seconds, (load, os.getloadavg()[0]), lines)
 
@@ -48,8 +49,10 @@ def measure_all(
         with console.status(f"{count} of {len(rows)}: {row.work}"):
             try:
                 done.append(measure(row, bench))
-            except Exception:
+            except Exception as error:
                 broken.append(row.name)
+                lost = Line(row.work, missing=f"it broke: {error}")
+                done.append(report.Measured(row.name, row.work, 0, (0, 0), [lost]))
                 console.print(f"{row.name} broke:", style="red")
                 console.print(traceback.format_exc(), markup=False, highlight=False)
                 continue

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.metadata
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -45,7 +45,8 @@ class Bench:
     def room(self, needed: int) -> None:
         """MissingError unless the folder has so many bytes free."""
         free = shutil.disk_usage(self.folder).free
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+        found = re.search(r"MemAvailable:\s*(\d+)", Path("/proc/meminfo").read_text("ascii"))
+        memory = int(found.group(1)) * 1024 if found else free
         if min(free, memory) < needed:
             raise MissingError(
                 f"needs {needed >> 20} MiB of memory; {self.folder.parent} has {free >> 20} MiB "

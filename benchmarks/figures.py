@@ -8,12 +8,19 @@ that whatever slows the machine for a while slows both; its median is what a goa
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 State = Literal["met", "not met", "no goal", "not measured"]
-Direction = Literal["theirs / ours", "ours / theirs"]
+Direction = Literal["theirs / ours", "ours / theirs", "ours - theirs"]
+
+
+FORMED: dict[Direction, Callable[[float, float], float]] = {
+    "theirs / ours": lambda ours, theirs: theirs / ours,  # how many times less time
+    "ours / theirs": lambda ours, theirs: ours / theirs,  # how many times more, of anything
+    "ours - theirs": lambda ours, theirs: ours - theirs,
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,10 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 
 @dataclass(frozen=True)
 class Goal:
-    """What is promised: at least or at most so much of ``unit`` ("x" for a ratio)."""
+    """What is promised: at least or at most so much of ``unit`` ("x" for a ratio).
+
+    Without a peer, ``unit`` is that of the line.
+    """
 
     least: float | None = None
     most: float | None = None
@@ -130,7 +140,7 @@ def compared(
     if len(ours) != len(theirs):
         raise ValueError(f"{len(ours)} samples of ours, {len(theirs)} of {peer}: no pairs")
     pairs = list(zip(ours, theirs, strict=True))
-    ratios = [b / a if direction == "theirs / ours" else a / b for a, b in pairs]
+    ratios = [FORMED[direction](*pair) for pair in pairs]
     return Line(
         work, peer, unit, Spread.of(ours), Spread.of(theirs), Spread.of(ratios), direction, goal
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import re
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -98,6 +99,12 @@ class Program:
         if kind is not None:
             self._process.kill()
         self._process.communicate()
+
+    def huge_bytes(self) -> int:
+        """How much shared memory it has mapped in huge pages."""
+        text = Path(f"/proc/{self._process.pid}/smaps_rollup").read_text(encoding="ascii")
+        found = re.search(r"^ShmemPmdMapped:\s*(\d+) kB", text, flags=re.M)
+        return int(found.group(1)) * 1024 if found else 0
 
     def ask(self, *words: str | int) -> list[float]:
         """Send one command and return the numbers of its answer."""

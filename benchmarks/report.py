@@ -13,6 +13,8 @@ from benchmarks.figures import Line, Spread
 
 HEADS = ["work", "peer", "peer's", "ours", "ratio (p10 to p90)", "goal", "met"]
 STATES = {"met": "yes", "not met": "NO", "no goal": "", "not measured": "not measured"}
+UNEXPLAINED = "No reason is written down in benchmarks/why.py."
+BUSY = 2.5  # load average; the bench itself makes 1, and 2 where two processes work at once
 SCALES = {
     "ns": [(1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns")],
     "ops/s": [(1e6, "M ops/s"), (1e3, "k ops/s"), (1, "ops/s")],
@@ -32,9 +34,10 @@ class Measured:
 
 def number(value: float) -> str:
     """Three digits that count."""
-    if abs(value) >= 99.95:
+    size = abs(value)
+    if size >= 99.95:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"
+    return f"{value:.{1 if size >= 9.995 else 2 if size >= 0.0995 else 3}f}"
 
 
 def quantity(spread: Spread | None, unit: str) -> str:
@@ -52,7 +55,10 @@ def cells(line: Line) -> list[str]:
     ratio = ""
     if line.ratio:
         spread = line.ratio
-        ratio = f"{number(spread.median)}x ({number(spread.p10)} to {number(spread.p90)})"
+        unit = line.goal.unit if line.goal else "x"
+        ratio = f"{number(spread.median)}{'' if unit == 'x' else ' '}{unit}"
+        if spread.count > 1:
+            ratio += f" ({number(spread.p10)} to {number(spread.p90)})"
     return [
         line.work,
         line.peer,
@@ -71,9 +77,15 @@ def notes(rows: Sequence[Measured]) -> list[str]:
         for line in row.lines:
             title = f"{line.work}, {line.peer}" if line.peer else line.work
             if line.state == "not met":
-                found.append(f"{title}: not met. {line.why or 'Nobody has said why yet.'}")
+                found.append(f"{title}: not met. {line.why or UNEXPLAINED}")
             elif line.state == "not measured":
                 found.append(f"{title}: not measured: {line.missing}")
+    busiest = max((load for row in rows for load in row.load), default=0.0)
+    if busiest > BUSY:
+        found.append(
+            f"The machine was busy with other things (load up to {busiest:.1f}): times are longer "
+            "than they would be, and spreads wider."
+        )
     return found
 
 

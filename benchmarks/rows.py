@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from benchmarks import native_hot
+from benchmarks import memory_rows, native_hot, native_large, opening, python_rows
 from benchmarks.bench import Bench
 from benchmarks.figures import Line
 
@@ -19,7 +20,6 @@ class Row:
     name: str
     work: str
     run: Callable[[Bench], list[Line]]
-    why: str = ""  # written by hand: why its goal is not met
 
 
 def hot(name: str, operation: str, work: str, lmdb: float | None, memcached: float | None) -> Row:
@@ -28,13 +28,35 @@ def hot(name: str, operation: str, work: str, lmdb: float | None, memcached: flo
     return Row(name, work, run)
 
 
+def row(measured: Callable[..., list[Line]], name: str, work: str, **options: Any) -> Row:
+    """A row of a function that is told what the line is called."""
+    return Row(name, work, partial(measured, work=work, **options))
+
+
 ROWS = [
     hot("c-get-hot", "get", "C get 128 B, 1,000 hot keys", 2.5, 150),
     hot("c-miss-hot", "miss", "C get of an absent key, hot", None, None),
     hot("c-set-hot", "set", "C set (replace) 128 B, hot", 6, 100),
     hot("c-delete-hot", "delete", "C delete, hot", 6, 120),
     hot("c-incr-hot", "incr", "C incr, hot", 6, 100),
-]
+    row(native_large.random_gets, "c-get-1m", "C get random, 1 M records", records=1_000_000),
+    row(native_large.random_gets, "c-get-10m", "C get random, 10 M records", records=10_000_000),
+    row(native_large.mixed, "c-two-processes-95",
+        "2 processes, 1 M records, zipf 0.99, 95/5", gets=95, goal=3.5),
+    row(native_large.mixed, "c-two-processes-50",
+        "2 processes, 1 M records, zipf 0.99, 50/50", gets=50, goal=11),
+    row(native_large.threads, "c-threads", "2 threads of one process, get, C"),
+    row(python_rows.plain, "py-get", "Python get 128 B", operation="get",
+        goals={"py-lmdb": 4, "pylibmc": 60, "diskcache": 30}),
+    row(python_rows.plain, "py-set", "Python set 128 B", operation="set",
+        goals={"py-lmdb": 4, "pylibmc": 60, "diskcache": 60}),
+    row(python_rows.threads, "py-threads", "2 threads of one process, get, Python"),
+    row(python_rows.get_many, "py-get-many", "get_many of 100 keys"),
+    row(python_rows.decorator, "py-decorator", "decorator hit, f(int)"),
+    Row("open", "open a 1 GiB region / attach to it", opening.opening),
+    Row("open-memory", "memory is taken only as it fills", opening.filling),
+    Row("memory", "what stays in a full cache", memory_rows.memory),
+]  # fmt: skip
 
 
 class UnknownRowError(Exception):

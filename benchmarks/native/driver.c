@@ -7,7 +7,7 @@
  *   fill RECORDS                       stores so many records                      -> nothing
  *   counters COUNT                     stores so many counters                     -> nothing
  *   run OP OPERATIONS RECORDS          OP: get miss set delete incr                -> nanoseconds for each
- *   mix START MILLISECONDS GETS RECORDS   GETS percent gets, else sets; zipf 0.99  -> operations, seconds
+ *   mix START MILLISECONDS GETS RECORDS   GETS percent gets, else sets; zipf 0.99  -> operations, seconds, misses
  *   threads COUNT MILLISECONDS RECORDS    gets                                     -> operations, seconds
  *   used                                                                           -> bytes
  *   chase BYTES HOPS HUGE              dependent loads from so much shared memory  -> nanoseconds for each
@@ -191,7 +191,7 @@ static void command_mix(uint64_t start, uint64_t milliseconds, uint32_t gets, ui
     static uint32_t at;
     const uint32_t *drawn = mix_draws(records);
     const uint64_t end = start + milliseconds * 1000000u;
-    uint64_t state = start | 1, operations = 0, ended = start;
+    uint64_t state = start | 1, operations = 0, misses = 0, ended = start;
     while (now_ns() < start) {
     }
     while (ended < end) {
@@ -200,7 +200,7 @@ static void command_mix(uint64_t start, uint64_t milliseconds, uint32_t gets, ui
         }
         for (uint32_t i = 0; i < 64; i++) {
             if (below(&state, 100) < gets) {
-                expect_length(store_get(keys[i], buffer, sizeof buffer), (long)VALUE_BYTES);
+                misses += store_get(keys[i], buffer, sizeof buffer) < 0;
             } else {
                 store_set(keys[i], value, VALUE_BYTES);
             }
@@ -208,7 +208,20 @@ static void command_mix(uint64_t start, uint64_t milliseconds, uint32_t gets, ui
         operations += 64;
         ended = now_ns();
     }
-    printf("%" PRIu64 " %.6f\n", operations, (double)(ended - start) / 1e9);
+    printf("%" PRIu64 " %.6f %" PRIu64 "\n", operations, (double)(ended - start) / 1e9, misses);
+}
+
+/* This thread runs on the n-th of the processors that it may use, or where it likes if there are fewer. */
+static void stay_on(uint32_t n) {
+    cpu_set_t may, set;
+    (void)sched_getaffinity(0, sizeof may, &may);
+    for (unsigned i = 0; i < CPU_SETSIZE; i++) {
+        if (CPU_ISSET(i, &may) && n-- == 0) {
+            CPU_ZERO(&set);
+            CPU_SET(i, &set);
+            (void)sched_setaffinity(0, sizeof set, &set);
+        }
+    }
 }
 
 struct worker {
@@ -221,10 +234,7 @@ static void *work(void *argument) {
     struct worker *w = argument;
     char own_keys[64][KEY_BYTES], own_buffer[VALUE_BYTES];
     uint64_t state = 88172645463325252ull + w->core, operations = 0;
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(w->core, &set);
-    (void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+    stay_on(w->core);
     while (now_ns() < w->end) {
         for (uint32_t i = 0; i < 64; i++) {
             key_make(own_keys[i], RECORDS, below(&state, w->records));
@@ -238,7 +248,6 @@ static void *work(void *argument) {
     return NULL;
 }
 
-/* Each thread has a processor of its own, from number 0 on. */
 static void command_threads(uint32_t count, uint64_t milliseconds, uint32_t records) {
     static struct worker workers[THREADS_MAX];
     if (count == 0 || count > THREADS_MAX || !store_has_threads()) {
