@@ -89,7 +89,7 @@ def main(
         (out_md, report.markdown(done, facts, seconds)),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(report.placed(path, text), encoding="utf-8")
         console.print(f"written: {path}", highlight=False)
     if broken:
         console.print(f"broken: {', '.join(broken)}", style="red")

@@ -69,6 +69,9 @@ def py_lmdb(bench: Bench) -> Iterator[dict[str, Loop]]:
                 transaction.put(key, VALUE)
 
     sets()
+    with begin() as transaction:
+        if transaction.get(RAW_KEYS[7]) != VALUE:
+            raise BrokenError("py-lmdb does not give back what was stored")
     yield {"get": gets, "set": sets}
     env.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -13,6 +14,7 @@ from benchmarks.figures import Line, Spread
 
 HEADS = ["work", "peer", "peer's", "ours", "ratio (p10 to p90)", "goal", "met"]
 STATES = {"met": "yes", "not met": "NO", "no goal": "", "not measured": "not measured"}
+MARKS = ("<!-- make bench: begin -->\n", "<!-- make bench: end -->\n")
 UNEXPLAINED = "No reason is written down in benchmarks/why.py."
 BUSY = 2.5  # load average; the bench itself makes 1, and 2 where two processes work at once
 SCALES = {
@@ -148,6 +150,14 @@ def markdown(rows: Sequence[Measured], machine: Mapping[str, Any], seconds: floa
         f"- the core's flags: `{machine['flags']}`",
     ]
     return "\n".join(lines) + "\n"
+
+
+def placed(path: Path, text: str) -> str:
+    """What ``path`` is to hold: the text, or, if it has the two marks, itself with that between."""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    before, begin, rest = old.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    return before + begin + text + end + after if begin and end else text
 
 
 def as_json(rows: Sequence[Measured], machine: Mapping[str, Any], seconds: float) -> dict[str, Any]:

@@ -175,6 +175,21 @@ def test_the_markdown_says_why() -> None:
     assert "load up to 7.0" in report.markdown(busy, MACHINE, 12.0)
 
 
+def test_a_page_keeps_what_is_around_the_table(tmp_path: Path) -> None:
+    """Between its two marks the report is replaced; any other file becomes the report."""
+    page = tmp_path / "page.md"
+    begin, end = report.MARKS
+    assert report.placed(page, "new\n") == "new\n"
+    page.write_text("old\n")
+    assert report.placed(page, "new\n") == "new\n"
+    page.write_text(f"before\n{begin}old\n{end}after\n")
+    assert report.placed(page, "new\n") == f"before\n{begin}new\n{end}after\n"
+    documented = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert begin in documented
+    assert end in documented
+    assert not [row.name for row in ROWS if f"`{row.name}`" not in documented]
+
+
 def test_the_json_has_everything() -> None:
     """Each line's spreads, state and goal can be read back."""
     said = json.loads(json.dumps(report.as_json(measured(), MACHINE, 12.0)))
