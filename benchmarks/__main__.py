@@ -35,7 +35,7 @@ def measure(row: Row, bench: Bench) -> report.Measured:
     except MissingError as error:
         lines = [Line(row.work, missing=str(error))]
     for line in lines:
-        line.why = line.why or WHY.get((row.name, line.peer), "")
+        line.why = WHY.get((row.name, line.work)) or WHY.get((row.name, line.peer), "")
     seconds = round(time.monotonic() - began, 1)
     return report.Measured(row.name, row.work, seconds, (load, os.getloadavg()[0]), lines)
 

@@ -49,6 +49,8 @@ def quantity(spread: Spread | None, unit: str) -> str:
     for size, name in SCALES.get(unit, []):
         if spread.median >= size:
             return f"{number(spread.median / size)} {name}"
+    if unit == "%":
+        return f"{spread.median:.2f} %"  # 99.97 is not 100
     return f"{number(spread.median)} {unit}".strip()
 
 

@@ -55,7 +55,12 @@ ROWS = [
     row(python_rows.decorator, "py-decorator", "decorator hit, f(int)"),
     Row("open", "open a 1 GiB region / attach to it", opening.opening),
     Row("open-memory", "memory is taken only as it fills", opening.filling),
-    Row("memory", "what stays in a full cache", memory_rows.memory),
+    row(memory_rows.memory, "memory-shares", "entries in a full pool", word="shares"),
+    row(memory_rows.memory, "memory-hits", "hit ratio, pool a tenth of the data", word="zipf"),
+    row(memory_rows.memory, "memory-mixed", "hit ratio, sizes mixed", word="mixed"),
+    row(memory_rows.memory, "memory-overwrites", "resident after overwrites", word="working-set"),
+    row(memory_rows.memory, "memory-incr", "resident after 10 M incr of one key",
+        word="increments"),
 ]  # fmt: skip
 
 

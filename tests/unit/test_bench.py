@@ -203,12 +203,16 @@ def test_the_json_has_everything() -> None:
 
 
 def test_lines_of_the_memory_program() -> None:
-    """A share, and a hit ratio against another cache's by points."""
-    share = line_of({"work": "full", "unit": "%", "ours": 93.0, "least": 90})
-    assert (share.state, report.cells(share)[3:6]) == ("met", ["93.0 %", "", "≥ 90%"])
-    hits = line_of({"work": "hits", "unit": "%", "ours": 60.0, "peer": "exact LRU",
-                    "theirs": 56.0, "least": 5, "goal_unit": "points"})  # fmt: skip
+    """A share of the pool, keys that stay with and without a goal, and hits by points."""
+    share = line_of("full", {"row": "1-KB", "share": 0.93, "goal": 0.9, "met": True})
+    assert (share.work, share.state) == ("full: 1-KB", "met")
+    assert report.cells(share)[3:6] == ["93.00 %", "", "≥ 90%"]
+    assert line_of("w", {"row": "r", "resident": 99.9, "goal": 100}).state == "not met"
+    assert line_of("w", {"row": "r", "resident": 99.9, "goal": 0}).state == "no goal"
+    hits = line_of("w", {"row": "r", "hits": 60.0, "lru": 56.0, "goal": 5.0, "refused": 3})
     assert (hits.state, report.cells(hits)[4]) == ("not met", "4.00 points")
+    assert hits.facts == ["refused 3"]
+    assert line_of("w", {"row": "r", "hits": 60.0, "lru": 61.0, "goal": -1.0}).state == "met"
 
 
 # ---- the command ---------------------------------------------------------------------------------
