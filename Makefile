@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LINTERS := $(VENV)/.linters
+PEERS := $(VENV)/.peers
 PIP := $(BIN)/python -m pip --no-input --disable-pip-version-check -qq
 export JOBS ?= 2
 
 # A change of any of these makes a rebuild due.
 NATIVE := $(wildcard native/src/*.[ch] native/include/*.h native/ffi/*)
 
-.PHONY: help build demo test lint format native-test mutants wheel clean
+.PHONY: help build demo test bench lint format native-test mutants wheel clean
 
 help: ## say what there is
 	@echo "plib_cache: a cache in memory shared by all processes of a machine"; echo
@@ -25,13 +26,17 @@ demo: build ## several processes share the results of real work
 test: build $(LINTERS) ## run every test and check (STEPS="lint native arm64 serial pytest" chooses)
 	@scripts/test $(STEPS)
 
+bench: build $(PEERS) ## measure, next to other caches (ROWS=name,name chooses; LIST=1 says what there is)
+	@$(BIN)/python -m benchmarks --rows "$(ROWS)" $(if $(LIST),--list) \
+	  --out "$(or $(OUT),build/bench.json)" --out-md "$(or $(OUT_MD),build/bench.md)"
+
 lint: build $(LINTERS) ## style, types, warnings and the house's rules
 	@scripts/lint
 
 format: build $(LINTERS) ## put Python and C into shape
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $$(find native tests/native -name '*.[ch]')
+	$(BIN)/clang-format -i $$(find native tests/native benchmarks/native -name '*.[ch]')
 
 native-test: ## the tests of the C core alone: plain, ASan + UBSan, TSan
 	@scripts/test native arm64
@@ -66,4 +71,15 @@ $(INSTALLED): $(VENV)/pyvenv.cfg pyproject.toml setup.py $(NATIVE)
 # The linters' versions are pinned in pyproject.toml; this reads them from there, without building anything.
 $(LINTERS): $(VENV)/pyvenv.cfg pyproject.toml
 	@$(PIP) install $$(sed -n 's/^lint = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
+	@touch $@
+
+# What `make bench` compares with, from pyproject.toml.  What cannot be installed is reported as not measured.
+$(PEERS): $(VENV)/pyvenv.cfg pyproject.toml
+	@echo "installing what the benchmark compares with"
+	@for peer in $$(sed -n 's/^bench = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",'); do \
+	  $(PIP) install "$$peer" || echo "$$peer cannot be installed" >&2; done
+	@scripts/need "the benchmark's peer LMDB" "test -e /usr/include/lmdb.h" liblmdb-dev || true
+	@scripts/need "the benchmark's peer memcached" "command -v memcached" memcached || true
+	@scripts/need "the benchmark's peer libmemcached" "test -e /usr/include/libmemcached/memcached.h" \
+	  libmemcached-dev || true
 	@touch $@

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * driver.c: measures one store, on demand.  `PROGRAM PATH BYTES CORE` opens it (CORE: the processor to stay on, -1:
+ * any) and then obeys one line after the other; each is answered by one line of numbers.  So whoever asks can let
+ * several stores take turns.
+ *
+ *   fill RECORDS                       stores so many records                      -> nothing
+ *   counters COUNT                     stores so many counters                     -> nothing
+ *   run OP OPERATIONS RECORDS          OP: get miss set delete incr                -> nanoseconds for each
+ *   mix START MILLISECONDS GETS RECORDS   GETS percent gets, else sets; zipf 0.99  -> operations, seconds, misses
+ *   threads COUNT MILLISECONDS RECORDS    gets                                     -> operations, seconds
+ *   used                                                                           -> bytes
+ *   chase BYTES HOPS HUGE              dependent loads from so much shared memory  -> nanoseconds for each
+ *
+ * Keys are made before the clock starts, CHUNK at a time; a delete's records are stored before it, too.
+ */
+#define _GNU_SOURCE
+#include <inttypes.h>
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "store.h"
+
+#define CHUNK 1000u
+#define DRAWS (1u << 21) /* of a mix, drawn before its first window */
+#define THREADS_MAX 64u
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+static char keys[CHUNK][KEY_BYTES];
+static char value[VALUE_BYTES];
+static char buffer[4096];
+
+_Noreturn void fail(const char *what, const char *why) {
+    (void)fprintf(stderr, "%s: %s\n", what, why);
+    exit(1);
+}
+
+void key_make(char *key, const char *family, uint32_t number) {
+    static const char digits[] = "0123456789abcdef";
+    memcpy(key, family, 8);
+    for (unsigned i = 0; i < 8; i++) {
+        key[8 + i] = digits[number >> (28 - 4 * i) & 15];
+    }
+}
+
+/* ---- time and chance ------------------------------------------------------------------------ */
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* xorshift64*; every user has its own state. */
+static uint32_t draw(uint64_t *state) {
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return (uint32_t)(*state * 0x2545F4914F6CDD1Dull >> 32);
+}
+
+static uint32_t below(uint64_t *state, uint32_t n) {
+    return (uint32_t)((uint64_t)draw(state) * n >> 32);
+}
+
+/* Zipf's distribution after Gray et al. (1994), as YCSB draws it. */
+struct zipf {
+    double n, theta, alpha, zeta, eta;
+};
+
+static struct zipf zipf_make(uint32_t n, double theta) {
+    struct zipf z = {.n = n, .theta = theta, .alpha = 1 / (1 - theta), .zeta = 0};
+    for (uint32_t i = 1; i <= n; i++) {
+        z.zeta += 1 / pow(i, theta);
+    }
+    z.eta = (1 - pow(2.0 / z.n, 1 - theta)) / (1 - (1 + pow(0.5, theta)) / z.zeta);
+    return z;
+}
+
+/* A record: the popular ones lie scattered among all. */
+static uint32_t zipf_draw(const struct zipf *z, uint64_t *state) {
+    const double u = draw(state) / 4294967296.0, uz = u * z->zeta;
+    uint64_t rank = uz < 1 ? 0 : 1;
+    if (uz >= 1 + pow(0.5, z->theta)) {
+        rank = (uint64_t)(z->n * pow(z->eta * u - z->eta + 1, z->alpha));
+    }
+    rank = (rank + 1) * 0x9E3779B97F4A7C15ull;
+    rank = (rank ^ rank >> 32) * 0xD6E8FEB86659FD93ull;
+    return (uint32_t)((rank ^ rank >> 32) % (uint64_t)z->n);
+}
+
+/* ---- one kind of operation ------------------------------------------------------------------ */
+
+enum op { GET, MISS, SET, DELETE, INCR, OPS };
+static const char *const op_names[OPS] = {"get", "miss", "set", "delete", "incr"};
+
+static const char *family_of(enum op op) {
+    return op == MISS ? ABSENT : op == INCR ? COUNTERS : RECORDS;
+}
+
+/* Fills `keys`: all of a small set in an order of chance (CHUNK records), else records of chance. */
+static void choose_keys(enum op op, uint32_t count, uint32_t records, uint64_t *state) {
+    for (uint32_t i = 0; i < count; i++) {
+        key_make(keys[i], family_of(op), records > CHUNK ? below(state, records) : i % records);
+    }
+    for (uint32_t i = count - 1; records <= CHUNK && i > 0; i--) {
+        char swapped[KEY_BYTES];
+        const uint32_t other = below(state, i + 1);
+        memcpy(swapped, keys[i], KEY_BYTES);
+        memcpy(keys[i], keys[other], KEY_BYTES);
+        memcpy(keys[other], swapped, KEY_BYTES);
+    }
+}
+
+static void expect_length(long got, long wanted) {
+    if (got != wanted) {
+        fail("get", got < 0 ? "a record is missing" : "a wrong value");
+    }
+}
+
+static void operate(enum op op, uint32_t count) {
+    for (uint32_t i = 0; op == GET && i < count; i++) {
+        expect_length(store_get(keys[i], buffer, sizeof buffer), (long)VALUE_BYTES);
+    }
+    for (uint32_t i = 0; op == MISS && i < count; i++) {
+        expect_length(store_get(keys[i], buffer, sizeof buffer), -1);
+    }
+    for (uint32_t i = 0; op == SET && i < count; i++) {
+        store_set(keys[i], value, VALUE_BYTES);
+    }
+    for (uint32_t i = 0; op == DELETE && i < count; i++) {
+        store_delete(keys[i]);
+    }
+    for (uint32_t i = 0; op == INCR && i < count; i++) {
+        store_incr(keys[i]);
+    }
+}
+
+static void command_run(const char *name, uint32_t operations, uint32_t records) {
+    static uint64_t state = 88172645463325252ull;
+    enum op op = GET;
+    while (op < OPS && strcmp(op_names[op], name) != 0) {
+        op++;
+    }
+    if (op == OPS || records == 0 || (op == DELETE && records > CHUNK)) {
+        fail("run", "no such operation, or not with so many records");
+    }
+    uint64_t spent = 0;
+    for (uint32_t done = 0; done < operations;) {
+        const uint32_t count = operations - done < CHUNK ? operations - done : CHUNK;
+        if (done == 0 || records > CHUNK) {
+            choose_keys(op, count, records, &state);
+        }
+        const uint64_t began = now_ns();
+        operate(op, count);
+        spent += now_ns() - began;
+        if (op == DELETE) {
+            operate(SET, count); /* as it was */
+        }
+        done += count;
+    }
+    printf("%.2f\n", (double)spent / operations);
+}
+
+/* ---- many at once --------------------------------------------------------------------------- */
+
+/* Draws once, for the first window; each further one goes on where the last stopped. */
+static const uint32_t *mix_draws(uint32_t records) {
+    static uint32_t *drawn, drawn_for;
+    if (drawn_for != records) {
+        const struct zipf z = zipf_make(records, 0.99);
+        uint64_t state = 88172645463325252ull ^ now_ns();
+        drawn = realloc(drawn, DRAWS * sizeof *drawn);
+        for (uint32_t i = 0; drawn != NULL && i < DRAWS; i++) {
+            drawn[i] = zipf_draw(&z, &state);
+        }
+        drawn_for = records;
+    }
+    return drawn != NULL ? drawn : (fail("mix", "no memory"), NULL);
+}
+
+static void command_mix(uint64_t start, uint64_t milliseconds, uint32_t gets, uint32_t records) {
+    static uint32_t at;
+    const uint32_t *drawn = mix_draws(records);
+    const uint64_t end = start + milliseconds * 1000000u;
+    uint64_t state = start | 1, operations = 0, misses = 0, ended = start;
+    while (now_ns() < start) {
+    }
+    while (ended < end) {
+        for (uint32_t i = 0; i < 64; i++) {
+            key_make(keys[i], RECORDS, drawn[at++ % DRAWS]);
+        }
+        for (uint32_t i = 0; i < 64; i++) {
+            if (below(&state, 100) < gets) {
+                misses += store_get(keys[i], buffer, sizeof buffer) < 0;
+            } else {
+                store_set(keys[i], value, VALUE_BYTES);
+            }
+        }
+        operations += 64;
+        ended = now_ns();
+    }
+    printf("%" PRIu64 " %.6f %" PRIu64 "\n", operations, (double)(ended - start) / 1e9, misses);
+}
+
+/* This thread runs on the n-th of the processors that it may use, or where it likes if there are fewer. */
+static void stay_on(uint32_t n) {
+    cpu_set_t may, set;
+    (void)sched_getaffinity(0, sizeof may, &may);
+    for (unsigned i = 0; i < CPU_SETSIZE; i++) {
+        if (CPU_ISSET(i, &may) && n-- == 0) {
+            CPU_ZERO(&set);
+            CPU_SET(i, &set);
+            (void)sched_setaffinity(0, sizeof set, &set);
+        }
+    }
+}
+
+struct worker {
+    pthread_t thread;
+    uint64_t operations, end;
+    uint32_t records, core;
+};
+
+static void *work(void *argument) {
+    struct worker *w = argument;
+    char own_keys[64][KEY_BYTES], own_buffer[VALUE_BYTES];
+    uint64_t state = 88172645463325252ull + w->core, operations = 0;
+    stay_on(w->core);
+    while (now_ns() < w->end) {
+        for (uint32_t i = 0; i < 64; i++) {
+            key_make(own_keys[i], RECORDS, below(&state, w->records));
+        }
+        for (uint32_t i = 0; i < 64; i++) {
+            expect_length(store_get(own_keys[i], own_buffer, sizeof own_buffer), (long)VALUE_BYTES);
+        }
+        operations += 64;
+    }
+    w->operations = operations;
+    return NULL;
+}
+
+static void command_threads(uint32_t count, uint64_t milliseconds, uint32_t records) {
+    static struct worker workers[THREADS_MAX];
+    if (count == 0 || count > THREADS_MAX || !store_has_threads()) {
+        fail("threads", "so many threads cannot use this store");
+    }
+    const uint64_t began = now_ns(), end = began + milliseconds * 1000000u;
+    uint64_t operations = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        workers[i] = (struct worker){.end = end, .records = records, .core = i};
+        if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0) {
+            fail("threads", "no thread to be had");
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        (void)pthread_join(workers[i].thread, NULL);
+        operations += workers[i].operations;
+    }
+    printf("%" PRIu64 " %.6f\n", operations, (double)(now_ns() - began) / 1e9);
+}
+
+/* ---- what the memory can do ----------------------------------------------------------------- */
+
+/* One circle through every cache line, in an order of chance: each load's address is the last one's value. */
+static void command_chase(uint64_t bytes, uint64_t hops, int huge) {
+    static uint64_t *lines, lines_for;
+    uint64_t n = bytes / 64, state = 88172645463325252ull;
+    if (lines_for != bytes) {
+        lines = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (lines == MAP_FAILED) {
+            fail("chase", "no memory");
+        }
+        for (uint64_t i = 0; i < n; i++) {
+            lines[i * 8] = i;
+        }
+        for (uint64_t i = n - 1; i > 0; i--) { /* Sattolo's shuffle: one circle */
+            const uint64_t other = ((uint64_t)draw(&state) << 32 | draw(&state)) % i, swapped = lines[i * 8];
+            lines[i * 8] = lines[other * 8];
+            lines[other * 8] = swapped;
+        }
+        if (huge && madvise(lines, bytes, MADV_COLLAPSE) != 0) {
+            fail("chase", "no huge pages to be had");
+        }
+        lines_for = bytes;
+    }
+    static uint64_t at;
+    const uint64_t began = now_ns();
+    for (uint64_t i = 0; i < hops; i++) {
+        at = lines[at * 8];
+    }
+    printf("%.2f\n", (double)(now_ns() - began) / (double)hops);
+}
+
+/* ---- obeying -------------------------------------------------------------------------------- */
+
+static void command_counters(uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        key_make(keys[0], COUNTERS, i);
+        store_counter(keys[0]);
+    }
+    printf("\n");
+}
+
+static void obey(const char *line) {
+    char name[16];
+    uint64_t a, b, c, d;
+    if (sscanf(line, "run %15s %" SCNu64 " %" SCNu64, name, &a, &b) == 3) {
+        command_run(name, (uint32_t)a, (uint32_t)b);
+    } else if (sscanf(line, "fill %" SCNu64, &a) == 1) {
+        store_fill((uint32_t)a, value);
+        printf("\n");
+    } else if (sscanf(line, "counters %" SCNu64, &a) == 1) {
+        command_counters((uint32_t)a);
+    } else if (sscanf(line, "mix %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &a, &b, &c, &d) == 4) {
+        command_mix(a, b, (uint32_t)c, (uint32_t)d);
+    } else if (sscanf(line, "threads %" SCNu64 " %" SCNu64 " %" SCNu64, &a, &b, &c) == 3) {
+        command_threads((uint32_t)a, b, (uint32_t)c);
+    } else if (sscanf(line, "chase %" SCNu64 " %" SCNu64 " %" SCNu64, &a, &b, &c) == 3) {
+        command_chase(a, b, c != 0);
+    } else if (strcmp(line, "used\n") == 0) {
+        printf("%" PRIu64 "\n", store_used());
+    } else {
+        fail("no such command", line);
+    }
+    (void)fflush(stdout);
+}
+
+int main(int count, char **arguments) {
+    char line[256];
+    if (count != 4) {
+        fail("usage", "PROGRAM PATH BYTES CORE");
+    }
+    if (atoi(arguments[3]) >= 0) {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        CPU_SET((unsigned)atoi(arguments[3]), &set);
+        if (sched_setaffinity(0, sizeof set, &set) != 0) {
+            fail("sched_setaffinity", arguments[3]);
+        }
+    }
+    memset(value, 'v', sizeof value);
+    store_open(arguments[1], strtoull(arguments[2], NULL, 0));
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        obey(line);
+    }
+    store_close();
+    return 0;
+}

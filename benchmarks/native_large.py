@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""C, more records than a processor's caches hold: random gets, processes and threads at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+
+from benchmarks.bench import MIB, Bench, not_measured, tried
+from benchmarks.figures import Goal, Line, compared
+from benchmarks.programs import Program
+from benchmarks.turns import Candidate, take_turns
+
+RECORD_BYTES = 270  # room that a record of 16 + 128 bytes is given in any store
+LMDB, CHASE, ALONE = "LMDB in C", "a memory miss", "1 thread"
+PROCESSES = 2
+START_NS = 5_000_000  # between the word to all processes and the common start
+
+
+def room_for(records: int, overwritten: bool = False) -> int:
+    """The size of a store for so many records, which is to lose none."""
+    return max(64 * MIB, records * RECORD_BYTES * (2 if overwritten else 1))
+
+
+def random_gets(bench: Bench, records: int, work: str) -> list[Line]:
+    """Gets of records of chance, against LMDB and against dependent loads from as much memory."""
+    records = bench.scaled(records, 2000)
+    bench.room(3 * room_for(records))
+    goals = {LMDB: Goal(least=2), CHASE: Goal(most=2.7)}
+    missing: dict[str, str] = {}
+    count = bench.scaled(40_000, 1000)
+    with contextlib.ExitStack() as stack:
+
+        def enter(name: str) -> Program:
+            size = room_for(records)
+            return stack.enter_context(Program(name, bench.fresh(name), size, bench.core))
+
+        def gets(program: Program) -> Candidate:
+            program.ask("fill", records)
+            return lambda: program.ask("run", "get", count, records)[0]
+
+        ours = enter("ours")
+        candidates = {"ours": gets(ours)}
+        if lmdb := tried(LMDB, lambda: enter("lmdb"), missing):
+            candidates[LMDB] = gets(lmdb)
+        used = int(ours.ask("used")[0])
+        huge = ours.huge_bytes() > used / 2
+        candidates[CHASE] = lambda: ours.ask("chase", used, count, int(huge))[0]
+        samples = take_turns(candidates, bench.rounds)
+    lines = [
+        compared(work, CHASE, samples["ours"], samples[CHASE],
+                 direction="ours / theirs", goal=goals[CHASE])
+    ]  # fmt: skip
+    if LMDB in samples:
+        lines.append(compared(work, LMDB, samples["ours"], samples[LMDB], goal=goals[LMDB]))
+    lines[0].facts.append(
+        f"{used >> 20} MiB in use; a miss is a load that depends on the one before, in the same "
+        f"process, from as much shared memory in pages of {'2 MiB' if huge else '4 KiB'} like ours"
+    )
+    return lines + not_measured(work, missing, goal=goals[LMDB])
+
+
+@dataclass
+class Team:
+    """The processes that share one store."""
+
+    programs: list[Program]
+    window: tuple[int, int, int]  # milliseconds, percent of gets, records
+    operations: float = 0
+    misses: float = 0
+
+    def run(self, count: int) -> float:
+        """Let the first ``count`` work at once; returns their operations in a second."""
+        start = time.monotonic_ns() + START_NS
+        for program in self.programs[:count]:
+            program.send("mix", start, *self.window)
+        answers = [program.answer() for program in self.programs[:count]]
+        self.operations += sum(operations for operations, _, _ in answers)
+        self.misses += sum(misses for _, _, misses in answers)
+        return sum(operations / seconds for operations, seconds, _ in answers)
+
+
+def mixed(bench: Bench, gets: int, work: str, goal: float) -> list[Line]:
+    """Two processes at once on one store, zipf 0.99; gets: percent, the others are sets."""
+    records = bench.scaled(1_000_000, 2000)
+    size = room_for(records, overwritten=True)
+    bench.room(2 * size)
+    missing: dict[str, str] = {}
+    cores = sorted(os.sched_getaffinity(0))
+    with contextlib.ExitStack() as stack:
+
+        def enter(name: str) -> Team:
+            at = bench.fresh(name)
+            programs = [
+                stack.enter_context(Program(name, at, size, cores[n % len(cores)]))
+                for n in range(PROCESSES)
+            ]
+            programs[0].ask("fill", records)
+            for program in programs:  # what each draws is drawn before
+                program.ask("mix", time.monotonic_ns(), 1, gets, records)
+            return Team(programs, (bench.scaled(200, 5), gets, records))
+
+        ours = enter("ours")
+        candidates = {"ours": lambda: ours.run(PROCESSES), "one of ours": lambda: ours.run(1)}
+        if lmdb := tried(LMDB, lambda: enter("lmdb"), missing):
+            candidates |= {LMDB: lambda: lmdb.run(PROCESSES), "one LMDB": lambda: lmdb.run(1)}
+        samples = take_turns(candidates, bench.rounds, 15)
+    if missing:
+        return not_measured(work, missing, unit="ops/s", goal=Goal(least=goal))
+    pairs = [
+        (work, "ours", LMDB, Goal(least=goal)),
+        (f"the same, 1 process, {gets}/{100 - gets}", "one of ours", "one LMDB", None),
+    ]
+    lines = [
+        compared(name, LMDB, samples[one], samples[other],
+                 unit="ops/s", direction="ours / theirs", goal=wanted)
+        for name, one, other, wanted in pairs
+    ]  # fmt: skip
+    lines[0].facts.append(
+        f"{100 * ours.misses / ours.operations:.2g} % of our operations were misses, although the "
+        f"{size >> 20} MiB have room for all records"
+    )
+    return lines
+
+
+def threads(bench: Bench, work: str) -> list[Line]:
+    """Two threads of one process, each on a processor of its own, against one."""
+    milliseconds = bench.scaled(60, 5)
+    records = 1000
+    with Program("ours", bench.fresh("ours"), 64 * MIB) as ours:
+        ours.ask("fill", records)
+
+        def candidate(count: int) -> Candidate:
+            def sample() -> float:
+                operations, seconds = ours.ask("threads", count, milliseconds, records)
+                return operations / seconds
+
+            return sample
+
+        samples = take_turns({"ours": candidate(2), ALONE: candidate(1)}, bench.rounds)
+    line = compared(work, ALONE, samples["ours"], samples[ALONE],
+                    unit="ops/s", direction="ours / theirs", goal=Goal(least=0.9))  # fmt: skip
+    line.facts.append("1,000 keys of chance, all hot; the figures include the making of keys")
+    return [line]

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Python, one process on one processor: get, set and batches, against what else one imports."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import plib_cache
+from benchmarks.bench import MIB, Bench, module, not_measured
+from benchmarks.figures import Goal, Line, compared
+from benchmarks.programs import BrokenError, MissingError
+from benchmarks.turns import Candidate, take_turns
+
+KEYS = [f"record--{n:08x}" for n in range(1000)]
+RAW_KEYS = [key.encode() for key in KEYS]
+VALUE = b"v" * 128
+SAMPLE_NS = 8e6
+
+# A loop does one pass over all keys.
+Loop = Callable[[], None]
+
+
+def loops(get: Callable[[str], object], put: Callable[[str, bytes], object]) -> dict[str, Loop]:
+    """The two loops of a store with plain functions."""
+
+    def gets() -> None:
+        for key in KEYS:
+            get(key)
+
+    def sets() -> None:
+        for key in KEYS:
+            put(key, VALUE)
+
+    sets()
+    if get(KEYS[7]) != VALUE:
+        raise BrokenError(f"{get} does not give back what was stored")
+    return {"get": gets, "set": sets}
+
+
+@contextlib.contextmanager
+def ours(bench: Bench) -> Iterator[dict[str, Loop]]:
+    """plib_cache."""
+    with plib_cache.Cache(path=bench.fresh("region"), size=64 * MIB) as cache:
+        yield loops(cache.get, cache.set)
+
+
+@contextlib.contextmanager
+def py_lmdb(bench: Bench) -> Iterator[dict[str, Loop]]:
+    """One transaction for each operation, nothing synchronised; keys that are bytes already."""
+    lmdb = module("lmdb")
+    env = lmdb.open(
+        str(bench.fresh("lmdb")),
+        map_size=64 * MIB, sync=False, metasync=False, writemap=True, map_async=True,
+    )  # fmt: skip
+    begin = env.begin
+
+    def gets() -> None:
+        for key in RAW_KEYS:
+            with begin() as transaction:
+                transaction.get(key)
+
+    def sets() -> None:
+        for key in RAW_KEYS:
+            with begin(write=True) as transaction:
+                transaction.put(key, VALUE)
+
+    sets()
+    with begin() as transaction:
+        if transaction.get(RAW_KEYS[7]) != VALUE:
+            raise BrokenError("py-lmdb does not give back what was stored")
+    yield {"get": gets, "set": sets}
+    env.close()
+
+
+@contextlib.contextmanager
+def pylibmc(bench: Bench) -> Iterator[dict[str, Loop]]:
+    """A memcached server on the same processor."""
+    library = module("pylibmc")
+    with bench.memcached() as address:
+        client = library.Client([str(address)])
+        yield loops(client.get, client.set)
+        client.disconnect_all()
+
+
+@contextlib.contextmanager
+def diskcache(bench: Bench) -> Iterator[dict[str, Loop]]:
+    """Its plain Cache, on tmpfs."""
+    with module("diskcache").Cache(str(bench.fresh("diskcache"))) as cache:
+        yield loops(cache.get, cache.set)
+
+
+@contextlib.contextmanager
+def pysciqlop(bench: Bench) -> Iterator[dict[str, Loop]]:
+    """Its plain Cache, on tmpfs."""
+    cache = module("pysciqlop_cache").Cache(str(bench.fresh("pysciqlop")))
+    yield loops(cache.get, cache.set)
+    cache.close()
+
+
+@contextlib.contextmanager
+def plain_dict(bench: Bench) -> Iterator[dict[str, Loop]]:
+    """No rival: one process's own memory, and the same object each time."""
+    own: dict[str, bytes] = {}
+    yield loops(own.get, own.__setitem__)
+
+
+PEERS = {
+    "py-lmdb": py_lmdb,
+    "pylibmc": pylibmc,
+    "diskcache": diskcache,
+    "pysciqlop-cache": pysciqlop,
+    "dict": plain_dict,
+}
+
+
+def timed(loop: Loop, each: int, scale: float = 1.0) -> Candidate:
+    """A sample: as many passes as fill SAMPLE_NS; nanoseconds for each of a pass's operations."""
+    loop()
+    began = time.perf_counter_ns()
+    loop()
+    passes = max(1, int(SAMPLE_NS * scale / (time.perf_counter_ns() - began)))
+
+    def sample() -> float:
+        began = time.perf_counter_ns()
+        for _ in range(passes):
+            loop()
+        return (time.perf_counter_ns() - began) / (passes * each)
+
+    return sample
+
+
+@contextlib.contextmanager
+def quiet(bench: Bench) -> Iterator[None]:
+    """One processor, and no garbage collection in between."""
+    gc.collect()
+    gc.disable()
+    try:
+        with bench.on_one_core():
+            yield
+    finally:
+        gc.enable()
+
+
+def plain(bench: Bench, operation: str, work: str, goals: dict[str, float]) -> list[Line]:
+    """``get`` or ``set`` of 128 bytes, 1,000 hot keys; goals: times faster than a peer."""
+    missing: dict[str, str] = {}
+    with quiet(bench), contextlib.ExitStack() as stack:
+        stores = {"ours": stack.enter_context(ours(bench))}
+        for peer, enter in PEERS.items():
+            try:
+                stores[peer] = stack.enter_context(enter(bench))
+            except MissingError as error:
+                missing[peer] = str(error)
+        samples = take_turns(
+            {peer: timed(made[operation], len(KEYS), bench.scale)
+             for peer, made in stores.items()},
+            bench.rounds,
+        )  # fmt: skip
+    wanted = {peer: Goal(least=goals[peer]) if peer in goals else None for peer in PEERS}
+    lines = [
+        compared(work, peer, samples["ours"], samples[peer], goal=wanted[peer])
+        for peer in PEERS
+        if peer in samples
+    ]
+    return lines + [
+        line
+        for peer, reason in missing.items()
+        for line in not_measured(work, {peer: reason}, goal=wanted[peer])
+    ]
+
+
+def get_many(bench: Bench, work: str) -> list[Line]:
+    """One call for 100 keys against 100 calls."""
+    batches = [KEYS[first : first + 100] for first in range(0, len(KEYS), 100)]
+    with quiet(bench), plib_cache.Cache(path=bench.fresh("region"), size=64 * MIB) as cache:
+        for key in KEYS:
+            cache.set(key, VALUE)
+        if cache.get_many(batches[3]) != dict.fromkeys(batches[3], VALUE):
+            raise BrokenError("get_many does not give what was stored")
+
+        def together() -> None:
+            for batch in batches:
+                cache.get_many(batch)
+
+        def singly() -> None:
+            get = cache.get
+            for batch in batches:
+                {key: get(key) for key in batch}
+
+        samples = take_turns(
+            {"ours": timed(together, 10, bench.scale), "single": timed(singly, 10, bench.scale)},
+            bench.rounds,
+        )
+    return [compared(work, "100 gets", samples["ours"], samples["single"], goal=Goal(least=2))]
+
+
+def threads(bench: Bench, work: str) -> list[Line]:
+    """Two threads that get in a loop against one; both are given the same number of gets."""
+    passes = bench.scaled(40)
+    with plib_cache.Cache(path=bench.fresh("region"), size=64 * MIB) as cache:
+        loop = loops(cache.get, cache.set)["get"]
+
+        def run(count: int) -> float:
+            def each() -> None:
+                for _ in range(passes // count or 1):
+                    loop()
+
+            workers = [threading.Thread(target=each) for _ in range(count)]
+            began = time.perf_counter()
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+            return count * (passes // count or 1) * len(KEYS) / (time.perf_counter() - began)
+
+        samples = take_turns({"ours": lambda: run(2), "1 thread": lambda: run(1)}, bench.rounds)
+    return [
+        compared(work, "1 thread", samples["ours"], samples["1 thread"],
+                 unit="ops/s", direction="ours / theirs", goal=Goal(least=0.9))
+    ]  # fmt: skip
+
+
+def decorator(bench: Bench, work: str) -> list[Line]:
+    """Hits of a decorated function of one int that returns 128 bytes."""
+    import functools
+
+    missing: dict[str, str] = {}
+    arguments = list(range(1000))
+
+    def answer(number: int) -> bytes:
+        return VALUE
+
+    def hits(function: Callable[[int], bytes]) -> Candidate:
+        def loop() -> None:
+            for number in arguments:
+                function(number)
+
+        return timed(loop, len(arguments), bench.scale)
+
+    with quiet(bench), contextlib.ExitStack() as stack:
+        made = plib_cache.Cache(path=bench.fresh("region"), size=64 * MIB)
+        cache = stack.enter_context(made)
+        candidates = {
+            "ours": hits(plib_cache.cache(cache=cache)(answer)),
+            "lru_cache": hits(functools.lru_cache(maxsize=None)(answer)),
+        }
+        try:
+            disk = module("diskcache").Cache(str(bench.fresh("diskcache")))
+            candidates["diskcache.memoize"] = hits(stack.enter_context(disk).memoize()(answer))
+        except MissingError as error:
+            missing["diskcache.memoize"] = str(error)
+        samples = take_turns(candidates, bench.rounds)
+    lines = [
+        compared(work, "lru_cache", samples["ours"], samples["lru_cache"],
+                 direction="ours / theirs", goal=Goal(most=20))
+    ]  # fmt: skip
+    goal = Goal(least=20)
+    if "diskcache.memoize" in samples:
+        other = samples["diskcache.memoize"]
+        lines.append(compared(work, "diskcache.memoize", samples["ours"], other, goal=goal))
+    return lines + not_measured(work, missing, goal=goal)

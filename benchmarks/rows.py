@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The table of everything that is measured, and the choice of some of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from benchmarks import memory_rows, native_hot, native_large, opening, python_rows
+from benchmarks.bench import Bench
+from benchmarks.figures import Line
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that is measured in one interleaved run; gives one line for each peer."""
+
+    name: str
+    work: str
+    run: Callable[[Bench], list[Line]]
+
+
+def hot(name: str, operation: str, work: str, lmdb: float | None, memcached: float | None) -> Row:
+    """A row of ``native_hot``."""
+    run = partial(native_hot.hot, operation=operation, work=work, lmdb=lmdb, memcached=memcached)
+    return Row(name, work, run)
+
+
+def row(measured: Callable[..., list[Line]], name: str, work: str, **options: Any) -> Row:
+    """A row of a function that is told what the line is called."""
+    return Row(name, work, partial(measured, work=work, **options))
+
+
+ROWS = [
+    hot("c-get-hot", "get", "C get 128 B, 1,000 hot keys", 2.5, 150),
+    hot("c-miss-hot", "miss", "C get of an absent key, hot", None, None),
+    hot("c-set-hot", "set", "C set (replace) 128 B, hot", 6, 100),
+    hot("c-delete-hot", "delete", "C delete, hot", 6, 120),
+    hot("c-incr-hot", "incr", "C incr, hot", 6, 100),
+    row(native_large.random_gets, "c-get-1m", "C get random, 1 M records", records=1_000_000),
+    row(native_large.random_gets, "c-get-10m", "C get random, 10 M records", records=10_000_000),
+    row(native_large.mixed, "c-two-processes-95",
+        "2 processes, 1 M records, zipf 0.99, 95/5", gets=95, goal=3.5),
+    row(native_large.mixed, "c-two-processes-50",
+        "2 processes, 1 M records, zipf 0.99, 50/50", gets=50, goal=11),
+    row(native_large.threads, "c-threads", "2 threads of one process, get, C"),
+    row(python_rows.plain, "py-get", "Python get 128 B", operation="get",
+        goals={"py-lmdb": 4, "pylibmc": 60, "diskcache": 30}),
+    row(python_rows.plain, "py-set", "Python set 128 B", operation="set",
+        goals={"py-lmdb": 4, "pylibmc": 60, "diskcache": 60}),
+    row(python_rows.threads, "py-threads", "2 threads of one process, get, Python"),
+    row(python_rows.get_many, "py-get-many", "get_many of 100 keys"),
+    row(python_rows.decorator, "py-decorator", "decorator hit, f(int)"),
+    Row("open", "open a 1 GiB region / attach to it", opening.opening),
+    Row("open-memory", "memory is taken only as it fills", opening.filling),
+    row(memory_rows.memory, "memory-shares", "entries in a full pool", word="shares"),
+    row(memory_rows.memory, "memory-hits", "hit ratio, pool a tenth of the data", word="zipf"),
+    row(memory_rows.memory, "memory-mixed", "hit ratio, sizes mixed", word="mixed"),
+    row(memory_rows.memory, "memory-overwrites", "resident after overwrites", word="working-set"),
+    row(memory_rows.memory, "memory-incr", "resident after 10 M incr of one key",
+        word="increments"),
+]  # fmt: skip
+
+
+class UnknownRowError(Exception):
+    """No row's name begins so."""
+
+
+def select(wanted: str, rows: Sequence[Row] = ROWS) -> list[Row]:
+    """The rows whose names begin with one of the names, separated by commas; empty: all."""
+    prefixes = [name.strip() for name in wanted.replace(" ", ",").split(",") if name.strip()]
+    unknown = [
+        prefix for prefix in prefixes if not any(row.name.startswith(prefix) for row in rows)
+    ]
+    if unknown:
+        names = "\n  ".join(row.name for row in rows)
+        raise UnknownRowError(f"no row is called {', '.join(unknown)}; there are:\n  {names}")
+    return [row for row in rows if not prefixes or row.name.startswith(tuple(prefixes))]
