@@ -44,13 +44,21 @@ static void give_ticket(plc_cache *c, uint32_t ticket) {
 static bool take_place(struct call *k, plc_cache *c) {
     struct seat *seat = seat_enter(c);
     k->seat = seat;
-    if (seat == NULL) {
-        k->lane = NULL;
-        k->tid = os_thread();
-        return take_ticket(c, &k->ticket);
+    if (seat != NULL) {
+        k->row = seat->row;
+        k->lane = seat->lane;
+        k->pin = seat->pin;
+        k->ticket = seat->ticket;
+        k->tid = atomic_load_explicit(&seat->tid, memory_order_relaxed);
+        return true;
     }
-    k->ticket = 8u * seat_number(c, seat);
-    k->tid = atomic_load_explicit(&seat->tid, memory_order_relaxed);
+    if (!take_ticket(c, &k->ticket)) {
+        return false;
+    }
+    k->row = process_row(c, my_slot(c));
+    k->lane = NULL;
+    k->pin = &k->row->transient[k->ticket];
+    k->tid = os_thread();
     return true;
 }
 
@@ -84,9 +92,6 @@ plc_status call_enter_untimed(struct call *k, plc_cache *c) {
         return PLC_CLOSED;
     }
     k->owner = word_rlx(&c->owner);
-    k->row = process_row(c, owner_slot(k->owner));
-    k->lane = k->seat != NULL ? k->row->lanes[seat_number(c, k->seat)].counters : NULL;
-    k->pin = &k->row->transient[k->ticket];
     k->now_ms = 0;
     k->dead_count = k->wake_count = k->want_pages = k->suspect = 0;
     k->want_lock = NULL;

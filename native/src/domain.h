@@ -19,12 +19,15 @@ struct given_up { /* a lock word that a call of this process waited for in vain 
 
 /* A ticket and a lane of counters that one thread keeps; see seat.h. */
 struct seat {
-    plc_cache *c;
+    _Alignas(64) plc_cache *c;
     word32 tid;      /* of the thread; 0: nobody's */
     word32 busy;     /* 1: a call is under way */
     word next_token; /* of a block of its own */
+    struct shm_process *row;
+    word *lane;      /* counters, in the row */
+    word *pin;       /* transient pin cell, in the row */
+    uint32_t ticket;
     bool waited;     /* its last call ended with PLC_AGAIN */
-    uint64_t pad[4];
 };
 static_assert(sizeof(struct seat) == 64, "threads share no line");
 

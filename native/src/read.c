@@ -139,7 +139,8 @@ static void count_name(const struct call *k, plc_status s, uint16_t name) {
     word_add_rlx(s == PLC_OK ? &row->hits : &row->misses, 1);
 }
 
-plc_status read_value(struct call *k, uint16_t name, void *buffer, size_t capacity, plc_found *found) {
+/* Inlined into its two callers: a call costs as much as a tenth of it. */
+HOT plc_status read_one(struct call *k, uint16_t name, void *buffer, size_t capacity, plc_found *found) {
     plc_status s = read_bare(k, buffer, capacity, found);
     if (s == PLC_BUSY) {
         s = read_again(k, buffer, capacity, found);
@@ -152,6 +153,10 @@ plc_status read_value(struct call *k, uint16_t name, void *buffer, size_t capaci
         count_name(k, s, name);
     }
     return s;
+}
+
+plc_status read_value(struct call *k, uint16_t name, void *buffer, size_t capacity, plc_found *found) {
+    return read_one(k, name, buffer, capacity, found);
 }
 
 /* ---- many ------------------------------------------------------------------------------------ */
@@ -224,7 +229,7 @@ static plc_status read_group(struct call *k, const struct read_batch *b, size_t 
         if (s != PLC_OK) {
             return s;
         }
-        plc_status one = read_value(k, b->name, b->buffer + *used, b->capacity - *used, found);
+        plc_status one = read_one(k, b->name, b->buffer + *used, b->capacity - *used, found);
         if (one == PLC_AGAIN) {
             return one;
         }

@@ -49,7 +49,7 @@ static struct seat *take_abandoned(plc_cache *c, uint32_t tid) {
     return NULL;
 }
 
-/* pre: nothing is remembered for c, so a seat with this thread's number was that of another, which is gone. */
+/* pre: this process has its place; nothing is remembered for c, so a seat with this thread's number was that of another, which is gone. */
 static struct seat *take(plc_cache *c) {
     uint32_t tid = os_thread();
     struct seat *mine = NULL;
@@ -65,6 +65,11 @@ static struct seat *take(plc_cache *c) {
     }
     mine = mine != NULL ? mine : take_abandoned(c, tid);
     if (mine != NULL) {
+        uint32_t number = (uint32_t)(mine - c->seats);
+        mine->ticket = 8u * number;
+        mine->row = process_row(c, my_slot(c));
+        mine->lane = mine->row->lanes[number].counters;
+        mine->pin = &mine->row->transient[mine->ticket];
         keep(c, mine);
     }
     return mine;

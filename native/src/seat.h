@@ -23,10 +23,6 @@ static inline void seat_leave(struct seat *seat) {
     atomic_store_explicit(&seat->busy, 0, memory_order_release);
 }
 
-static inline uint32_t seat_number(const plc_cache *c, const struct seat *seat) {
-    return (uint32_t)(seat - c->seats);
-}
-
 /* All tickets are free, and no thread has a seat: at the beginning, and in a fork child. */
 void seat_forget(plc_cache *c);
 
