@@ -163,7 +163,7 @@ static plc_status leave_busy(struct call *k, plc_status s) {
         wants.since_ms = 0; /* the next operation's wait is its own */
     }
     if (seat != NULL) {
-        seat->waited = s == PLC_AGAIN;
+        atomic_store_explicit(&seat->waited, s == PLC_AGAIN, memory_order_relaxed);
     }
     if (s == PLC_AGAIN) {
         note_wants(k);
@@ -174,8 +174,8 @@ static plc_status leave_busy(struct call *k, plc_status s) {
 }
 
 plc_status call_leave(struct call *k, plc_status s) {
-    if (k->seat == NULL || k->seat->waited || (k->dead_count | k->wake_count | k->suspect) != 0 || s == PLC_AGAIN ||
-        s == PLC_FULL) {
+    if (k->seat == NULL || atomic_load_explicit(&k->seat->waited, memory_order_relaxed) ||
+        (k->dead_count | k->wake_count | k->suspect) != 0 || s == PLC_AGAIN || s == PLC_FULL) {
         return leave_busy(k, s);
     }
     domain_close(k->c);

@@ -27,7 +27,7 @@ struct seat {
     word *lane;      /* counters, in the row */
     word *pin;       /* transient pin cell, in the row */
     uint32_t ticket;
-    bool waited;     /* its last call ended with PLC_AGAIN */
+    atomic_bool waited; /* its last call ended with PLC_AGAIN */
 };
 static_assert(sizeof(struct seat) == 64, "threads share no line");
 

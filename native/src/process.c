@@ -17,6 +17,7 @@
 #include <errno.h>
 
 #include "counters.h"
+#include "seat.h"
 
 #define REAP_EVERY_MS 100u
 #define SPREAD 16u /* so many slots are used before old ones, so that incarnations last */
@@ -238,6 +239,7 @@ static bool take(struct plc_cache *c, uint32_t slot, const struct tenant *me) {
         os_byte_drop(c->fd, slot); /* no other attachment of this process can hold it: there is only one */
         return false;
     }
+    seat_settle(c, slot);
     word_put_rel(&c->owner, owner_make(slot, (uint32_t)inc + 1u));
     return true;
 }

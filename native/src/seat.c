@@ -65,11 +65,6 @@ static struct seat *take(plc_cache *c) {
     }
     mine = mine != NULL ? mine : take_abandoned(c, tid);
     if (mine != NULL) {
-        uint32_t number = (uint32_t)(mine - c->seats);
-        mine->ticket = 8u * number;
-        mine->row = process_row(c, my_slot(c));
-        mine->lane = mine->row->lanes[number].counters;
-        mine->pin = &mine->row->transient[mine->ticket];
         keep(c, mine);
     }
     return mine;
@@ -113,8 +108,19 @@ void seat_forget(plc_cache *c) {
     for (unsigned i = 0; i < LANES; i++) {
         c->seats[i].c = c;
         word_put_rlx(&c->seats[i].next_token, 0);
-        c->seats[i].waited = false;
+        atomic_store_explicit(&c->seats[i].waited, false, memory_order_relaxed);
         atomic_store_explicit(&c->seats[i].tid, 0, memory_order_relaxed);
         seat_leave(&c->seats[i]);
+    }
+}
+
+void seat_settle(plc_cache *c, uint32_t slot) {
+    struct shm_process *row = process_row(c, slot);
+    for (uint32_t i = 0; i < LANES; i++) {
+        struct seat *seat = &c->seats[i];
+        seat->ticket = 8u * i;
+        seat->row = row;
+        seat->lane = row->lanes[i].counters;
+        seat->pin = &row->transient[seat->ticket];
     }
 }

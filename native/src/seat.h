@@ -26,6 +26,9 @@ static inline void seat_leave(struct seat *seat) {
 /* All tickets are free, and no thread has a seat: at the beginning, and in a fork child. */
 void seat_forget(plc_cache *c);
 
+/* This process has got its slot: from now on the seats' lanes and pins are in that row.  pre: no call is under way. */
+void seat_settle(plc_cache *c, uint32_t slot);
+
 /* Is no call of a thread with a seat under way? */
 bool seat_all_idle(plc_cache *c);
 
