@@ -28,6 +28,20 @@ static uint64_t next_tagged(const struct call *k, unsigned *way) {
     return 0;
 }
 
+void index_ask_entries(const struct call *k) {
+    unsigned way = 0;
+    for (uint64_t v = next_tagged(k, &way); v != 0; v = next_tagged(k, &way)) {
+        uint32_t head = slot_head(v);
+        if (page_in_pool(k->c, head)) {
+            const uint8_t *at = page_bytes(k->c, head) + slot_offset(v);
+            __builtin_prefetch(page_word(k->c, head));
+            __builtin_prefetch(at);
+            __builtin_prefetch(at + 64);
+        }
+        way++;
+    }
+}
+
 /* Pins the run that a slot names.  The cell is stored, then a full fence, then the slot is loaded again: an
  * evictor swaps the slot, fences, and looks at the cells, so one of the two sees the other. */
 static enum seen pin(struct call *k, word *slot, uint64_t *v, uint64_t *w) {

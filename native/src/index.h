@@ -92,6 +92,13 @@ static inline bool index_still(const struct call *k, const struct entry *e) {
  * cleared otherwise.  pre: fence_full() since the call began, before the first look.
  * PLC_BUSY: the slot changed 64 times under the look. */
 plc_status index_look(struct call *k, struct hit *hit);
+/* Asks for the buckets' lines, for who has something else to do before it looks. */
+static inline void index_ask(const struct call *k) {
+    __builtin_prefetch(k->buckets[0], 1);
+    __builtin_prefetch(k->buckets[1], 1);
+}
+/* Asks for the entries that may be the key's. */
+void index_ask_entries(const struct call *k);
 /* Pins again what an earlier look of this call found.  False (and no pin): it is no longer there. */
 bool index_look_again(struct call *k, const struct hit *hit);
 /* Pins and reads what is in one way, whatever its key.  PLC_OK; PLC_MISS: nothing that can be read. */

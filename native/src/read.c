@@ -182,25 +182,13 @@ static void ask_bucket(struct call *k, const void *key, size_t length, struct ah
     copy_short(a->key, key, length);
     a->hash = hash_key(k->c->hash_key, a->key, length);
     index_place(k, a->hash);
-    __builtin_prefetch(k->buckets[0]);
-    __builtin_prefetch(k->buckets[1]);
+    index_ask(k);
 }
 
 static void ask_entry(struct call *k, const struct ahead *a) {
-    const plc_cache *c = k->c;
-    if (a->length == 0) {
-        return;
-    }
-    index_place(k, a->hash);
-    for (unsigned way = 0; way < INDEX_WAYS; way++) {
-        uint64_t v = word_rlx(index_slot(k, way));
-        if (v != 0 && slot_tag(v) == k->tag && page_in_pool(c, slot_head(v))) {
-            const uint8_t *at = page_bytes(c, slot_head(v)) + slot_offset(v);
-            __builtin_prefetch(page_word(c, slot_head(v)));
-            __builtin_prefetch(at);
-            __builtin_prefetch(at + 64);
-            __builtin_prefetch(at + 128);
-        }
+    if (a->length != 0) {
+        index_place(k, a->hash);
+        index_ask_entries(k);
     }
 }
 

@@ -44,6 +44,7 @@ static plc_status prepare(struct store *st) {
         return s;
     }
     st->spec.token = call_token(st->k);
+    index_ask_entries(st->k); /* a hint only: loaded before the pin, not believed */
     uint8_t *to = run_write(st->k, &st->fill, &st->spec);
     for (size_t i = 0; i < st->part_count; i++) {
         fill_racing(to, st->parts[i].bytes, st->parts[i].length);
@@ -252,6 +253,7 @@ static plc_status refused_early(struct store *st) {
 plc_status store_run(struct store *st) {
     struct call *k = st->k;
     fence_full(); /* before the first slot load: a claim made before now is seen */
+    index_ask(k); /* they come while the entry is written */
     if (st->build != NULL || st->ask_first || st->spec.length >= k->c->geo.own_bytes) {
         plc_status early = refused_early(st);
         if (early != PLC_OK) {
