@@ -118,6 +118,9 @@ extern PyType_Spec quick_spec;
 /* Calls the method that describes the operation in general. */
 PyObject *quick_general(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count, PyObject *names);
 
+/* Is that the only argument that is given by name? */
+bool quick_option(PyObject *names, const char *name);
+
 /* A descriptor of the operation with that text, for a subclass of type. */
 PyObject *quick_operation(PyTypeObject *type, const char *name, const char *doc);
 PyObject *quick_set(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);

@@ -16,6 +16,10 @@ PyObject *quick_general(PyObject *self, const char *name, PyObject *const *args,
     return result;
 }
 
+bool quick_option(PyObject *names, const char *name) {
+    return PyTuple_GET_SIZE(names) == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), name) == 0;
+}
+
 PyObject *quick_load(PyObject *self, struct reading *reading, PyObject *absent) {
     PyObject *found = read_found(reading), *result = NULL;
     if (found != NULL) {
@@ -39,10 +43,11 @@ static enum outcome read_of(Quick *self, PyObject *key, struct reading *reading)
 
 static PyObject *quick_get(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct reading reading;
-    if (names != NULL || count < 1 || count > 2) {
+    bool named = names != NULL && PyTuple_GET_SIZE(names) != 0;
+    if (count < 1 || count > 2 || (named && (count != 1 || !quick_option(names, "default")))) {
         return quick_general(object, "_general_get", args, count, names);
     }
-    PyObject *absent = count == 2 ? args[1] : Py_None;
+    PyObject *absent = named || count == 2 ? args[1] : Py_None;
     switch (read_of((Quick *)(void *)object, args[0], &reading)) {
     case READ_VALUE: return reading.value;
     case READ_MISS: return Py_NewRef(absent);

@@ -168,11 +168,9 @@ static int lookup_traverse(PyObject *object, visitproc visit, void *arg) {
     return 0;
 }
 
+/* The memo has the lookup and the lookup the memo; the rest may still be called by somebody's finalizer. */
 static int lookup_clear(PyObject *object) {
-    Lookup *self = (Lookup *)(void *)object;
-    Py_CLEAR(self->memo);
-    Py_CLEAR(self->bind);
-    Py_CLEAR(self->missed);
+    Py_CLEAR(((Lookup *)(void *)object)->memo);
     return 0;
 }
 
@@ -180,8 +178,10 @@ static void lookup_dealloc(PyObject *object) {
     PyTypeObject *type = Py_TYPE(object);
     Lookup *self = (Lookup *)(void *)object;
     PyObject_GC_UnTrack(object);
-    (void)lookup_clear(object);
-    Py_CLEAR(self->costs);
+    Py_XDECREF(self->memo);
+    Py_XDECREF(self->bind);
+    Py_XDECREF(self->missed);
+    Py_XDECREF(self->costs);
     Py_XDECREF((PyObject *)self->place.port);
     type->tp_free(object);
     Py_DECREF(type);

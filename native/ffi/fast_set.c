@@ -98,11 +98,11 @@ static bool deadline_of(PyObject *self, PyObject *expire, uint64_t *deadline_ms)
 
 /* The argument expire of a call that has no other options; NULL: it has. */
 static PyObject *expire_of(PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
-    if (count == 2 && named == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "expire") == 0) {
+    bool named = names != NULL && PyTuple_GET_SIZE(names) != 0;
+    if (named && count == 2 && quick_option(names, "expire")) {
         return args[2];
     }
-    if (named != 0 || count < 2 || count > 3) {
+    if (named || count < 2 || count > 3) {
         return NULL;
     }
     return count == 3 ? args[2] : Py_None;
