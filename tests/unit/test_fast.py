@@ -573,6 +573,9 @@ def no_switch() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
+@pytest.mark.skipif(
+    not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="this interpreter has no GIL"
+)
 class TestGil:
     """With a switch interval of 1000 s another thread runs only when the GIL is given up."""
 
