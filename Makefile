@@ -23,7 +23,7 @@ build: $(INSTALLED) ## make .venv with everything in it, and build the extension
 demo: build ## several processes share the results of real work
 	$(BIN)/plib-cache demo
 
-test: build $(LINTERS) ## run every test and check (STEPS="lint native arm64 serial pytest" chooses)
+test: build $(LINTERS) ## run every test and check (STEPS="lint native arm64 serial pytest cffi" chooses)
 	@scripts/test $(STEPS)
 
 bench: build $(PEERS) ## measure, next to other caches (ROWS=name,name chooses; LIST=1 says what there is)

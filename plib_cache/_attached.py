@@ -10,14 +10,14 @@ from types import TracebackType
 from typing import Any
 
 from plib_cache import config
-from plib_cache._core import SET, TAGS_MAX, Found, Region, Terms
+from plib_cache._core import SET, TAGS_MAX, Found, Quick, Region, Terms
 from plib_cache._flight import MISSING, Missing
 from plib_cache._frame import DamagedValueError
 from plib_cache._moments import Expire, deadline_ms
 from plib_cache._open import check_expected, open_region
 from plib_cache.exceptions import ConfigurationError, CorruptRegionError, PlibCacheWarning
 from plib_cache.keys import MAX_KEY_BYTES, key_bytes
-from plib_cache.serialize import DefaultSerializer, Serializer
+from plib_cache.serialize import DefaultSerializer, Encoded, Serializer
 
 Key = str | bytes
 
@@ -26,7 +26,7 @@ _NO_TERMS = Terms()
 _TEXT_TERMS = Terms(text=True)
 
 
-class Attached:
+class Attached(Quick):
     """The attachment; ``Cache`` documents the options."""
 
     def __init__(
@@ -66,6 +66,7 @@ class Attached:
             protection=config.check_protection(protection),
             expected_entry=check_expected(expected_entry),
         )
+        self._lend(self._region.port, type(self._serializer) is DefaultSerializer)
 
     def __repr__(self) -> str:
         state = " closed" if self._region.closed else ""
@@ -127,6 +128,24 @@ class Attached:
         except DamagedValueError as error:
             self._doubt(error)
             return MISSING
+
+    # ---- for the fast path, which does the rest of ``set`` and ``get`` itself
+
+    _deadline_ms = staticmethod(deadline_ms)
+
+    def _encode(self, value: object) -> Encoded:
+        """The value as bytes."""
+        return self._serializer.dumps(value)
+
+    def _store_encoded(self, key: Key, encoded: Encoded, deadline: int) -> None:
+        """Store what was encoded, and could not be stored at once."""
+        raw, text = key_bytes(key)
+        self._region.store(SET, raw, encoded, Terms(deadline, text=text))
+
+    def _load_or(self, found: Found, absent: Any) -> Any:
+        """As ``_load``, with ``absent`` for MISSING."""
+        value = self._load(found)
+        return absent if value is MISSING else value
 
     def _doubt(self, error: Exception) -> None:
         """An integrity error: raised if strict, else a miss with one warning."""

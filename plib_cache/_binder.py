@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from plib_cache.exceptions import ConfigurationError
 
 _Parameter = inspect.Parameter
+_BY_PLACE = (_Parameter.POSITIONAL_ONLY, _Parameter.POSITIONAL_OR_KEYWORD)
 _ANY = [
     _Parameter("args", _Parameter.VAR_POSITIONAL),
     _Parameter("kwargs", _Parameter.VAR_KEYWORD),
@@ -28,12 +29,14 @@ class Binder(NamedTuple):
     ``bind(*args, **kwargs)`` gives a tuple with one item for each name in ``names``; defaults are
     filled in, ``*args`` is a tuple, and ``**kwargs`` a tuple of pairs sorted by name.  A wrong
     call raises the TypeError that the function itself would raise.  ``defaults`` has the default of
-    each name, ``inspect.Parameter.empty`` where there is none.
+    each name, ``inspect.Parameter.empty`` where there is none.  So many arguments as ``arity``, all
+    given by place, are in normal form already; -1: never.
     """
 
     bind: Callable[..., tuple[Any, ...]]
     names: tuple[str, ...]
     defaults: tuple[Any, ...] = ()
+    arity: int = -1
 
 
 def compile_binder(function: Callable[..., Any], ignore: str | Iterable[str] = ()) -> Binder:
@@ -58,7 +61,13 @@ def compile_binder(function: Callable[..., Any], ignore: str | Iterable[str] = (
     _check_ignored(function, parameters, ignored)
     kept = [parameter for parameter in parameters if parameter.name not in ignored]
     bind = _compile(function, parameters, kept, ignored)
-    return Binder(bind, tuple(map(_shown_name, kept)), tuple(p.default for p in kept))
+    by_place = len(kept) == len(parameters) and all(p.kind in _BY_PLACE for p in parameters)
+    return Binder(
+        bind,
+        tuple(map(_shown_name, kept)),
+        tuple(p.default for p in kept),
+        len(parameters) if by_place else -1,
+    )
 
 
 def _check_ignored(function: Any, parameters: list[_Parameter], ignored: frozenset[str]) -> None:

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from plib_cache import _shared, config
 from plib_cache._attached import namespace_name, tag_numbers
-from plib_cache._core import TAGS_MAX, NameCounts, Region
+from plib_cache._core import TAGS_MAX, Found, NameCounts, Region, make_lookup
 from plib_cache._flight import MISSING, Missing
 from plib_cache._identity import qualified_name
-from plib_cache._moments import Expire
+from plib_cache._options import Options
 from plib_cache.cache import Cache
 from plib_cache.exceptions import ClosedError, PlibCacheError, PlibCacheWarning
 from plib_cache.keys import (
@@ -36,36 +36,16 @@ from plib_cache.keys import (
 from plib_cache.serialize import DefaultSerializer, Serializer
 from plib_cache.stats import cost_us
 
-Function = Callable[..., Any]
-Tags = Iterable[str] | Callable[..., Iterable[str]]
-
 _HERE = str(Path(__file__).parent) + os.sep
 _RETRY_S = 1.0  # a region that could not be opened is not tried again before
 _ALONE_MOST = 1024
 _REPORTED_US = 1000.0  # saved time is reported to the region in portions of at least so much
 _COSTS_US = [cost_us(code) for code in range(256)]
+_COSTS_NS = struct.pack("=256Q", *(round(1000 * cost) for cost in _COSTS_US))
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options of the decorator, which documents them."""
-
-    expire: Expire = None
-    ignore: tuple[str, ...] = ()
-    key: Function | None = None
-    version: object = None
-    typed: bool = True
-    single_flight: bool = True
-    namespace: str | None = None
-    cache: str | Cache | None = None
-    min_duration: float = 0.0
-    max_bytes: int | None = None
-    tags: Tags = ()
-    depends_on: tuple[Any, ...] = ()
-    strict: bool = False
-    limit_ms: int = 300_000
-    trust: str | None = None
-    maxsize: int | None = None
+class Missed(bytes):
+    """The key of a call that has no result yet."""
 
 
 class Home(NamedTuple):
@@ -83,13 +63,16 @@ class Memo:
     may be defined before its cache is configured, and sent to other processes.
     """
 
-    def __init__(self, function: Function, options: Options) -> None:
+    def __init__(self, function: Callable[..., Any], options: Options) -> None:
         self.function = function
         self.options = options
         self._binder = None if options.key else compile_binder(function, options.ignore)
-        self._forget()
-
-    def _forget(self) -> None:
+        self._lookup: Any = None
+        if self._binder is not None and options.typed:
+            binder = self._binder
+            self._lookup = make_lookup(self, binder.bind, binder.arity, Missed, _COSTS_NS)
+        # the result of a call, or Missed: ``_seek``, or the same in C
+        self.seek: Callable[[tuple[Any, ...], dict[str, Any]], Any] = self._lookup or self._seek
         self.alone: set[bytes] = set()  # calls whose result could not be stored: nobody need wait
         self._home: Home | None = None
         self._prefix = b""
@@ -162,8 +145,17 @@ class Memo:
         """
         home = self._home
         if home is None:
-            home = self._home = self._settle()
+            home = self._settle()
+            self._move(home)
         return home
+
+    def _move(self, home: Home | None) -> None:
+        self._home = home
+        if self._lookup is not None and home is None:
+            self._lookup.forget()
+        elif self._lookup is not None and home is not None:
+            scalars = type(home.serializer) is DefaultSerializer
+            self._lookup.settle(home.region.port, home.name, self.prefix, scalars)
 
     def _settle(self) -> Home:
         chosen = self.options.cache
@@ -180,7 +172,7 @@ class Memo:
             return None
         try:
             if self.home().region.retired and not isinstance(self.options.cache, Cache):
-                self._home = None
+                self._move(None)
             return self.home()
         except PlibCacheError as error:
             self._retry_at = time.monotonic() + _RETRY_S
@@ -197,6 +189,12 @@ class Memo:
         return (space, *tag_numbers(home.region, named, TAGS_MAX - 1))
 
     # ---- results
+
+    def _seek(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any | Missed:
+        """The result of a call, counted as a hit; or its key, counted as a miss."""
+        key = self.key(args, kwargs)
+        value = self.find(key)
+        return Missed(key) if value is MISSING else value
 
     def find(self, key: bytes) -> Any | Missing:
         """The result that is stored, counted as a hit; or MISSING, counted as a miss."""
@@ -216,8 +214,28 @@ class Memo:
             self._report(home)
         return value
 
+    def _load_or(self, found: Found, absent: Any) -> Any:
+        """For the look in C: the value, ``absent`` if it cannot be read."""
+        home = self._home
+        try:
+            return absent if home is None else home.serializer.loads(found[0], memoryview(found[1]))
+        except PlibCacheError as error:
+            self.trouble(error)
+            return absent
+
+    def _saved_us(self) -> float:
+        """What hits saved and is not reported yet."""
+        if self._lookup is not None:
+            self._unreported_us += self._lookup.take_saved()
+        return self._unreported_us
+
+    def _report_saved(self) -> None:
+        """For the look in C: it has noted enough for a report."""
+        if self._home is not None:
+            self._report(self._home)
+
     def _report(self, home: Home, hits: int = 0, misses: int = 0) -> None:
-        saved, self._unreported_us = int(self._unreported_us), 0.0
+        saved, self._unreported_us = int(self._saved_us()), 0.0
         try:
             home.region.name_count(home.name, hits, misses, saved)
         except PlibCacheError as error:
@@ -249,7 +267,7 @@ class Memo:
     def trouble(self, error: PlibCacheError) -> None:
         """The cache failed: raise it if strict, else warn, once."""
         if isinstance(error, ClosedError):
-            self._home = None
+            self._move(None)
         if self.options.strict:
             raise error
         if not self._warned:
@@ -260,7 +278,7 @@ class Memo:
     def counts(self) -> NameCounts:
         """What all processes counted since the last ``clear``."""
         home = self.home()
-        if self._unreported_us >= 1:
+        if self._saved_us() >= 1:
             self._report(home)
         return home.region.name_read(home.name)
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from plib_cache import _flight
 from plib_cache._attached import Key
-from plib_cache._core import SET, Item
+from plib_cache._core import SET, Item, quicken
 from plib_cache._flight import MISSING
 from plib_cache._jobs import ComputeJob, limit_ms
 from plib_cache._moments import Expire
@@ -218,6 +218,9 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
         if job.look():
             return job.value  # type: ignore[no-any-return]
         return _flight.run(job, fn)  # type: ignore[no-any-return]
+
+
+quicken(Cache)
 
 
 def _several(keys: Iterable[Key]) -> list[Key]:

@@ -2,7 +2,8 @@
 """Names, folders, sizes and moments: what the options of a cache mean.
 
 Environment: ``PLIB_CACHE_DIR`` (the folder of named regions), ``PLIB_CACHE_TRUST`` and
-``PLIB_CACHE_PROTECTION`` (what is meant where an option is not given), ``PLIB_CACHE_BINDING``.
+``PLIB_CACHE_PROTECTION`` (what is meant where an option is not given); ``PLIB_CACHE_BINDING`` is
+read when the package is imported ("cffi" does without the hot path in C, see ``_core.fast``).
 """
 
 from __future__ import annotations

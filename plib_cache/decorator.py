@@ -12,10 +12,10 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, o
 from plib_cache import _flight, config
 from plib_cache._attached import namespace_name, tag_name
 from plib_cache._calls import CallJob
-from plib_cache._flight import MISSING
 from plib_cache._jobs import limit_ms
-from plib_cache._memo import Memo, Options
+from plib_cache._memo import Memo, Missed
 from plib_cache._moments import Expire, deadline_ms
+from plib_cache._options import Options
 from plib_cache.cache import Cache
 from plib_cache.exceptions import ConfigurationError
 
@@ -216,15 +216,14 @@ def _decorate(function: Any, options: Options) -> Any:
 
 
 def _wrapper(memo: Memo) -> Callable[..., Any]:
-    function, key, find = memo.function, memo.key, memo.find
+    function, seek = memo.function, memo.seek
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        raw = key(args, kwargs)
-        value = find(raw)
-        if value is not MISSING:
+        value = seek(args, kwargs)
+        if type(value) is not Missed:
             return value
         # ``_flight.run`` written out: a frame less for each level of a recursive function
-        job = CallJob(memo, raw, args, kwargs)
+        job = CallJob(memo, value, args, kwargs)
         flow = _flight.steps(job)
         try:
             step = next(flow)
@@ -242,14 +241,13 @@ def _wrapper(memo: Memo) -> Callable[..., Any]:
 
 
 def _async_wrapper(memo: Memo) -> Callable[..., Awaitable[Any]]:
-    function, key, find = memo.function, memo.key, memo.find
+    function, seek = memo.function, memo.seek
 
     async def call(*args: Any, **kwargs: Any) -> Any:
-        raw = key(args, kwargs)
-        value = find(raw)
-        if value is not MISSING:
+        value = seek(args, kwargs)
+        if type(value) is not Missed:
             return value
-        job = CallJob(memo, raw, args, kwargs)
+        job = CallJob(memo, value, args, kwargs)
         return await _flight.run_async(job, lambda: function(*args, **kwargs))
 
     return call

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Builds plib_cache._native: the C core and its cffi binding (API mode), in one shared object.
 
+In the same shared object is plib_cache._fast (`fast.h`): two objects would have two copies of the
+core's state.  It is CPython's whole API (METH_FASTCALL), so it is no part of what cffi generates.
+
 `setup.py` names `ffibuilder`.  `plc.cdef` beside this file declares what Python may call: every
 function of plc.h as it stands there, then the functions of `nogil.c`, whose names end in `_nogil`.
 
@@ -22,6 +25,7 @@ import cffi
 
 MODULE = "plib_cache._native"
 NATIVE = Path("native")
+PASTED = "nogil.c"  # into cffi's module
 # The core's files are short and call each other: optimised together at linking, a read takes a fifth
 # less time and a write a sixth.
 FLAGS = ["-std=gnu11", "-O3", "-g", "-flto=auto", "-fvisibility=hidden", "-pthread"]
@@ -83,17 +87,22 @@ def read(path: Path) -> str:
 
 
 def c_sources() -> list[str]:
-    """Return the core's C files, in a stable order."""
+    """Return the C files of the core and of plib_cache._fast, in a stable order."""
     found = sorted(str(path) for path in (NATIVE / "src").glob("*.c"))
     if not found:
         raise SystemExit(f"{NATIVE / 'src'} holds no C file: there is no core to build.")
-    return found
+    fast = sorted(path for path in (NATIVE / "ffi").glob("*.c") if path.name != PASTED)
+    if not fast:
+        raise SystemExit(
+            f"{NATIVE / 'ffi'} holds no C file: there is no plib_cache._fast to build."
+        )
+    return found + [str(path) for path in fast]
 
 
 def watched_files() -> list[str]:
     """Return the files besides the C sources whose change makes a rebuild due."""
     headers = sorted(str(path) for path in NATIVE.glob("*/*.h"))
-    parts = ("plc.cdef", "nogil.c", "build_ffi.py")
+    parts = ("plc.cdef", PASTED, "build_ffi.py")
     return headers + [str(NATIVE / "ffi" / name) for name in parts]
 
 
@@ -122,7 +131,7 @@ def keeps_gil(ffi: cffi.FFI) -> None:
 
 def make_builder() -> cffi.FFI:
     """Describe the extension module to cffi."""
-    nogil = NATIVE / "ffi" / "nogil.c"
+    nogil = NATIVE / "ffi" / PASTED
     builder = cffi.FFI()
     builder.cdef(read(NATIVE / "ffi" / "plc.cdef") + OWN_CDEF)
     builder.set_source(

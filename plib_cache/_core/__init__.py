@@ -4,11 +4,15 @@
 ``Region`` has one method per operation of the core and adds three things: the memory that a call
 needs (``work``), the loop behind "again" (``handle``), and exceptions for what the core refuses
 (``failures``).  Keys are bytes, values are type codes and bytes; what they mean is not known here.
+
+The hottest operations have a second way to the core, in C (``fast``), which does the usual and
+leaves the rest to the first.
 """
 
 from __future__ import annotations
 
 from plib_cache._core.failures import RegionAbsentError, SizeDiffersError
+from plib_cache._core.fast import Quick, binding, make_lookup, quicken
 from plib_cache._core.handle import (
     BUSY,
     CLAIMED,
@@ -21,7 +25,6 @@ from plib_cache._core.handle import (
     SIZE_MAX,
     SIZE_MIN,
     TAGS_MAX,
-    binding,
     remove_region,
 )
 from plib_cache._core.names import Claim, NameCounts, Names
@@ -54,11 +57,14 @@ __all__ = [
     "Found",
     "Item",
     "NameCounts",
+    "Quick",
     "Region",
     "RegionAbsentError",
     "SizeDiffersError",
     "Terms",
     "binding",
+    "make_lookup",
+    "quicken",
     "remove_region",
 ]
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from plib_cache._core.failures import Facts, failure
+from plib_cache._core.fast import make_port
 from plib_cache._native import ffi, lib
-from plib_cache.exceptions import ConfigurationError
 
 KEY_MAX = int(lib.PLC_KEY_MAX)
 TAGS_MAX = int(lib.PLC_TAGS_MAX)
@@ -48,18 +48,6 @@ _REFUSALS = {
 }
 
 
-def binding() -> str:
-    """The name of the binding in use.
-
-    Raises:
-        ConfigurationError: PLIB_CACHE_BINDING asks for one that does not exist.
-    """
-    asked = os.environ.get("PLIB_CACHE_BINDING") or "auto"
-    if asked not in ("auto", "cffi"):
-        raise ConfigurationError(f"PLIB_CACHE_BINDING is {asked!r}: set it to 'auto' or 'cffi'")
-    return "cffi"
-
-
 def remove_region(path: str) -> None:
     """Remove a region's file; processes that are attached keep what they have mapped."""
     report = ffi.new("plc_report *")
@@ -76,7 +64,9 @@ def _reported(path: str, report: Any) -> Facts:
     return Facts(path=path, errno=report.system_error, owner=report.owner, a=report.a, b=report.b)
 
 
-def _close(handles: list[Any]) -> None:
+def _close(handles: list[Any], port: Any | None) -> None:
+    if port is not None:
+        port.close()
     while handles:
         lib.plc_close_nogil(handles.pop())
 
@@ -103,7 +93,6 @@ class Handle:
         protection: str = "auto",
         expected_entry: int = 0,
     ) -> None:
-        binding()
         name = ffi.new("char[]", os.fsencode(path))
         options = ffi.new("plc_options *")
         options.path, options.size_bytes = name, size
@@ -115,8 +104,9 @@ class Handle:
             raise _refusal(status, _reported(path, report))
         self.path = path
         self._handle: Any = handle[0]
+        self.port = make_port(int(ffi.cast("uintptr_t", self._handle)))
         self._names: dict[str, int] = {}
-        self._finalizer = weakref.finalize(self, _close, [self._handle])
+        self._finalizer = weakref.finalize(self, _close, [self._handle], self.port)
 
     def close(self) -> None:
         """Give the region back; a second close does nothing."""

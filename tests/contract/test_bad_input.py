@@ -24,7 +24,7 @@ from plib_cache import (
     SerializationError,
     ValueTooLargeError,
 )
-from plib_cache._core import SET, Region, Terms, binding
+from plib_cache._core import SET, Region, Terms
 from plib_cache.serialize import Encoded
 
 
@@ -292,16 +292,19 @@ class TestOpening:
         with pytest.raises(error):
             Cache("new", **options)
 
-    @pytest.mark.parametrize(
-        "variable", ["PLIB_CACHE_TRUST", "PLIB_CACHE_PROTECTION", "PLIB_CACHE_BINDING"]
-    )
+    @pytest.mark.parametrize("variable", ["PLIB_CACHE_TRUST", "PLIB_CACHE_PROTECTION"])
     def test_environment(self, monkeypatch: Any, variable: str) -> None:
         """The same holds for the environment, and the variable is named."""
         monkeypatch.setenv(variable, "nonsense")
         with pytest.raises(ConfigurationError, match=f"{variable}.*nonsense"):
             Cache("new", size="4MiB")
-        monkeypatch.delenv(variable)
-        assert binding() == "cffi"
+
+    @pytest.mark.parametrize("value", ["nonsense", "auto", "CFFI"])
+    def test_environment_binding(self, python: Any, value: str) -> None:
+        """A binding that does not exist is an error at import, and the variable is named."""
+        source = "try: import plib_cache\nexcept Exception as e: print(type(e).__name__, e)"
+        said = python(source, PLIB_CACHE_BINDING=value)
+        assert said.startswith(f"ConfigurationError PLIB_CACHE_BINDING is {value!r}")
 
     def test_environment_trust(self, monkeypatch: Any) -> None:
         """PLIB_CACHE_TRUST=data holds where no trust is given."""

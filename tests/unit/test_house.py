@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NATIVE = ROOT / "native"
 SOURCE = NATIVE / "src"
+BINDING = NATIVE / "ffi"
 PACKAGE = ROOT / "plib_cache"
 INTEGRATIONS = ROOT / "integrations"
 BENCHMARKS = ROOT / "benchmarks"
@@ -47,6 +48,11 @@ C_LAYERS = [
     ["cache", "admin"],
 ]
 C_ORDER = [name for layer in C_LAYERS for name in layer]
+# The hot path from Python stands above the whole core, of which it knows the public header only.
+FAST_ORDER = [
+    "plc", "blake2b", "fast", "fast_port", "fast_value", "fast_read", "fast_set", "fast_many",
+    "fast_cache", "fast_key", "fast_lookup", "fast_module",
+]  # fmt: skip
 
 # Files whose functions run while the region is open to the thread: no libc but mem*, no errno.
 IN_WINDOW = [
@@ -142,6 +148,13 @@ def c_files(*patterns: str) -> list[Path]:
     return files
 
 
+def all_c_files() -> list[Path]:
+    """The core's, its public header and those of the binding."""
+    binding = sorted(path for path in BINDING.glob("*.[ch]"))
+    assert binding, f"{BINDING} holds no C file"
+    return [*c_files(), NATIVE / "include" / "plc.h", *binding]
+
+
 def functions(code: str) -> Iterator[tuple[str, int]]:
     """Yield name and number of lines of each function defined in code without comments."""
     depth, statement, opened = 0, 0, None
@@ -211,6 +224,18 @@ def test_c_includes_point_downwards() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_fast_path_knows_the_public_header_only() -> None:
+    """A file of the hot path includes plc.h and what stands before it, nothing of the core."""
+    wrong = []
+    for path in sorted(BINDING.glob("*.[ch]")):
+        text = without_comments(path.read_text(encoding="utf-8").replace('"', "|"))
+        order = FAST_ORDER[: FAST_ORDER.index(path.stem) + 1] if path.name != "nogil.c" else []
+        for included in re.findall(r"^\s*#\s*include\s*\|([^|]+)\|", text, flags=re.M):
+            if Path(included).stem not in order:
+                wrong.append(f"{path.name} must not include {included}")
+    assert not wrong, "\n".join(wrong)
+
+
 def test_c_core_knows_nothing_of_python() -> None:
     """The core can be used without Python."""
     guilty = [path.name for path in c_files() if re.search(r"\bPy\w+|Python\.h", c_code(path))]
@@ -218,9 +243,9 @@ def test_c_core_knows_nothing_of_python() -> None:
 
 
 def test_c_files_are_short() -> None:
-    """No file of the core has more than 400 lines, or lines of more than 120 columns."""
+    """No C file has more than 400 lines, or lines of more than 120 columns."""
     wrong = []
-    for path in [*c_files(), NATIVE / "include" / "plc.h"]:
+    for path in all_c_files():
         lines = path.read_text(encoding="utf-8").splitlines()
         if len(lines) > C_FILE_LINES:
             wrong.append(f"{path.name} has {len(lines)} lines")
@@ -233,9 +258,11 @@ def test_c_files_are_short() -> None:
 
 
 def test_c_functions_are_short() -> None:
-    """No function of the core has more than 60 lines; half of them have at most 15."""
+    """No function in C has more than 60 lines; half of them have at most 15."""
     found = [
-        (path.name, name, lines) for path in c_files() for name, lines in functions(c_code(path))
+        (path.name, name, lines)
+        for path in all_c_files()
+        for name, lines in functions(c_code(path))
     ]
     assert found, "no function found"
     long = [
@@ -401,11 +428,12 @@ def test_python_imports_point_downwards() -> None:
 
 
 def test_only_core_uses_the_binding() -> None:
-    """_core turns statuses into exceptions; nobody else touches _native."""
+    """_core turns statuses into exceptions; nobody else touches _native or _fast."""
     guilty = [
         path.name
         for path in python_files()
-        if concept(module_of(path)) != "_core" and "plib_cache._native" in imports(path)
+        if concept(module_of(path)) != "_core"
+        and {"plib_cache._native", "plib_cache._fast"} & set(imports(path))
     ]
     assert not guilty
 
@@ -508,7 +536,7 @@ def test_every_source_names_its_licence() -> None:
     """C files open with one SPDX line."""
     without = [
         path.name
-        for path in [*c_files(), *sorted((NATIVE / "include").glob("*.h"))]
+        for path in all_c_files()
         if "SPDX-License-Identifier: BSD-3-Clause" not in path.read_text(encoding="utf-8")[:100]
     ]
     assert not without

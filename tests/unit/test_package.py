@@ -31,6 +31,7 @@ assert plib_cache.__file__.startswith(sys.argv[1]), plib_cache.__file__
 cache = plib_cache.Cache(path=sys.argv[2], size="8MiB")
 cache["a"] = {"b": 1}
 assert cache["a"] == {"b": 1}
+assert cache.info().binding == "fast"
 """
 
 
@@ -73,6 +74,9 @@ def test_source_distribution_is_complete(source: Path) -> None:
         "native/include/plc.h",
         "native/ffi/plc.cdef",
         "native/ffi/nogil.c",
+        "native/ffi/fast.h",
+        "native/ffi/fast_module.c",
+        "native/ffi/blake2b.c",
         "LICENSE",
     ):
         assert expected in names

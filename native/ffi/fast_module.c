@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fast_module.c: plib_cache._fast, the second module in the shared object of plib_cache._native; see fast.h.
+ * plib_cache._core loads it from there, and is its only user.
+ */
+#include "blake2b.h"
+#include "fast.h"
+
+static PyObject *module_operation(PyObject *Py_UNUSED(module), PyObject *args) {
+    PyTypeObject *type;
+    const char *name, *doc;
+    if (!PyArg_ParseTuple(args, "O!ss", &PyType_Type, &type, &name, &doc)) {
+        return NULL;
+    }
+    return quick_operation(type, name, doc);
+}
+
+static PyObject *module_args_digest(PyObject *Py_UNUSED(module), PyObject *bound) {
+    uint8_t digest[DIGEST_BYTES];
+    if (!PyTuple_CheckExact(bound)) {
+        PyErr_SetString(PyExc_TypeError, "the arguments are a tuple");
+        return NULL;
+    }
+    int known = key_digest(bound, digest);
+    if (known == 0) {
+        Py_RETURN_NONE;
+    }
+    return known < 0 ? NULL : PyBytes_FromStringAndSize((const char *)digest, DIGEST_BYTES);
+}
+
+static PyObject *module_blake2b(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer data;
+    int length;
+    uint8_t digest[64];
+    if (!PyArg_ParseTuple(args, "y*i", &data, &length)) {
+        return NULL;
+    }
+    PyObject *result = NULL;
+    if (length < 1 || length > (int)sizeof digest) {
+        PyErr_SetString(PyExc_ValueError, "a digest has 1 to 64 bytes");
+    } else {
+        blake2b(data.buf, (size_t)data.len, digest, (size_t)length);
+        result = PyBytes_FromStringAndSize((const char *)digest, length);
+    }
+    PyBuffer_Release(&data);
+    return result;
+}
+
+static PyMethodDef module_methods[] = {
+    {"operation", module_operation, METH_VARARGS,
+     "operation(type, name, doc, /)\n--\n\nThe method of Quick that has this name, with this text."},
+    {"args_digest", module_args_digest, METH_O,
+     "args_digest(bound, /)\n--\n\nAs that of plib_cache.keys; None where only that one knows."},
+    {"blake2b", module_blake2b, METH_VARARGS, "blake2b(data, length, /)\n--\n\nThe digest of data."},
+    {NULL, NULL, 0, NULL},
+};
+
+static int add_type(PyObject *module, PyType_Spec *spec, const char *name) {
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+    int failed = type == NULL ? -1 : PyModule_AddObjectRef(module, name, type);
+    Py_XDECREF(type);
+    return failed;
+}
+
+static int module_exec(PyObject *module) {
+    return add_type(module, &port_spec, "Port") != 0 || add_type(module, &quick_spec, "Quick") != 0 ||
+                   add_type(module, &lookup_spec, "Lookup") != 0
+               ? -1
+               : 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, (void *)module_exec},
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "plib_cache._fast",
+    .m_doc = "The hot path of caches and decorated functions in C.",
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+};
+
+PyMODINIT_FUNC PyInit__fast(void) {
+    return PyModuleDef_Init(&module_definition);
+}
