@@ -47,6 +47,7 @@ def hot(
     loop = Spread.of(samples[NOTHING]).median
     for line in lines:
         line.facts.append(f"{loop:.1f} ns of every figure are the loop itself")
+        line.facts.append(stores["ours"].undisturbed())
     return lines + [
         line
         for peer in missing
@@ -59,11 +60,8 @@ def prepared(bench: Bench, program: Program, operation: str) -> Candidate:
     program.ask("fill", KEYS)
     program.ask("counters", KEYS)
     least, most = OPERATIONS
-    each = program.ask("run", operation, KEYS, KEYS)[0]
+    each = program.run(operation, KEYS, KEYS)
     count = int(min(max(bench.scaled(int(SAMPLE_NS)) / max(each, 1), least), most))
     count -= count % KEYS
 
-    def sample() -> float:
-        return program.ask("run", operation, count, KEYS)[0]
-
-    return sample
+    return lambda: program.run(operation, count, KEYS)

@@ -39,7 +39,7 @@ def random_gets(bench: Bench, records: int, work: str) -> list[Line]:
 
         def gets(program: Program) -> Candidate:
             program.ask("fill", records)
-            return lambda: program.ask("run", "get", count, records)[0]
+            return lambda: program.run("get", count, records)
 
         ours = enter("ours")
         candidates = {"ours": gets(ours)}
@@ -59,6 +59,7 @@ def random_gets(bench: Bench, records: int, work: str) -> list[Line]:
         f"{used >> 20} MiB in use; a miss is a load that depends on the one before, in the same "
         f"process, from as much shared memory in pages of {'2 MiB' if huge else '4 KiB'} like ours"
     )
+    lines[0].facts.append(ours.undisturbed())
     return lines + not_measured(work, missing, goal=goals[LMDB])
 
 

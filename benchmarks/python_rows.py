@@ -7,49 +7,48 @@ import contextlib
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import plib_cache
 from benchmarks.bench import MIB, Bench, module, not_measured
 from benchmarks.figures import Goal, Line, compared
 from benchmarks.programs import BrokenError, MissingError
+from benchmarks.timing import Work, timed
 from benchmarks.turns import Candidate, take_turns
 
 KEYS = [f"record--{n:08x}" for n in range(1000)]
 RAW_KEYS = [key.encode() for key in KEYS]
 VALUE = b"v" * 128
-SAMPLE_NS = 8e6
-
-# A loop does one pass over all keys.
-Loop = Callable[[], None]
 
 
-def loops(get: Callable[[str], object], put: Callable[[str, bytes], object]) -> dict[str, Loop]:
-    """The two loops of a store with plain functions."""
+def loops(
+    get: Callable[[str], object], put: Callable[[str, bytes], object], server: int = 0
+) -> dict[str, Work]:
+    """The two loops of a store with plain functions; server: the process that does the work."""
 
-    def gets() -> None:
-        for key in KEYS:
+    def gets(keys: Sequence[str]) -> None:
+        for key in keys:
             get(key)
 
-    def sets() -> None:
-        for key in KEYS:
+    def sets(keys: Sequence[str]) -> None:
+        for key in keys:
             put(key, VALUE)
 
-    sets()
+    sets(KEYS)
     if get(KEYS[7]) != VALUE:
         raise BrokenError(f"{get} does not give back what was stored")
-    return {"get": gets, "set": sets}
+    return {"get": Work(gets, KEYS, server), "set": Work(sets, KEYS, server)}
 
 
 @contextlib.contextmanager
-def ours(bench: Bench) -> Iterator[dict[str, Loop]]:
+def ours(bench: Bench) -> Iterator[dict[str, Work]]:
     """plib_cache."""
     with plib_cache.Cache(path=bench.fresh("region"), size=64 * MIB) as cache:
         yield loops(cache.get, cache.set)
 
 
 @contextlib.contextmanager
-def py_lmdb(bench: Bench) -> Iterator[dict[str, Loop]]:
+def py_lmdb(bench: Bench) -> Iterator[dict[str, Work]]:
     """One transaction for each operation, nothing synchronised; keys that are bytes already."""
     lmdb = module("lmdb")
     env = lmdb.open(
@@ -58,43 +57,45 @@ def py_lmdb(bench: Bench) -> Iterator[dict[str, Loop]]:
     )  # fmt: skip
     begin = env.begin
 
-    def gets() -> None:
-        for key in RAW_KEYS:
+    def gets(keys: Sequence[bytes]) -> None:
+        for key in keys:
             with begin() as transaction:
                 transaction.get(key)
 
-    def sets() -> None:
-        for key in RAW_KEYS:
+    def sets(keys: Sequence[bytes]) -> None:
+        for key in keys:
             with begin(write=True) as transaction:
                 transaction.put(key, VALUE)
 
-    sets()
+    sets(RAW_KEYS)
     with begin() as transaction:
         if transaction.get(RAW_KEYS[7]) != VALUE:
             raise BrokenError("py-lmdb does not give back what was stored")
-    yield {"get": gets, "set": sets}
+    yield {"get": Work(gets, RAW_KEYS), "set": Work(sets, RAW_KEYS)}
     env.close()
 
 
 @contextlib.contextmanager
-def pylibmc(bench: Bench) -> Iterator[dict[str, Loop]]:
+def pylibmc(bench: Bench) -> Iterator[dict[str, Work]]:
     """A memcached server on the same processor."""
     library = module("pylibmc")
     with bench.memcached() as address:
         client = library.Client([str(address)])
-        yield loops(client.get, client.set)
+        said = client.get_stats()[0][1]
+        pid = {str(key): value for key, value in said.items()}["pid"]
+        yield loops(client.get, client.set, int(pid))
         client.disconnect_all()
 
 
 @contextlib.contextmanager
-def diskcache(bench: Bench) -> Iterator[dict[str, Loop]]:
+def diskcache(bench: Bench) -> Iterator[dict[str, Work]]:
     """Its plain Cache, on tmpfs."""
     with module("diskcache").Cache(str(bench.fresh("diskcache"))) as cache:
         yield loops(cache.get, cache.set)
 
 
 @contextlib.contextmanager
-def pysciqlop(bench: Bench) -> Iterator[dict[str, Loop]]:
+def pysciqlop(bench: Bench) -> Iterator[dict[str, Work]]:
     """Its plain Cache, on tmpfs."""
     cache = module("pysciqlop_cache").Cache(str(bench.fresh("pysciqlop")))
     yield loops(cache.get, cache.set)
@@ -102,7 +103,7 @@ def pysciqlop(bench: Bench) -> Iterator[dict[str, Loop]]:
 
 
 @contextlib.contextmanager
-def plain_dict(bench: Bench) -> Iterator[dict[str, Loop]]:
+def plain_dict(bench: Bench) -> Iterator[dict[str, Work]]:
     """No rival: one process's own memory, and the same object each time."""
     own: dict[str, bytes] = {}
     yield loops(own.get, own.__setitem__)
@@ -115,22 +116,6 @@ PEERS = {
     "pysciqlop-cache": pysciqlop,
     "dict": plain_dict,
 }
-
-
-def timed(loop: Loop, each: int, scale: float = 1.0) -> Candidate:
-    """A sample: as many passes as fill SAMPLE_NS; nanoseconds for each of a pass's operations."""
-    loop()
-    began = time.perf_counter_ns()
-    loop()
-    passes = max(1, int(SAMPLE_NS * scale / (time.perf_counter_ns() - began)))
-
-    def sample() -> float:
-        began = time.perf_counter_ns()
-        for _ in range(passes):
-            loop()
-        return (time.perf_counter_ns() - began) / (passes * each)
-
-    return sample
 
 
 @contextlib.contextmanager
@@ -156,7 +141,7 @@ def plain(bench: Bench, operation: str, work: str, goals: dict[str, float]) -> l
             except MissingError as error:
                 missing[peer] = str(error)
         samples = take_turns(
-            {peer: timed(made[operation], len(KEYS), bench.scale)
+            {peer: timed(made[operation], bench.scale)
              for peer, made in stores.items()},
             bench.rounds,
         )  # fmt: skip
@@ -182,17 +167,20 @@ def get_many(bench: Bench, work: str) -> list[Line]:
         if cache.get_many(batches[3]) != dict.fromkeys(batches[3], VALUE):
             raise BrokenError("get_many does not give what was stored")
 
-        def together() -> None:
+        def together(batches: Sequence[list[str]]) -> None:
             for batch in batches:
                 cache.get_many(batch)
 
-        def singly() -> None:
+        def singly(batches: Sequence[list[str]]) -> None:
             get = cache.get
             for batch in batches:
                 {key: get(key) for key in batch}
 
         samples = take_turns(
-            {"ours": timed(together, 10, bench.scale), "single": timed(singly, 10, bench.scale)},
+            {
+                "ours": timed(Work(together, batches), bench.scale),
+                "single": timed(Work(singly, batches), bench.scale),
+            },
             bench.rounds,
         )
     return [compared(work, "100 gets", samples["ours"], samples["single"], goal=Goal(least=2))]
@@ -202,12 +190,12 @@ def threads(bench: Bench, work: str) -> list[Line]:
     """Two threads that get in a loop against one; both are given the same number of gets."""
     passes = bench.scaled(40)
     with plib_cache.Cache(path=bench.fresh("region"), size=64 * MIB) as cache:
-        loop = loops(cache.get, cache.set)["get"]
+        work_of_one = loops(cache.get, cache.set)["get"]
 
         def run(count: int) -> float:
             def each() -> None:
                 for _ in range(passes // count or 1):
-                    loop()
+                    work_of_one.loop(work_of_one.items)
 
             workers = [threading.Thread(target=each) for _ in range(count)]
             began = time.perf_counter()
@@ -235,11 +223,11 @@ def decorator(bench: Bench, work: str) -> list[Line]:
         return VALUE
 
     def hits(function: Callable[[int], bytes]) -> Candidate:
-        def loop() -> None:
-            for number in arguments:
+        def loop(numbers: Sequence[int]) -> None:
+            for number in numbers:
                 function(number)
 
-        return timed(loop, len(arguments), bench.scale)
+        return timed(Work(loop, arguments), bench.scale)
 
     with quiet(bench), contextlib.ExitStack() as stack:
         made = plib_cache.Cache(path=bench.fresh("region"), size=64 * MIB)

@@ -6,26 +6,28 @@
  *
  *   fill RECORDS                       stores so many records                      -> nothing
  *   counters COUNT                     stores so many counters                     -> nothing
- *   run OP OPERATIONS RECORDS          OP: get miss set delete incr                -> nanoseconds for each
+ *   run OP OPERATIONS RECORDS          OP: get miss set delete incr                -> nanoseconds for each, left out
  *   mix START MILLISECONDS GETS RECORDS   GETS percent gets, else sets; zipf 0.99  -> operations, seconds, misses
  *   threads COUNT MILLISECONDS RECORDS    gets                                     -> operations, seconds
  *   used                                                                           -> bytes
- *   chase BYTES HOPS HUGE              dependent loads from so much shared memory  -> nanoseconds for each
+ *   chase BYTES HOPS HUGE              dependent loads from so much shared memory  -> nanoseconds for each, left out
  *
- * Keys are made before the clock starts, CHUNK at a time; a delete's records are stored before it, too.
+ * Keys are made before the clock starts, CHUNK at a time; what a delete takes away is stored again while it stands.
+ * What was done while the kernel gave the processor to a process that has nothing to do with it is left out of a run,
+ * piece by piece, and its share told.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
-#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
+#include "chance.h"
 #include "store.h"
+#include "tally.h"
 
 #define CHUNK 1000u
 #define DRAWS (1u << 21) /* of a mix, drawn before its first window */
@@ -49,52 +51,6 @@ void key_make(char *key, const char *family, uint32_t number) {
     for (unsigned i = 0; i < 8; i++) {
         key[8 + i] = digits[number >> (28 - 4 * i) & 15];
     }
-}
-
-/* ---- time and chance ------------------------------------------------------------------------ */
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-/* xorshift64*; every user has its own state. */
-static uint32_t draw(uint64_t *state) {
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return (uint32_t)(*state * 0x2545F4914F6CDD1Dull >> 32);
-}
-
-static uint32_t below(uint64_t *state, uint32_t n) {
-    return (uint32_t)((uint64_t)draw(state) * n >> 32);
-}
-
-/* Zipf's distribution after Gray et al. (1994), as YCSB draws it. */
-struct zipf {
-    double n, theta, alpha, zeta, eta;
-};
-
-static struct zipf zipf_make(uint32_t n, double theta) {
-    struct zipf z = {.n = n, .theta = theta, .alpha = 1 / (1 - theta), .zeta = 0};
-    for (uint32_t i = 1; i <= n; i++) {
-        z.zeta += 1 / pow(i, theta);
-    }
-    z.eta = (1 - pow(2.0 / z.n, 1 - theta)) / (1 - (1 + pow(0.5, theta)) / z.zeta);
-    return z;
-}
-
-/* A record: the popular ones lie scattered among all. */
-static uint32_t zipf_draw(const struct zipf *z, uint64_t *state) {
-    const double u = draw(state) / 4294967296.0, uz = u * z->zeta;
-    uint64_t rank = uz < 1 ? 0 : 1;
-    if (uz >= 1 + pow(0.5, z->theta)) {
-        rank = (uint64_t)(z->n * pow(z->eta * u - z->eta + 1, z->alpha));
-    }
-    rank = (rank + 1) * 0x9E3779B97F4A7C15ull;
-    rank = (rank ^ rank >> 32) * 0xD6E8FEB86659FD93ull;
-    return (uint32_t)((rank ^ rank >> 32) % (uint64_t)z->n);
 }
 
 /* ---- one kind of operation ------------------------------------------------------------------ */
@@ -126,48 +82,68 @@ static void expect_length(long got, long wanted) {
     }
 }
 
-static void operate(enum op op, uint32_t count) {
-    for (uint32_t i = 0; op == GET && i < count; i++) {
+static void operate(enum op op, uint32_t first, uint32_t end) {
+    for (uint32_t i = first; op == GET && i < end; i++) {
         expect_length(store_get(keys[i], buffer, sizeof buffer), (long)VALUE_BYTES);
     }
-    for (uint32_t i = 0; op == MISS && i < count; i++) {
+    for (uint32_t i = first; op == MISS && i < end; i++) {
         expect_length(store_get(keys[i], buffer, sizeof buffer), -1);
     }
-    for (uint32_t i = 0; op == SET && i < count; i++) {
+    for (uint32_t i = first; op == SET && i < end; i++) {
         store_set(keys[i], value, VALUE_BYTES);
     }
-    for (uint32_t i = 0; op == DELETE && i < count; i++) {
+    for (uint32_t i = first; op == DELETE && i < end; i++) {
         store_delete(keys[i]);
     }
-    for (uint32_t i = 0; op == INCR && i < count; i++) {
+    for (uint32_t i = first; op == INCR && i < end; i++) {
         store_incr(keys[i]);
+    }
+}
+
+static enum op op_named(const char *name) {
+    enum op op = GET;
+    while (op < OPS && strcmp(op_names[op], name) != 0) {
+        op++;
+    }
+    if (op == OPS) {
+        fail("no such operation", name);
+    }
+    return op;
+}
+
+/* The operations of `keys`, in pieces. */
+static void operate_timed(struct tally *t, enum op op, uint32_t count) {
+    const uint32_t size = t->server != 0 ? 50 : CHUNK;
+    for (uint32_t first = 0; first < count; first += size) {
+        const uint32_t end = count - first < size ? count : first + size;
+        const struct piece p = piece_begin(t);
+        operate(op, first, end);
+        piece_end(t, &p, end - first);
+    }
+    if (op == DELETE) {
+        operate(SET, 0, count); /* as it was */
     }
 }
 
 static void command_run(const char *name, uint32_t operations, uint32_t records) {
     static uint64_t state = 88172645463325252ull;
-    enum op op = GET;
-    while (op < OPS && strcmp(op_names[op], name) != 0) {
-        op++;
+    const enum op op = op_named(name);
+    if (operations == 0 || records == 0 || (op == DELETE && records > CHUNK)) {
+        fail("run", "not with so many records");
     }
-    if (op == OPS || records == 0 || (op == DELETE && records > CHUNK)) {
-        fail("run", "no such operation, or not with so many records");
-    }
-    uint64_t spent = 0;
-    for (uint32_t done = 0; done < operations;) {
-        const uint32_t count = operations - done < CHUNK ? operations - done : CHUNK;
+    struct tally warm = {.server = store_server()}, t = warm;
+    uint32_t count;
+    for (uint32_t done = 0; done < operations; done += count) {
+        count = operations - done < CHUNK ? operations - done : CHUNK;
         if (done == 0 || records > CHUNK) {
             choose_keys(op, count, records, &state);
         }
-        const uint64_t began = now_ns();
-        operate(op, count);
-        spent += now_ns() - began;
-        if (op == DELETE) {
-            operate(SET, count); /* as it was */
+        if (done == 0) {
+            operate_timed(&warm, op, count); /* the caches remember this store */
         }
-        done += count;
+        operate_timed(&t, op, count);
     }
-    printf("%.2f\n", (double)spent / operations);
+    tally_print(&t);
 }
 
 /* ---- many at once --------------------------------------------------------------------------- */
@@ -194,7 +170,7 @@ static void command_mix(uint64_t start, uint64_t milliseconds, uint32_t gets, ui
     uint64_t state = start | 1, operations = 0, misses = 0, ended = start;
     while (now_ns() < start) {
     }
-    while (ended < end) {
+    do {
         for (uint32_t i = 0; i < 64; i++) {
             key_make(keys[i], RECORDS, drawn[at++ % DRAWS]);
         }
@@ -207,7 +183,7 @@ static void command_mix(uint64_t start, uint64_t milliseconds, uint32_t gets, ui
         }
         operations += 64;
         ended = now_ns();
-    }
+    } while (ended < end);
     printf("%" PRIu64 " %.6f %" PRIu64 "\n", operations, (double)(ended - start) / 1e9, misses);
 }
 
@@ -235,7 +211,7 @@ static void *work(void *argument) {
     char own_keys[64][KEY_BYTES], own_buffer[VALUE_BYTES];
     uint64_t state = 88172645463325252ull + w->core, operations = 0;
     stay_on(w->core);
-    while (now_ns() < w->end) {
+    do {
         for (uint32_t i = 0; i < 64; i++) {
             key_make(own_keys[i], RECORDS, below(&state, w->records));
         }
@@ -243,7 +219,7 @@ static void *work(void *argument) {
             expect_length(store_get(own_keys[i], own_buffer, sizeof own_buffer), (long)VALUE_BYTES);
         }
         operations += 64;
-    }
+    } while (now_ns() < w->end);
     w->operations = operations;
     return NULL;
 }
@@ -293,11 +269,15 @@ static void command_chase(uint64_t bytes, uint64_t hops, int huge) {
         lines_for = bytes;
     }
     static uint64_t at;
-    const uint64_t began = now_ns();
-    for (uint64_t i = 0; i < hops; i++) {
-        at = lines[at * 8];
+    struct tally t = {0};
+    for (uint64_t done = 0; done < hops; done += CHUNK) {
+        const struct piece p = piece_begin(&t);
+        for (uint32_t i = 0; i < CHUNK; i++) {
+            at = lines[at * 8];
+        }
+        piece_end(&t, &p, CHUNK);
     }
-    printf("%.2f\n", (double)(now_ns() - began) / (double)hops);
+    tally_print(&t);
 }
 
 /* ---- obeying -------------------------------------------------------------------------------- */

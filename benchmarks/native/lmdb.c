@@ -120,3 +120,7 @@ uint64_t store_used(void) {
 int store_has_threads(void) {
     return 0;
 }
+
+int store_server(void) {
+    return 0;
+}

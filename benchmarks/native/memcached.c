@@ -73,3 +73,12 @@ uint64_t store_used(void) {
 int store_has_threads(void) {
     return 0;
 }
+
+int store_server(void) {
+    memcached_return_t got;
+    memcached_stat_st *stat = memcached_stat(client, NULL, &got);
+    expect("memcached_stat", got);
+    const int pid = (int)stat->pid;
+    memcached_stat_free(client, stat);
+    return pid;
+}

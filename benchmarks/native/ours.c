@@ -93,3 +93,7 @@ uint64_t store_used(void) {
 int store_has_threads(void) {
     return 1;
 }
+
+int store_server(void) {
+    return 0;
+}

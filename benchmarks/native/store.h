@@ -39,6 +39,8 @@ void store_incr(const char *key);   /* of a counter that is there */
 
 /* Bytes of memory in use for what is stored; 0: unknown. */
 uint64_t store_used(void);
+/* The process that does the work, or 0: this one. */
+int store_server(void);
 /* May several threads call at once? */
 int store_has_threads(void);
 
