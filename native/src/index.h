@@ -97,8 +97,8 @@ static inline void index_ask(const struct call *k) {
     __builtin_prefetch(k->buckets[0], 1);
     __builtin_prefetch(k->buckets[1], 1);
 }
-/* Asks for the entries that may be the key's. */
-void index_ask_entries(const struct call *k);
+/* Asks for the entry that is most likely the key's. */
+void index_ask_entry(const struct call *k);
 /* Pins again what an earlier look of this call found.  False (and no pin): it is no longer there. */
 bool index_look_again(struct call *k, const struct hit *hit);
 /* Pins and reads what is in one way, whatever its key.  PLC_OK; PLC_MISS: nothing that can be read. */

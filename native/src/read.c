@@ -188,7 +188,7 @@ static void ask_bucket(struct call *k, const void *key, size_t length, struct ah
 static void ask_entry(struct call *k, const struct ahead *a) {
     if (a->length != 0) {
         index_place(k, a->hash);
-        index_ask_entries(k);
+        index_ask_entry(k);
     }
 }
 

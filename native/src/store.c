@@ -44,7 +44,7 @@ static plc_status prepare(struct store *st) {
         return s;
     }
     st->spec.token = call_token(st->k);
-    index_ask_entries(st->k); /* a hint only: loaded before the pin, not believed */
+    index_ask_entry(st->k); /* a hint only: loaded before the pin, not believed */
     uint8_t *to = run_write(st->k, &st->fill, &st->spec);
     for (size_t i = 0; i < st->part_count; i++) {
         fill_racing(to, st->parts[i].bytes, st->parts[i].length);
