@@ -119,11 +119,6 @@ class Program:
         self.left_out.append(left_out)
         return each
 
-    def undisturbed(self) -> str:
-        """How much of its runs counts, for the report."""
-        share = statistics.fmean(self.left_out) if self.left_out else 0.0
-        return f"{100 * share:.1f} % of our operations are left out: others had the processor"
-
     def send(self, *words: str | int) -> None:
         """Send one command; ``answer`` waits for what it says."""
         assert self._process.stdin is not None
@@ -140,3 +135,9 @@ class Program:
         if not line:
             raise BrokenError(f"{self.name} ended: {self._process.communicate()[1].strip()}")
         return [float(word) for word in line.split()]
+
+
+def undisturbed(left_out: list[float]) -> str:
+    """How much of our runs counts, for the report."""
+    share = statistics.fmean(left_out) if left_out else 0.0
+    return f"{100 * share:.1f} % of our operations are left out: others had the processor"
