@@ -74,8 +74,18 @@ static int keep(Quick *self, enum outcome outcome, struct reading *reading, PyOb
 }
 
 static int keep_row(Quick *self, const struct batch *b, size_t row, PyObject **values) {
-    struct reading reading = {.found = b->found[row]};
-    enum outcome outcome = read_bytes(self->scalars, b->buffer + b->found[row].offset, &reading);
+    const plc_found *found = &b->found[row];
+    const char *bytes = b->buffer + found->offset;
+    PyObject *value = self->scalars ? scalar_decode(found->type, bytes, found->length) : NULL;
+    if (value != NULL) {
+        values[b->places[row]] = value;
+        return 0;
+    }
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    struct reading reading = {.found = *found};
+    enum outcome outcome = read_bytes(false, bytes, &reading);
     return keep(self, outcome, &reading, &values[b->places[row]]);
 }
 
@@ -164,8 +174,22 @@ static int read_all(Quick *self, PyObject *keys, PyObject **values) {
     return done;
 }
 
+/* An empty dict, with room where CPython lets one ask for it. */
+static PyObject *make_dict(PyObject *keys, PyObject **values) {
+#if PY_VERSION_HEX < 0x030d0000
+    Py_ssize_t used = 0;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keys); i++) {
+        used += values[i] != NULL;
+    }
+    return _PyDict_NewPresized(used);
+#else
+    (void)keys, (void)values;
+    return PyDict_New();
+#endif
+}
+
 static PyObject *pairs_of(PyObject *keys, PyObject **values) {
-    PyObject *pairs = PyDict_New();
+    PyObject *pairs = make_dict(keys, values);
     for (Py_ssize_t i = 0; pairs != NULL && i < PyTuple_GET_SIZE(keys); i++) {
         if (values[i] != NULL && PyDict_SetItem(pairs, PyTuple_GET_ITEM(keys, i), values[i]) != 0) {
             Py_CLEAR(pairs);
