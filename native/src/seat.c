@@ -49,7 +49,8 @@ static struct seat *take_abandoned(plc_cache *c, uint32_t tid) {
     return NULL;
 }
 
-/* pre: this process has its place; nothing is remembered for c, so a seat with this thread's number was that of another, which is gone. */
+/* pre: this process has its place.  A seat with this thread's number is its own, forgotten, or was that of another
+ * thread, which is gone. */
 static struct seat *take(plc_cache *c) {
     uint32_t tid = os_thread();
     struct seat *mine = NULL;
