@@ -26,8 +26,8 @@ import cffi
 MODULE = "plib_cache._native"
 NATIVE = Path("native")
 PASTED = "nogil.c"  # into cffi's module
-# The core's files are short and call each other: optimised together at linking, a read takes a fifth
-# less time, a write a sixth.
+# The core's files are short and call each other: optimised together at linking, a read takes a
+# fifth less time, a write a sixth.
 FLAGS = ["-std=gnu11", "-O3", "-g", "-flto=auto", "-fvisibility=hidden", "-pthread"]
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow"]
 
