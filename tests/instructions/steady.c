@@ -2,7 +2,7 @@
 /*
  * steady.c: what makes the instructions of a program the same ones at every run, and names stretches of it.
  *
- * Linked into core.c's program and preloaded into the interpreter.  `getrandom` stands in front of libc's, so that
+ * Preloaded into core.c's program and into the interpreter.  `getrandom` stands in front of libc's, so that
  * a region's hash key, and with it each key's place in the index, is always the same; the core itself knows nothing
  * of it.  The marks are requests to callgrind (valgrind/callgrind.h): outside valgrind they do nothing.
  */
