@@ -12,7 +12,7 @@ export JOBS ?= 2
 # A change of any of these makes a rebuild due.
 NATIVE := $(wildcard native/src/*.[ch] native/include/*.h native/ffi/*)
 
-.PHONY: help build demo test bench lint format native-test counts mutants wheel clean
+.PHONY: help build demo test bench lint format native-test counts free-threaded mutants wheel clean
 
 help: ## say what there is
 	@echo "plib_cache: a cache in memory shared by all processes of a machine"; echo
@@ -43,6 +43,9 @@ native-test: ## the tests of the C core alone: plain, ASan + UBSan, TSan
 
 counts: build ## count the instructions of each operation (valgrind), and store them as the new bounds
 	$(BIN)/python tests/instructions/run.py --renew
+
+free-threaded: build ## the contract tests on a CPython without the GIL, which is built if need be
+	@scripts/free-threaded
 
 mutants: build ## plants known bugs in a copy of the core; each must be noticed by its test
 	$(BIN)/python tests/mutants/run.py
