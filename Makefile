@@ -12,7 +12,7 @@ export JOBS ?= 2
 # A change of any of these makes a rebuild due.
 NATIVE := $(wildcard native/src/*.[ch] native/include/*.h native/ffi/*)
 
-.PHONY: help build demo test bench lint format native-test mutants wheel clean
+.PHONY: help build demo test bench lint format native-test counts free-threaded mutants wheel clean
 
 help: ## say what there is
 	@echo "plib_cache: a cache in memory shared by all processes of a machine"; echo
@@ -23,7 +23,7 @@ build: $(INSTALLED) ## make .venv with everything in it, and build the extension
 demo: build ## several processes share the results of real work
 	$(BIN)/plib-cache demo
 
-test: build $(LINTERS) ## run every test and check (STEPS="lint native arm64 serial pytest cffi" chooses)
+test: build $(LINTERS) ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi" chooses)
 	@scripts/test $(STEPS)
 
 bench: build $(PEERS) ## measure, next to other caches (ROWS=name,name chooses; LIST=1 says what there is)
@@ -36,10 +36,16 @@ lint: build $(LINTERS) ## style, types, warnings and the house's rules
 format: build $(LINTERS) ## put Python and C into shape
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $$(find native tests/native benchmarks/native -name '*.[ch]')
+	$(BIN)/clang-format -i $$(find native tests/native tests/instructions benchmarks/native -name '*.[ch]')
 
 native-test: ## the tests of the C core alone: plain, ASan + UBSan, TSan
 	@scripts/test native arm64
+
+counts: build ## count the instructions of each operation (valgrind), and store them as the new bounds
+	$(BIN)/python tests/instructions/run.py --renew
+
+free-threaded: build ## the contract tests on a CPython without the GIL, which is built if need be
+	@scripts/free-threaded
 
 mutants: build ## plants known bugs in a copy of the core; each must be noticed by its test
 	$(BIN)/python tests/mutants/run.py

@@ -114,6 +114,14 @@ MUTANTS = [
         "test_garbage",
     ),
     Mutant(
+        "kernel-asked-at-every-call",
+        "an operation makes no system call",
+        "os_linux.c",
+        "return clock_ms(CLOCK_REALTIME_COARSE);",
+        "(void)syscall(SYS_gettid);\n    return clock_ms(CLOCK_REALTIME_COARSE);",
+        "test_syscalls",
+    ),
+    Mutant(
         "dead-runs-kept",
         "G7: a run whose last living byte went is not freed",
         "run.c",
