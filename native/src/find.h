@@ -77,12 +77,18 @@ HOT bool glance_header(struct call *k, struct glance *g) {
     return true;
 }
 
+/* Nothing is concluded from a bound that another thread has raised meanwhile. */
+static inline enum found found_nothing(const plc_cache *c, uint32_t limit) {
+    return pages_limit(c) == limit ? FOUND_NONE : FOUND_CHANGED;
+}
+
 /* One attempt at the slot of g, which had the value g->slot with the key's tag. */
 HOT enum found glance_slot(struct call *k, struct glance *g) {
     plc_cache *c = k->c;
+    uint32_t limit = pages_limit(c);
     g->head = slot_head(g->slot);
     if (!page_in_pool(c, g->head)) {
-        return pages_unseen(k, (uint64_t)g->head + 1) ? FOUND_BEYOND : FOUND_NONE;
+        return pages_unseen(k, (uint64_t)g->head + 1) ? FOUND_BEYOND : found_nothing(c, limit);
     }
     const uint8_t *at = page_bytes(c, g->head) + slot_offset(g->slot);
     __builtin_prefetch(at);
@@ -103,10 +109,10 @@ HOT enum found glance_slot(struct call *k, struct glance *g) {
     if (!read && pages_unseen_run(k, g->head)) {
         return FOUND_BEYOND;
     }
-    if (!read) {
+    if (!read && pages_limit(c) == limit) {
         count(k, COUNT_CORRUPT_SEEN, 1);
     }
-    return FOUND_NONE;
+    return found_nothing(c, limit);
 }
 
 /* The slot changed under the first look: again, up to INDEX_TRIES times. */

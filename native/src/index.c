@@ -51,7 +51,13 @@ static enum seen pin(struct call *k, word *slot, uint64_t *v, uint64_t *w) {
         }
         uint32_t head = slot_head(*v);
         if (!page_in_pool(c, head)) {
-            return pages_unseen(k, (uint64_t)head + 1) ? SEEN_BEYOND : SEEN_NONE;
+            if (pages_unseen(k, (uint64_t)head + 1)) {
+                return SEEN_BEYOND;
+            }
+            if (page_in_pool(c, head)) {
+                continue; /* another thread has raised the bound between the two looks */
+            }
+            return SEEN_NONE;
         }
         word_put_rlx(k->pin, pin_make(head, 1));
         fence_full();
@@ -66,16 +72,29 @@ static enum seen pin(struct call *k, word *slot, uint64_t *v, uint64_t *w) {
     return word_acq(slot) == *v ? SEEN_NONE : SEEN_CHANGED; /* a slot to a free page: garbage */
 }
 
+/* Reads the pinned entry.  Nothing is concluded from a bound that another thread raises meanwhile. */
+static plc_status read_pinned(struct call *k, uint64_t v, uint64_t w, struct entry *e) {
+    uint32_t limit;
+    do {
+        limit = pages_limit(k->c);
+        if (entry_read(k->c, v, w, e)) {
+            return PLC_OK;
+        }
+        if (pages_unseen_run(k, slot_head(v))) {
+            return PLC_AGAIN;
+        }
+    } while (limit != pages_limit(k->c)); /* it is raised a bounded number of times */
+    return PLC_MISS;
+}
+
 plc_status index_look_way(struct call *k, unsigned way, struct hit *hit) {
     uint64_t v, w;
     enum seen seen = pin(k, index_slot(k, way), &v, &w);
+    hit->e.slot = v;
     if (seen == SEEN_KEY) {
         hit->way = way;
-        hit->e.slot = v;
-        bool read = entry_read(k->c, v, w, &hit->e);
-        return read ? PLC_OK : pages_unseen_run(k, slot_head(v)) ? PLC_AGAIN : PLC_MISS;
+        return read_pinned(k, v, w, &hit->e);
     }
-    hit->e.slot = v;
     return seen == SEEN_BEYOND ? PLC_AGAIN : seen == SEEN_CHANGED ? PLC_BUSY : PLC_MISS;
 }
 

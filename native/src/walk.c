@@ -13,17 +13,21 @@ uint64_t walk_buckets(const plc_cache *c) {
 bool walk_entry(struct call *k, const word *slot, struct entry *e) {
     plc_cache *c = k->c;
     for (unsigned tries = 0; tries < INDEX_TRIES; tries++) {
+        uint32_t limit = pages_limit(c); /* another thread may raise it */
         uint64_t v = word_acq(slot);
         uint32_t head = slot_head(v);
         if (v == 0 || !page_in_pool(c, head)) {
-            return false;
+            if (v == 0 || limit == pages_limit(c)) {
+                return false;
+            }
+            continue;
         }
         uint64_t w = word_acq(page_word(c, head));
         if (!page_readable(w) || word_acq(slot) != v) {
             continue;
         }
         if (!entry_read(c, v, w, e)) {
-            if (word_acq(slot) == v) {
+            if (word_acq(slot) == v && limit == pages_limit(c)) {
                 return false;
             }
             continue;

@@ -8,6 +8,8 @@
 
 #include <pthread.h>
 
+#include "domain.h"
+
 #define THREADS 6u
 #define KEYS 160u
 #define LOGS 12u
@@ -366,9 +368,61 @@ static void close_under_load(void) {
     region_end(c, true);
 }
 
+/* The bound of what this process knows of the file is raised by one thread while another looks: a key beyond the old
+ * bound is not missing, nor is it stored a second time.  So that it can be raised often it is lowered as often, but
+ * only once in two calls: a bound that falls and rises again inside of one is nothing that there is. */
+static _Atomic bool raising;
+static _Atomic uint64_t calls;
+
+static void two_calls_later(void) {
+    for (uint64_t until = calls + 2; raising && calls < until;) {
+        pause_cpu();
+    }
+}
+
+static void *raiser(void *unused) {
+    (void)unused;
+    uint32_t all = atomic_load(&c->limit_page);
+    while (raising) {
+        atomic_store(&c->limit_page, c->geo.first_page);
+        two_calls_later();
+        atomic_store(&c->limit_page, all);
+        two_calls_later();
+    }
+    atomic_store(&c->limit_page, all);
+    return NULL;
+}
+
+static void bound_raised(void) {
+    pthread_t thread;
+    char buffer[64];
+    plc_found found;
+    const plc_part part = {"value", 5};
+    const plc_entry e = {.key = "k", .key_length = 1, .parts = &part, .part_count = 1};
+    c = region_new(4 * MIB);
+    MUST(c, plc_store(c, PLC_SET, &e, NULL), PLC_OK);
+    raising = true;
+    CHECK(pthread_create(&thread, NULL, raiser, NULL) == 0);
+    for (uint64_t i = 0; i < rounds(3000000, 100000); i++) {
+        plc_status s = plc_get(c, "k", 1, 0, buffer, sizeof buffer, &found);
+        CHECK(s == PLC_OK || s == PLC_AGAIN);
+        calls++;
+        if (i % 4 == 0) {
+            s = plc_store(c, PLC_SET, &e, NULL);
+            CHECK(s == PLC_OK || s == PLC_AGAIN);
+            calls++;
+        }
+    }
+    raising = false;
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(counter_of(c, "corrupt_seen") == 0);
+    CHECK(count_of(c, 0) == 1);
+    region_end(c, true);
+}
+
 static const struct check_test tests[] = {
     {"small_pool", small_pool}, {"large_values", large_values},         {"roomy_pool", roomy_pool},
-    {"numbers", numbers},       {"close_under_load", close_under_load},
+    {"numbers", numbers},       {"close_under_load", close_under_load}, {"bound_raised", bound_raised},
 };
 
 int main(void) {
