@@ -4,6 +4,7 @@
 
 #include "counters.h"
 
+#define AHEAD 8u   /* entries whose index lines are asked for before they are looked at */
 #define SAMPLE 32u /* entries of a segment that say whether it goes round once more */
 
 /* A run being evicted: what its words said after it was won. */
@@ -211,11 +212,29 @@ static bool unlink_entry(struct victim *v, struct entry *e) {
     return true;
 }
 
+/* Asks for the index lines of the next entries, so that their misses overlap.  Where to ask again. */
+static uint64_t ask_ahead(struct victim *v, uint64_t offset, uint64_t end) {
+    for (unsigned i = 0; i < AHEAD && offset < end; i++) {
+        struct entry e;
+        if (!entry_read_at(v->k->c, v->head, v->word, (uint32_t)offset, &e)) {
+            return end;
+        }
+        index_of_entry(v->k, &e);
+        index_ask(v->k);
+        if (v->queue == QUEUE_SMALL) {
+            ghost_ask(v->k);
+        }
+        offset += e.bytes;
+    }
+    return offset;
+}
+
 /* Walks the entries below the mark.  True: all are out of the index. */
 static bool unlink_all(struct victim *v) {
     uint32_t end = v->own ? (v->mark != 0 ? 1 : 0) : v->mark;
-    for (uint64_t offset = 0; offset < end;) {
+    for (uint64_t offset = 0, asked = 0; offset < end;) {
         struct entry e;
+        asked = offset >= asked ? ask_ahead(v, offset, end) : asked;
         if (!entry_read_at(v->k->c, v->head, v->word, (uint32_t)offset, &e)) {
             return true; /* garbage: what is behind it is unreadable by its generation from now on */
         }

@@ -30,7 +30,7 @@ static uint32_t age_of(uint32_t ghost, uint32_t epoch) {
 static word32 *places(const struct call *k, uint32_t *print) {
     const plc_cache *c = k->c;
     uint64_t first = (uint64_t)(k->buckets[0] - c->buckets), second = (uint64_t)(k->buckets[1] - c->buckets);
-    uint64_t h = hash_mix(hash_mix(first << 22 | k->tag) + second);
+    uint64_t h = hash_mix((first << 22 | k->tag) + second * 0x9e3779b97f4a7c15ull);
     *print = (uint32_t)h & 0xffffffu;
     uint64_t set = (h >> 32) * (c->geo.ghosts / GHOST_WAYS) >> 32;
     return &c->ghosts[set * GHOST_WAYS];
@@ -38,6 +38,11 @@ static word32 *places(const struct call *k, uint32_t *print) {
 
 static uint32_t load(word32 *place) {
     return atomic_load_explicit(place, memory_order_relaxed);
+}
+
+void ghost_ask(const struct call *k) {
+    uint32_t print;
+    __builtin_prefetch(places(k, &print), 1);
 }
 
 void ghost_remember(struct call *k) {
@@ -58,11 +63,11 @@ void ghost_remember(struct call *k) {
 }
 
 bool ghost_knows(const struct call *k) {
-    uint32_t print, epoch = epoch_now(k->c);
+    uint32_t print;
     word32 *at = places(k, &print);
     for (unsigned i = 0; i < GHOST_WAYS; i++) {
         uint32_t ghost = load(&at[i]);
-        if ((ghost & 0xffffffu) == print && age_of(ghost, epoch) <= LIFE) {
+        if ((ghost & 0xffffffu) == print && age_of(ghost, epoch_now(k->c)) <= LIFE) {
             return true;
         }
     }

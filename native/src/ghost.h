@@ -10,6 +10,8 @@
 
 /* Remembers the key at hand of k. */
 void ghost_remember(struct call *k);
+/* Asks for the line in which the ghost of the key at hand would be. */
+void ghost_ask(const struct call *k);
 /* Is the key at hand of k remembered? */
 bool ghost_knows(const struct call *k);
 
