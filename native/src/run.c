@@ -182,14 +182,11 @@ void run_finish(struct call *k, struct fill *f) {
     f->head = 0;
 }
 
-bool run_again(struct call *k, word *last, enum queue_of queue, uint64_t need, struct fill *f) {
+/* The rare half: the last one has no room, or is somebody else's by now. */
+__attribute__((noinline)) static bool another(struct call *k, word *last, enum queue_of queue, uint64_t need,
+                                              struct fill *f) {
     plc_cache *c = k->c;
     uint64_t own = word_rlx(last);
-    bool there = own != 0 && page_in_pool(c, (uint32_t)own) && queue_of(k, (uint32_t)own) == queue;
-    if (there && run_resume(k, (uint32_t)own, need, f)) {
-        f->last = last;
-        return true;
-    }
     for (uint32_t i = 0, tries = 0; i < PARKED_PLACES && tries < PARKED_TRIES; i++) {
         uint32_t head = spare_parked(k, (k->tid + i) % PARKED_PLACES);
         tries += head != 0 ? 1 : 0;
@@ -198,8 +195,18 @@ bool run_again(struct call *k, word *last, enum queue_of queue, uint64_t need, s
             return true;
         }
     }
-    if (there) {
+    if (own != 0 && page_in_pool(c, (uint32_t)own) && queue_of(k, (uint32_t)own) == queue) {
         run_seal_parked(k, (uint32_t)own); /* too full for this one: it may age in its queue */
     }
     return false;
+}
+
+bool run_again(struct call *k, word *last, enum queue_of queue, uint64_t need, struct fill *f) {
+    uint64_t own = word_rlx(last);
+    if (own != 0 && page_in_pool(k->c, (uint32_t)own) && queue_of(k, (uint32_t)own) == queue &&
+        run_resume(k, (uint32_t)own, need, f)) {
+        f->last = last;
+        return true;
+    }
+    return another(k, last, queue, need, f);
 }

@@ -181,8 +181,8 @@ MUTANTS = [
         "parked-and-forgotten",
         "G7: runs too full for what comes stay parked until the list is full of them",
         "run.c",
-        "if (there) {",
-        "if (there && last == NULL) {",
+        "run_seal_parked(k, (uint32_t)own); /*",
+        "(void)run_seal_parked; /*",
         "test_policy test_space",
     ),
     Mutant(
