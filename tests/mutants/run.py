@@ -133,9 +133,9 @@ MUTANTS = [
         "visited-dropped",
         "G7: entries that were read are dropped like others",
         "read.c",
-        "index_mark(k, way, 1);",
-        "index_mark(k, way, 0);",
-        "test_space",
+        "atomic_store_explicit(visited, 1, memory_order_relaxed);",
+        "atomic_store_explicit(visited, 0, memory_order_relaxed);",
+        "test_space test_policy",
     ),
     Mutant(
         "no-ghosts",
