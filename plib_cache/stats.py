@@ -32,9 +32,9 @@ class Stats:
     touches: int = 0
     stores_refused_busy: int = 0
     stores_refused_full: int = 0
-    evictions: int = 0
-    evicted_visited_dropped: int = 0
-    reinserted: int = 0
+    evictions: int = 0  # current entries that made room for others
+    evicted_visited_dropped: int = 0  # of them, in use: no room to keep them
+    reinserted: int = 0  # kept by copying them elsewhere
     displaced: int = 0  # entries evicted because the places of their hash were taken
     expired_unlinked: int = 0
     invalidated_unlinked: int = 0
@@ -56,7 +56,20 @@ class Stats:
     allocs_small: int = 0
     allocs_large: int = 0
     large_conflicts: int = 0
+    evicted_small: int = 0  # of the evictions: unused since they came
+    evicted_main: int = 0  # of the evictions: used once, but not lately
+    evicted_hand: int = 0  # of the evictions: to put a large value in their place
+    bytes_visited_dropped: int = 0
+    ghosts_known: int = 0  # stored again soon after they were evicted unused: kept for longer
+    runs_cleaned: int = 0  # emptied because much of them was replaced or deleted
+    bytes_cleaned: int = 0  # of bytes_reinserted: copied for that
     limbo: int = 0
+
+    @property
+    def write_amplification(self) -> float:
+        """Bytes written to the cache's memory for each byte that was stored; 1.0 at best."""
+        written = self.bytes_written
+        return (written + self.bytes_reinserted) / written if written else 1.0
 
     @property
     def hit_rate(self) -> float:
@@ -85,6 +98,8 @@ class Info:
     pool: int  # the part of size that entries can have
     used: int  # the part of the pool that holds something, also if it is out of date
     live: int  # entries with their keys and headers, without what was replaced or deleted
+    dead: int  # what was replaced or deleted, and is not taken back yet
+    parked_runs: int  # pieces of the pool that are filled further by whoever stores next
     value_max: int  # the longest value that can ever be stored
     index_slots: int
     expected_entry: int
@@ -117,6 +132,8 @@ def make_info(path: str, binding: str, raw: Mapping[str, int], usage: Mapping[st
         pool=raw["pool_bytes"],
         used=used_pages * _PAGE,
         live=usage["entry_bytes"],
+        dead=usage["dead_bytes"],
+        parked_runs=usage["parked_runs"],
         value_max=raw["value_max"],
         index_slots=raw["index_slots"],
         expected_entry=raw["expected_entry"],

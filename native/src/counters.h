@@ -47,6 +47,13 @@ enum counter {
     COUNT_ALLOCS_SMALL,
     COUNT_ALLOCS_LARGE,
     COUNT_LARGE_CONFLICTS,
+    COUNT_EVICTED_SMALL,         /* live entries let go: unread in the small queue, */
+    COUNT_EVICTED_MAIN,          /* in the main queue, */
+    COUNT_EVICTED_HAND,          /* where a large value wanted the place */
+    COUNT_BYTES_VISITED_DROPPED, /* of EVICTED_VISITED_DROPPED */
+    COUNT_GHOSTS_KNOWN,          /* stored into the main queue at once: evicted unread not long ago */
+    COUNT_RUNS_CLEANED,          /* emptied for their dead bytes */
+    COUNT_BYTES_CLEANED,         /* of BYTES_REINSERTED: copied out of them */
     COUNT_LIMBO, /* runs whose freeing waits for a reader in place */
     COUNT_END
 };

@@ -42,6 +42,7 @@ struct plc_cache {
     uint8_t *processes;
     word *ring[2];
     word *free_ring;
+    word32 *ghosts;
     word *words;  /* page words, side words: indexed by page - geo.first_page */
     word *side_a;
     word *side_b;
@@ -71,7 +72,9 @@ struct plc_cache {
     word32 outside;      /* calls that wait or ask the kernel with no window open */
     word next_token;
     word last_run[TICKETS]; /* head of the run that this ticket filled last (parked, or 0) */
-    word copy_run;       /* head of the run that evictions copy to (parked, or 0) */
+    word last_main[TICKETS]; /* the same of those that went into the main queue at once */
+    word copy_run[2];    /* head of the run that evictions copy to, by its queue (parked, or 0) */
+    word samples;        /* where the next samples are taken */
     word32 lock_sequence;
     struct given_up given_up[SHARDS_MAX];
     word reaped_ms[SLOTS_MAX + 1]; /* when that slot's owner was last asked for (monotonic ms) */

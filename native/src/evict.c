@@ -4,6 +4,7 @@
 
 #include "counters.h"
 
+#define AHEAD 8u   /* entries whose index lines are asked for before they are looked at */
 #define SAMPLE 32u /* entries of a segment that say whether it goes round once more */
 
 /* A run being evicted: what its words said after it was won. */
@@ -13,7 +14,10 @@ struct victim {
     uint64_t word;    /* EVICT(me), generation */
     uint32_t head, pages, mark;
     bool own, from_limbo;
+    uint64_t gone;    /* bytes of entries that I took out of the index */
+    bool no_room;     /* for a copy that had to be made */
     enum evict_mode mode;
+    enum queue_of queue; /* that it belongs to, and after its eviction, if it stays */
 };
 
 /* Wins the run; *freeing: its former owner had already begun to free it. */
@@ -31,7 +35,8 @@ static bool win(struct call *k, uint32_t head, struct victim *v, bool *freeing) 
     bool takes = state == PAGE_SEALED || state == PAGE_PARKED || state == PAGE_LIMBO ||
                  (dead && (state == PAGE_OPEN || state == PAGE_EVICT || state == PAGE_FREEING));
     enum page_state to = *freeing ? PAGE_FREEING : PAGE_EVICT;
-    if (!takes || pages_unseen_run(k, head) || (v->mode == EVICT_DEAD && state != PAGE_SEALED) ||
+    bool only_sealed = v->mode == EVICT_DEAD || v->mode == EVICT_CLEAN;
+    if (!takes || pages_unseen_run(k, head) || (only_sealed && state != PAGE_SEALED) ||
         !word_swap(at, w, page_make(to, k->owner, page_gen(w)))) {
         return false;
     }
@@ -42,6 +47,7 @@ static bool win(struct call *k, uint32_t head, struct victim *v, bool *freeing) 
     v->mark = side_a_mark(a);
     v->own = side_a_own(a);
     v->from_limbo = state == PAGE_LIMBO;
+    v->queue = queue_of(k, head);
     return true;
 }
 
@@ -76,6 +82,23 @@ static bool pinned(struct call *k, uint32_t head) {
     return false;
 }
 
+/* Does the run stay, rather than anything that should, when there is no room for copies? */
+static bool stays_whole(const struct victim *v) {
+    return v->mode == EVICT_VISITED || v->mode == EVICT_HAND || v->mode == EVICT_ASIDE || v->mode == EVICT_CLEAN;
+}
+
+/* Is what was read since it came to be kept, and the rest to go? */
+static bool judges(const struct victim *v) {
+    return v->mode == EVICT_VISITED || v->mode == EVICT_MOVE_VISITED || v->mode == EVICT_HAND;
+}
+
+/* Will a whole segment be free afterwards?  Then the last one of the reserve may be taken for the copies; whoever
+ * clears the way of a large run leaves one, for the evictions that make room for it. */
+static bool gives_back(const struct victim *v) {
+    bool turn = v->mode == EVICT_VISITED || v->mode == EVICT_MOVE_VISITED;
+    return turn || (v->mode == EVICT_CLEAN && v->pages >= v->k->c->geo.segment_pages);
+}
+
 /* A run for copies: the one that evictions filled last, else the reserve, else free pages.  It never evicts:
  * an eviction inside an eviction has no end. */
 static bool open_copy(struct victim *v, uint64_t need) {
@@ -85,19 +108,20 @@ static bool open_copy(struct victim *v, uint64_t need) {
         return true;
     }
     run_finish(k, &v->copy);
-    uint64_t last = word_rlx(&c->copy_run);
-    if (last != 0 && last != v->head && page_in_pool(c, (uint32_t)last) &&
-        run_resume(k, (uint32_t)last, need, &v->copy)) {
+    enum queue_of to = judges(v) ? QUEUE_MAIN : v->queue;
+    if (run_again(k, &c->copy_run[to], to, need, &v->copy)) {
         return true;
     }
     uint32_t min = (uint32_t)((need + PAGE_BYTES - 1) >> PAGE_SHIFT);
-    uint32_t head = queue_form_reserve(k);
-    head = head != 0 ? head : queue_form(k, min, c->geo.segment_pages, false);
+    bool leaves_one = gives_back(v) || spare_more_than(k, 1);
+    uint32_t head = leaves_one ? spare_form_reserve(k) : 0;
+    head = head != 0 ? head : spare_form(k, min, c->geo.segment_pages, false);
     if (head == 0) {
         return false;
     }
     run_begin(k, head, false, &v->copy);
-    word_put_rlx(&c->copy_run, head);
+    queue_choose(k, head, v->copy.gen, to);
+    v->copy.last = &c->copy_run[to];
     return run_room(&v->copy) >= need;
 }
 
@@ -113,9 +137,13 @@ static bool move(struct victim *v, const struct entry *e, unsigned way) {
     run_commit(k, &v->copy);
     v->copy.published = word_swap(index_slot(k, way), e->slot, run_place(k, &v->copy));
     if (v->copy.published) {
-        index_mark(k, way, 0);
+        v->gone += e->bytes;
+        if (judges(v)) {
+            index_mark(k, way, 0);
+        }
         count(k, COUNT_REINSERTED, 1);
         count(k, COUNT_BYTES_REINSERTED, e->bytes);
+        count(k, COUNT_BYTES_CLEANED, v->mode == EVICT_CLEAN ? e->bytes : 0);
     } else {
         run_dead(k, v->copy.head, v->copy.gen, v->copy.bytes);
     }
@@ -123,13 +151,29 @@ static bool move(struct victim *v, const struct entry *e, unsigned way) {
     return true;
 }
 
-static void count_unlinked(struct call *k, const struct entry *e) {
+/* Entries evicted, by what wanted their room; a drain wants none. */
+static void count_cause(struct call *k, const struct victim *v) {
+    if (v->mode == EVICT_HAND) {
+        count(k, COUNT_EVICTED_HAND, 1);
+    } else if (judges(v)) {
+        count(k, v->queue == QUEUE_SMALL ? COUNT_EVICTED_SMALL : COUNT_EVICTED_MAIN, 1);
+    }
+}
+
+static void count_unlinked(struct victim *v, const struct entry *e, bool visited) {
+    struct call *k = v->k;
     if (e->spec.deadline_ms != 0 && e->spec.deadline_ms <= k->now_ms) {
         count(k, COUNT_EXPIRED_UNLINKED, 1);
     } else if (!entry_current(k, e)) {
         count(k, COUNT_INVALIDATED_UNLINKED, 1);
     } else {
         count(k, COUNT_EVICTIONS, 1);
+        count(k, COUNT_EVICTED_VISITED_DROPPED, visited ? 1 : 0);
+        count(k, COUNT_BYTES_VISITED_DROPPED, visited ? e->bytes : 0);
+        count_cause(k, v);
+        if (judges(v) && v->queue == QUEUE_SMALL && e->spec.kind == ENTRY_VALUE) {
+            ghost_remember(k);
+        }
     }
 }
 
@@ -144,32 +188,53 @@ static bool unlink_entry(struct victim *v, struct entry *e) {
     }
     bool visited = atomic_load_explicit(index_visited(k, (unsigned)way), memory_order_relaxed) != 0;
     bool claim = entry_live_claim(k, e);
-    bool keep = claim || (v->mode == EVICT_MOVE && entry_current(k, e)) ||
-                ((v->mode == EVICT_VISITED || v->mode == EVICT_MOVE_VISITED) && visited && entry_valid(k, e));
+    bool keep = claim || (judges(v) ? visited && entry_valid(k, e) : entry_current(k, e));
     if (keep && v->mode != EVICT_ALL) {
         if (v->own) {
-            index_mark(k, (unsigned)way, 0);
+            if (judges(v)) {
+                index_mark(k, (unsigned)way, 0);
+                v->queue = QUEUE_MAIN;
+            }
             return false;
         }
         if (move(v, e, (unsigned)way)) {
             return true;
         }
-        if (claim) {
-            return false; /* somebody computes: the run waits until there is room for a copy */
+        if (claim || stays_whole(v)) {
+            v->no_room = true; /* somebody computes: the run waits until there is room for a copy */
+            return false;
         }
     }
     if (word_swap(index_slot(k, (unsigned)way), e->slot, 0)) {
-        count_unlinked(k, e);
-        count(k, COUNT_EVICTED_VISITED_DROPPED, visited && entry_valid(k, e) ? 1 : 0);
+        v->gone += e->bytes;
+        count_unlinked(v, e, visited);
     }
     return true;
+}
+
+/* Asks for the index lines of the next entries, so that their misses overlap.  Where to ask again. */
+static uint64_t ask_ahead(struct victim *v, uint64_t offset, uint64_t end) {
+    for (unsigned i = 0; i < AHEAD && offset < end; i++) {
+        struct entry e;
+        if (!entry_read_at(v->k->c, v->head, v->word, (uint32_t)offset, &e)) {
+            return end;
+        }
+        index_of_entry(v->k, &e);
+        index_ask(v->k);
+        if (v->queue == QUEUE_SMALL) {
+            ghost_ask(v->k);
+        }
+        offset += e.bytes;
+    }
+    return offset;
 }
 
 /* Walks the entries below the mark.  True: all are out of the index. */
 static bool unlink_all(struct victim *v) {
     uint32_t end = v->own ? (v->mark != 0 ? 1 : 0) : v->mark;
-    for (uint64_t offset = 0; offset < end;) {
+    for (uint64_t offset = 0, asked = 0; offset < end;) {
         struct entry e;
+        asked = offset >= asked ? ask_ahead(v, offset, end) : asked;
         if (!entry_read_at(v->k->c, v->head, v->word, (uint32_t)offset, &e)) {
             return true; /* garbage: what is behind it is unreadable by its generation from now on */
         }
@@ -219,11 +284,16 @@ static bool goes_round(struct victim *v) {
         }
         offset += e.bytes;
     }
+    v->queue = QUEUE_MAIN;
     return true;
 }
 
 static void seal_again(struct victim *v) {
     uint32_t gen = page_gen(v->word);
+    if (v->gone != 0 && !v->own) {
+        run_dead(v->k, v->head, gen, v->gone);
+    }
+    queue_choose(v->k, v->head, gen, v->queue);
     word_put_rel(page_word(v->k->c, v->head), page_make(PAGE_SEALED, 0, gen));
     queue_put(v->k, v->head, gen);
 }
@@ -262,8 +332,9 @@ static void free_run(struct victim *v) {
     word_put_rel(page_word(c, v->head), page_make(PAGE_FREEING, v->k->owner, gen));
     fence_release(); /* the generation is gone before any of its pages is */
     pages_release(v->k, v->head, gen, pages);
-    queue_give(v->k, v->head, pages);
+    spare_give(v->k, v->head, pages);
     count(v->k, v->mode == EVICT_DEAD ? COUNT_RUNS_FREED_DEAD : COUNT_RUNS_EVICTED, 1);
+    count(v->k, COUNT_RUNS_CLEANED, v->mode == EVICT_CLEAN ? 1 : 0);
 }
 
 static enum evicted take(struct victim *v, bool freeing) {
@@ -272,7 +343,7 @@ static enum evicted take(struct victim *v, bool freeing) {
         run_finish(v->k, &v->copy);
         if (!out) {
             seal_again(v);
-            return EVICT_KEPT;
+            return v->no_room ? EVICT_NO_ROOM : EVICT_KEPT;
         }
         if (in_limbo(v)) {
             count(v->k, COUNT_LIMBO, 1);

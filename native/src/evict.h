@@ -6,19 +6,23 @@
 #ifndef PLC_EVICT_H
 #define PLC_EVICT_H
 
-#include "index.h"
+#include "ghost.h"
 
 enum evict_mode {
     EVICT_ALL,     /* drain: nothing is kept but what is pinned */
     EVICT_VISITED, /* entries that were read since they came are moved; a run of which nearly all was read stays */
-    EVICT_MOVE_VISITED, /* the same, but a segment does not stay */
+    EVICT_MOVE_VISITED, /* the same, but nothing stays: without room for a copy even what was read goes */
+    EVICT_HAND,    /* the same for a large run that wants the place: without room for copies the run stays */
+    EVICT_ASIDE,   /* everything current is moved, out of the way of a large run; without room the run stays */
     EVICT_MOVE,    /* everything current is moved (a run that is still being filled is in the way) */
+    EVICT_CLEAN,   /* the same of a sealed segment, for its dead bytes; without room it stays */
     EVICT_DEAD     /* only if nothing in it is live */
 };
 
 enum evicted {
     EVICT_FREED,
     EVICT_KEPT,   /* visited, or live entries were met: sealed again */
+    EVICT_NO_ROOM, /* the same, because there was no room for a copy */
     EVICT_PINNED, /* in limbo until the last pin goes */
     EVICT_LOST    /* not a run that can be taken (its owner lives: k->suspect), or somebody was faster */
 };

@@ -14,7 +14,7 @@
 #define NAMES_MIN 256u
 #define NAMES_MAX 65536u
 #define RING_MIN 64u
-#define RING_MAX (1u << 25) /* places are numbered in 26 bits, with one number for "none" */
+#define RING_MAX (1u << 24) /* places are numbered in 25 bits, with one number for "none" */
 #define FREE_MAX 65536u
 #define STEP_MIN (1ull << 20)
 #define STEP_MAX (16ull << 20)
@@ -64,7 +64,7 @@ static uint64_t lay_out(struct geometry *g, uint64_t pool_pages) {
     index_sizes(g, pool_pages << PAGE_SHIFT);
     g->ring_places = (uint32_t)clamp(power_above(pool_pages / 4), RING_MIN, RING_MAX);
     g->free_places = (uint32_t)power_above(clamp(pool_pages / 16, RING_MIN, FREE_MAX));
-    g->ghosts = (uint32_t)(pool_pages << (PAGE_SHIFT - 10));
+    g->ghosts = (uint32_t)(pool_pages << (PAGE_SHIFT - 10)); /* one per KiB; a multiple of GHOST_WAYS */
 
     const struct {
         uint64_t *at, bytes;
@@ -155,6 +155,7 @@ static const uint64_t agreed[] = {
     COUNTERS_MAX,
     RESERVE_PLACES,
     PARKED_PLACES,
+    GHOST_WAYS,
     WAIT_WORDS,
     INC_BITS,
     ALIGN,

@@ -25,8 +25,10 @@
  *                   |state 4| head 28    | generation 32  |
  *   side A          63       36 35      21 20   19      0      stored by the run's owner only
  *                   | pages 28 | mark/16 15|own 1| 0     |     mark: end of the committed bytes
- *   side B          63       42 41     26 25            0      compare-and-swap by anybody
- *                   | gen 22   | dead/16 16| ring place 26|
+ *   side B          63       42 41     26 25     24     0      compare-and-swap by anybody
+ *                   | gen 22   | dead/16 16| main 1| place 25| queue it belongs to and its place in that ring
+ *   ring place      63               28 27              0      0 = empty
+ *                   | clock 36         | head 28        |      when it was queued
  *   lock word       63      62   53 52  35 34    13 12  0      0 = free
  *                   |waiters|slot 10|inc 18| tid 22| seq 13|
  *   pin cell        63       36 35     16 15     0             0 = free
@@ -82,11 +84,15 @@
  *              2 side A, side B              "
  *              3 head OPEN (release)         an OPEN run of a dead owner: continued or evicted
  *              4 tails CONT, ascending       tails still CLAIM are freed alone; the run ends before them
+ *   form       5 side B names the queue     a run of the small queue: its entries are judged earlier
  *   store      1 entry's bytes               not committed: overwritten by the next who continues the run
  *              2 mark (release)              dead bytes nobody counted: a victim that looks a bit fuller
  *              3 slot CAS (release)          the operation has happened
  *              4 dead bytes of the replaced  (uncounted: as 2)
  *              5 unpin, then OPEN -> PARKED | SEALED
+ *   queue      1 clock, tail; 2 place; 3 side B      a run that no ring names, or a place that its side word
+ *   take       1 ring head CAS; 2 place to 0         denies: stepped over, and queued again by the sweep
+ *   clean      as evict, every slot CAS to a copy; no room left: head SEALED again, with fewer live bytes
  *   lock       1 word CAS; 2 one slot CAS; 3 word CAS to 0.   A dead holder's word is taken over as it is:
  *              nothing behind it needs repair.
  *   evict      1 head EVICT(me); 2 slots CAS to 0 or to a copy; 3 full fence; 4 pins looked at;
@@ -114,7 +120,7 @@
 
 #include "sync.h"
 
-#define LAYOUT_VERSION 1u
+#define LAYOUT_VERSION 2u
 #define LAYOUT_MAGIC 0x0045484341434c50ull /* "PLCACHE\0" */
 
 #define PAGE_BYTES 4096u
@@ -134,6 +140,7 @@
 #define RESERVE_PLACES 8u
 #define FLUSHES_MOST 4u      /* flushes for later moments that may be pending at once */
 #define PARKED_PLACES 64u
+#define GHOST_WAYS 4u      /* places that a key's ghost may have */
 #define WAIT_WORDS 1024u
 #define NAME_BYTES 64u
 #define INC_BITS 18
@@ -152,6 +159,8 @@ enum page_state {
     PAGE_RETIRED = 8,
     PAGE_CONT = 9
 };
+
+enum queue_of { QUEUE_SMALL = 0, QUEUE_MAIN = 1 };
 
 enum entry_kind { ENTRY_VALUE = 1, ENTRY_CLAIM = 2 };
 
@@ -191,6 +200,7 @@ struct shm_superblock {
     struct shm_line frontier;    /* first page that nobody has ever claimed (hint) */
     struct shm_line ring_head[2]; /* next place to take from: [0] small queue, [1] main queue */
     struct shm_line ring_tail[2]; /* next place to put to */
+    struct shm_line clock;       /* pages ever sealed into the small queue */
     struct shm_line free_head;
     struct shm_line free_tail;
     struct shm_line hand;        /* page where the next large run is looked for */
@@ -348,7 +358,7 @@ static inline bool side_a_own(uint64_t a) {
     return BITS(a, 20, 1) != 0;
 }
 
-#define RING_NONE ((1u << 26) - 1u)
+#define RING_NONE ((1u << 25) - 1u)
 
 static inline uint64_t side_b_make(uint32_t gen, uint32_t dead_units, uint32_t ring) {
     return (uint64_t)(gen & 0x3fffffu) << 42 | (uint64_t)dead_units << 26 | ring;

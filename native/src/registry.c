@@ -72,10 +72,12 @@ static void forget(plc_cache *c) {
     seat_forget(c);
     atomic_store_explicit(&c->outside, 0, memory_order_relaxed);
     word_put_rlx(&c->next_token, 0);
-    word_put_rlx(&c->copy_run, 0);
+    word_put_rlx(&c->copy_run[QUEUE_SMALL], 0);
+    word_put_rlx(&c->copy_run[QUEUE_MAIN], 0);
     word_put_rlx(&c->suspect, 0);
     for (unsigned i = 0; i < TICKETS; i++) {
         word_put_rlx(&c->last_run[i], 0);
+        word_put_rlx(&c->last_main[i], 0);
     }
 }
 

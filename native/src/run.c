@@ -6,6 +6,7 @@
 
 #define PARK_MIN 256u     /* a run with less room is sealed */
 #define TRIM_PART 4u      /* tails are given back when at least a quarter of the run is unused */
+#define PARKED_TRIES 4u
 #define DEAD_TRIES 1024u
 
 void run_begin(struct call *k, uint32_t head, bool own, struct fill *f) {
@@ -120,7 +121,7 @@ static void seal(struct call *k, struct fill *f, uint32_t used) {
     if (f->pages > keep && (f->pages - keep) * TRIM_PART >= f->pages) {
         uint32_t had = f->pages;
         f->pages = pages_trim(k, f->head, f->gen, had, keep);
-        queue_give(k, f->head + keep, had - keep);
+        spare_give(k, f->head + keep, had - keep);
     }
     word_put_rel(page_word(c, f->head), page_make(PAGE_SEALED, 0, f->gen));
     fence_full();
@@ -128,6 +129,37 @@ static void seal(struct call *k, struct fill *f, uint32_t used) {
         note_empty(k, f->head);
     } else {
         queue_put(k, f->head, f->gen);
+    }
+}
+
+void run_seal_parked(struct call *k, uint32_t head) {
+    plc_cache *c = k->c;
+    uint64_t w = word_acq(page_word(c, head));
+    if (page_state(w) != PAGE_PARKED || pages_unseen_run(k, head) ||
+        !word_swap(page_word(c, head), w, page_make(PAGE_OPEN, k->owner, page_gen(w)))) {
+        return;
+    }
+    uint64_t a = word_acq(page_side_a(c, head));
+    struct fill f = {.head = head, .gen = page_gen(w), .pages = pages_of_run(c, head, a), .mark = side_a_mark(a)};
+    seal(k, &f, f.mark);
+}
+
+/* The run that was remembered in its place and has little room would be forgotten by everybody: it is sealed. */
+static void remember(struct call *k, const struct fill *f) {
+    if (f->last == NULL) {
+        return;
+    }
+    uint64_t old = word_rlx(f->last);
+    if (old == f->head) {
+        return;
+    }
+    word_put_rlx(f->last, f->head);
+    if (old != 0 && page_in_pool(k->c, (uint32_t)old)) {
+        uint64_t a = word_rlx(page_side_a(k->c, (uint32_t)old));
+        uint64_t room = ((uint64_t)side_a_pages(a) << PAGE_SHIFT) - side_a_mark(a);
+        if (room < ((uint64_t)side_a_pages(a) << PAGE_SHIFT) / TRIM_PART) {
+            run_seal_parked(k, (uint32_t)old);
+        }
     }
 }
 
@@ -141,23 +173,40 @@ void run_finish(struct call *k, struct fill *f) {
     }
     uint32_t used = f->mark + (f->committed ? (uint32_t)f->bytes : 0);
     bool room = !f->own && ((uint64_t)f->pages << PAGE_SHIFT) >= (uint64_t)used + PARK_MIN;
-    if (room && queue_park(k, f->head) >= 0) {
+    if (room && spare_park(k, f->head) >= 0) {
         word_put_rel(page_word(c, f->head), page_make(PAGE_PARKED, 0, f->gen));
-        word_put_rlx(&c->last_run[k->ticket], f->head);
+        remember(k, f);
     } else {
         seal(k, f, used);
     }
     f->head = 0;
 }
 
-void run_seal_parked(struct call *k, uint32_t head) {
+/* The rare half: the last one has no room, or is somebody else's by now. */
+__attribute__((noinline)) static bool another(struct call *k, word *last, enum queue_of queue, uint64_t need,
+                                              struct fill *f) {
     plc_cache *c = k->c;
-    uint64_t w = word_acq(page_word(c, head));
-    if (page_state(w) != PAGE_PARKED || pages_unseen_run(k, head) ||
-        !word_swap(page_word(c, head), w, page_make(PAGE_OPEN, k->owner, page_gen(w)))) {
-        return;
+    uint64_t own = word_rlx(last);
+    for (uint32_t i = 0, tries = 0; i < PARKED_PLACES && tries < PARKED_TRIES; i++) {
+        uint32_t head = spare_parked(k, (k->tid + i) % PARKED_PLACES);
+        tries += head != 0 ? 1 : 0;
+        if (head != 0 && head != own && queue_of(k, head) == queue && run_resume(k, head, need, f)) {
+            f->last = last;
+            return true;
+        }
     }
-    uint64_t a = word_acq(page_side_a(c, head));
-    struct fill f = {.head = head, .gen = page_gen(w), .pages = pages_of_run(c, head, a), .mark = side_a_mark(a)};
-    seal(k, &f, f.mark);
+    if (own != 0 && page_in_pool(c, (uint32_t)own) && queue_of(k, (uint32_t)own) == queue) {
+        run_seal_parked(k, (uint32_t)own); /* too full for this one: it may age in its queue */
+    }
+    return false;
+}
+
+bool run_again(struct call *k, word *last, enum queue_of queue, uint64_t need, struct fill *f) {
+    uint64_t own = word_rlx(last);
+    if (own != 0 && page_in_pool(k->c, (uint32_t)own) && queue_of(k, (uint32_t)own) == queue &&
+        run_resume(k, (uint32_t)own, need, f)) {
+        f->last = last;
+        return true;
+    }
+    return another(k, last, queue, need, f);
 }

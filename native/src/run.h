@@ -10,6 +10,12 @@
 
 #include "entry.h"
 #include "queue.h"
+#include "spare.h"
+
+/* Where this ticket's last run of a queue is remembered. */
+static inline word *run_last(const struct call *k, enum queue_of queue) {
+    return queue == QUEUE_MAIN ? &k->c->last_main[k->ticket] : &k->c->last_run[k->ticket];
+}
 
 /* An OPEN run that this call owns, and the entry that it is filling at its end. */
 struct fill {
@@ -21,6 +27,7 @@ struct fill {
     bool own;        /* a run for this entry alone */
     bool committed;  /* the mark is beyond it: if no slot names it, it is dead */
     bool published;
+    word *last;      /* of this process: where the run is remembered when it is parked */
 };
 
 /* Describes the run that pages_form has just made for me. */
@@ -28,6 +35,10 @@ void run_begin(struct call *k, uint32_t head, bool own, struct fill *f);
 
 /* Continues a parked run, or the open one of a dead owner, if it has room for `need` bytes. */
 bool run_resume(struct call *k, uint32_t head, uint64_t need, struct fill *f);
+
+/* Continues the parked run of that queue that a hint names: *last (of this process, 0 none), else one of the
+ * parked list.  When none has room, the run of *last is sealed: who parks and forgets fills the list. */
+bool run_again(struct call *k, word *last, enum queue_of queue, uint64_t need, struct fill *f);
 
 /* Writes header and key of the entry; the value goes to what is returned.  pre: there is room. */
 uint8_t *run_write(struct call *k, struct fill *f, const struct spec *s);

@@ -87,6 +87,13 @@ static const char *const counter_names[] = {
     "allocs_small",
     "allocs_large",
     "large_conflicts",
+    "evicted_small",
+    "evicted_main",
+    "evicted_hand",
+    "bytes_visited_dropped",
+    "ghosts_known",
+    "runs_cleaned",
+    "bytes_cleaned",
     "limbo",
 };
 static_assert(sizeof counter_names / sizeof counter_names[0] == COUNT_END, "one name for each counter");

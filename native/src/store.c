@@ -127,6 +127,9 @@ static int replace_found(struct store *st, const struct hit *hit) {
     if (s != PLC_OK) {
         return s == PLC_MISS ? LOST : (int)s;
     }
+    if (hit->e.spec.kind == ENTRY_VALUE) {
+        index_mark(st->k, hit->way, 1); /* stored again is as good as read: the key is in use */
+    }
     note_replaced(st, &hit->e);
     return PLC_OK;
 }

@@ -156,7 +156,7 @@ plc_status walk_drain(struct call *k, uint64_t *cursor, uint64_t *free_pages, ui
             if (state >= PAGE_OPEN && state <= PAGE_LIMBO) {
                 (void)evict_run(k, (uint32_t)at, EVICT_ALL);
             } else if (state == PAGE_CLAIM || state == PAGE_CONT) {
-                space_mend(k, (uint32_t)at);
+                sweep_mend(k, (uint32_t)at);
             }
         }
         *free_pages = *longest = 0;

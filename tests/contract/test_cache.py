@@ -525,6 +525,9 @@ class TestReports:
         cache.reset_stats()
         assert cache.stats().hits == 0
         assert plib_cache.Stats().hit_rate == 0.0
+        assert plib_cache.Stats().write_amplification == 1.0
+        written = plib_cache.Stats(bytes_written=100, bytes_reinserted=50)
+        assert written.write_amplification == 1.5
 
     def test_stats_know_every_counter(self, cache: Cache) -> None:
         """Each counter of the core has its field."""

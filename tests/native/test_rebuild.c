@@ -31,6 +31,7 @@ static void everybody_finds(uint32_t run) {
     }
     for (unsigned i = 0; i < TICKETS; i++) {
         word_put_rlx(&c->last_run[i], 0);
+        word_put_rlx(&c->last_main[i], 0);
     }
 }
 
