@@ -97,6 +97,8 @@ static inline void index_ask(const struct call *k) {
     __builtin_prefetch(k->buckets[0], 1);
     __builtin_prefetch(k->buckets[1], 1);
 }
+/* The first slot with the key's tag, most likely the key's; 0: there is none.  A hint. */
+uint64_t index_tagged(const struct call *k);
 /* Asks for the entry that is most likely the key's. */
 void index_ask_entry(const struct call *k);
 /* Pins again what an earlier look of this call found.  False (and no pin): it is no longer there. */
