@@ -103,6 +103,7 @@ struct call {
     uint32_t tag, shard;
     uint32_t wait_word; /* of whoever waits for this key's computation */
     struct shm_bucket *buckets[2];
+    uint64_t likely; /* the first slot with its tag, a hint (index_ask_entry); 0: none, or not looked at */
 
     /* What the end of the call has to do; side by side, so that clearing them is a store or two. */
     uint32_t dead_count;  /* runs whose last live byte went: freed at the end, after unpin and unlock */

@@ -28,17 +28,13 @@ static uint64_t next_tagged(const struct call *k, unsigned *way) {
     return 0;
 }
 
-uint64_t index_tagged(const struct call *k) {
+void index_ask_entry(struct call *k) {
     unsigned way = 0;
-    return next_tagged(k, &way);
-}
-
-void index_ask_entry(const struct call *k) {
-    unsigned way = 0;
-    uint64_t v = next_tagged(k, &way);
-    if (v != 0 && page_in_pool(k->c, slot_head(v))) {
-        const uint8_t *at = page_bytes(k->c, slot_head(v)) + slot_offset(v);
-        __builtin_prefetch(page_word(k->c, slot_head(v)));
+    k->likely = next_tagged(k, &way);
+    uint32_t head = slot_head(k->likely);
+    if (k->likely != 0 && page_in_pool(k->c, head)) {
+        const uint8_t *at = page_bytes(k->c, head) + slot_offset(k->likely);
+        __builtin_prefetch(page_word(k->c, head));
         __builtin_prefetch(at);
         __builtin_prefetch(at + 64);
         __builtin_prefetch(at + 128);

@@ -34,6 +34,7 @@ static inline void index_place(struct call *k, uint64_t h) {
     k->wait_word = SHARDS_MAX + (uint32_t)mixed % WAIT_KEYS;
     k->buckets[0] = first + b1;
     k->buckets[1] = first + b2;
+    k->likely = 0;
 }
 
 /* Copies the key into the call, hashes it and finds its buckets.  PLC_INVALID: its length. */
@@ -97,10 +98,8 @@ static inline void index_ask(const struct call *k) {
     __builtin_prefetch(k->buckets[0], 1);
     __builtin_prefetch(k->buckets[1], 1);
 }
-/* The first slot with the key's tag, most likely the key's; 0: there is none.  A hint. */
-uint64_t index_tagged(const struct call *k);
-/* Asks for the entry that is most likely the key's. */
-void index_ask_entry(const struct call *k);
+/* Asks for the entry that is most likely the key's, and notes its slot in k->likely. */
+void index_ask_entry(struct call *k);
 /* Pins again what an earlier look of this call found.  False (and no pin): it is no longer there. */
 bool index_look_again(struct call *k, const struct hit *hit);
 /* Pins and reads what is in one way, whatever its key.  PLC_OK; PLC_MISS: nothing that can be read. */

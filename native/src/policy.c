@@ -18,9 +18,8 @@ struct effort policy_effort(void) {
 /* Of a key that is there the new entry stays in the queue of the old one: neither is it copied over to the main queue
  * again, nor is it asked for among the ghosts, which would wait for memory. */
 enum queue_of policy_queue(struct call *k) {
-    uint64_t there = index_tagged(k);
-    if (there != 0 && page_in_pool(k->c, slot_head(there))) {
-        return queue_of(k, slot_head(there));
+    if (k->likely != 0 && page_in_pool(k->c, slot_head(k->likely))) {
+        return queue_of(k, slot_head(k->likely));
     }
     if (!ghost_knows(k)) {
         return QUEUE_SMALL;

@@ -39,12 +39,12 @@ plc_status store_spec(struct store *st, const plc_entry *e) {
 
 /* Makes room and writes the entry; of an entry that is built from the old one only room is made. */
 static plc_status prepare(struct store *st) {
+    index_ask_entry(st->k); /* a hint only: loaded before the pin, not believed */
     plc_status s = space_prepare(st->k, &st->spec, &st->fill);
     if (s != PLC_OK || st->build != NULL) {
         return s;
     }
     st->spec.token = call_token(st->k);
-    index_ask_entry(st->k); /* a hint only: loaded before the pin, not believed */
     uint8_t *to = run_write(st->k, &st->fill, &st->spec);
     for (size_t i = 0; i < st->part_count; i++) {
         fill_racing(to, st->parts[i].bytes, st->parts[i].length);
