@@ -17,6 +17,8 @@ uint64_t entry_deadline_of(uint64_t w) {
 uint8_t *entry_write(const plc_cache *c, const struct spec *s, uint8_t *at, uint32_t head, uint32_t gen,
                      uint32_t offset) {
     uint8_t options = entry_options(s);
+    uint8_t *value = at + entry_value_at(options, s->key_length); /* before the stores, behind which the compiler
+                                                                     would work it all out again */
     struct shm_entry h = {
         .self = entry_self(c, head, gen, offset),
         .key = (uint16_t)(s->key_length | (uint32_t)s->kind << 13),
@@ -39,7 +41,7 @@ uint8_t *entry_write(const plc_cache *c, const struct spec *s, uint8_t *at, uint
         field += 8;
     }
     fill_racing(field, s->key, s->key_length);
-    return at + entry_value_at(options, s->key_length);
+    return value;
 }
 
 /* Optional fields, key and value of a header that was copied; room: bytes from `at` to the run's end. */

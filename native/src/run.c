@@ -52,8 +52,10 @@ bool run_resume(struct call *k, uint32_t head, uint64_t need, struct fill *f) {
 }
 
 uint8_t *run_write(struct call *k, struct fill *f, const struct spec *s) {
-    f->bytes = entry_bytes(s);
-    return entry_write(k->c, s, page_bytes(k->c, f->head) + f->mark, f->head, f->gen, f->mark);
+    uint64_t bytes = entry_bytes(s);
+    uint8_t *value = entry_write(k->c, s, page_bytes(k->c, f->head) + f->mark, f->head, f->gen, f->mark);
+    f->bytes = bytes;
+    return value;
 }
 
 uint64_t run_place(const struct call *k, const struct fill *f) {

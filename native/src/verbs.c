@@ -102,31 +102,27 @@ static plc_status build_extend(struct store *st, const struct hit *hit) {
 /* A decimal number of 64 bits; spaces behind it are allowed, as memcached leaves them after decr. */
 static bool parse(const uint8_t *text, uint64_t length, uint64_t *number) {
     uint64_t n = 0, i = 0;
-    while (i < length && i < DIGITS_MOST + 1 && text[i] >= '0' && text[i] <= '9') {
-        uint64_t digit = (uint64_t)(text[i] - '0');
-        if (n > (UINT64_MAX - digit) / 10) {
+    for (; i < length && text[i] >= '0' && text[i] <= '9'; i++) {
+        if (__builtin_mul_overflow(n, 10u, &n) || __builtin_add_overflow(n, (uint64_t)(text[i] - '0'), &n)) {
             return false;
         }
-        n = n * 10 + digit;
-        i++;
     }
     *number = n;
-    bool any = i > 0;
+    bool any = i > 0 && i <= DIGITS_MOST + 1;
     while (i < length && text[i] == ' ') {
         i++;
     }
     return any && i == length;
 }
 
+/* The digits of n at the end of text.  Returns how many they are. */
 static uint32_t digits(uint64_t n, uint8_t text[DIGITS_MOST]) {
-    uint32_t count_of = 1;
-    for (uint64_t ten = 10; count_of < DIGITS_MOST && n >= ten; ten *= 10) {
-        count_of++;
-    }
-    for (uint32_t i = count_of; i-- > 0; n /= 10) {
-        text[i] = (uint8_t)('0' + n % 10);
-    }
-    return count_of;
+    uint32_t at = DIGITS_MOST;
+    do {
+        text[--at] = (uint8_t)('0' + n % 10);
+        n /= 10;
+    } while (n != 0);
+    return DIGITS_MOST - at;
 }
 
 static plc_status admit_number(struct store *st, const struct hit *hit) {
@@ -154,7 +150,7 @@ static plc_status build_number(struct store *st, const struct hit *hit) {
     st->spec.token = call_token(st->k);
     plc_status s = begin(st, &to);
     if (s == PLC_OK) {
-        fill_racing(to, st->text, st->spec.length);
+        fill_racing(to, st->text + DIGITS_MOST - st->spec.length, st->spec.length);
     }
     return s;
 }
