@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -158,12 +159,19 @@ def plain(bench: Bench, operation: str, work: str, goals: dict[str, float]) -> l
     ]
 
 
-def get_many(bench: Bench, work: str) -> list[Line]:
-    """One call for 100 keys against 100 calls."""
-    batches = [KEYS[first : first + 100] for first in range(0, len(KEYS), 100)]
-    with quiet(bench), plib_cache.Cache(path=bench.fresh("region"), size=64 * MIB) as cache:
-        for key in KEYS:
-            cache.set(key, VALUE)
+def get_many(bench: Bench, work: str, records: int = len(KEYS)) -> list[Line]:
+    """One call for 100 keys against 100 calls; of many records, keys at random."""
+    records = max(bench.scaled(records), len(KEYS))
+    keys = [f"record--{n:08x}" for n in range(records)]
+    if records > len(KEYS):
+        chosen = random.Random(7).choices(keys, k=min(records, 200_000))
+    else:
+        chosen = keys
+    batches = [chosen[first : first + 100] for first in range(0, len(chosen) - 99, 100)]
+    size = 64 * MIB + records * 300
+    with quiet(bench), plib_cache.Cache(path=bench.fresh("region"), size=size) as cache:
+        for first in range(0, records, 10_000):
+            cache.set_many(dict.fromkeys(keys[first : first + 10_000], VALUE))
         if cache.get_many(batches[3]) != dict.fromkeys(batches[3], VALUE):
             raise BrokenError("get_many does not give what was stored")
 

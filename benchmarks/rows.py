@@ -52,6 +52,8 @@ ROWS = [
         goals={"py-lmdb": 4, "pylibmc": 60, "diskcache": 60}),
     row(python_rows.threads, "py-threads", "2 threads of one process, get, Python"),
     row(python_rows.get_many, "py-get-many", "get_many of 100 keys"),
+    row(python_rows.get_many, "py-get-many-1m", "get_many of 100 keys, random, 1 M records",
+        records=1_000_000),
     row(python_rows.decorator, "py-decorator", "decorator hit, f(int)"),
     Row("open", "open a 1 GiB region / attach to it", opening.opening),
     Row("open-memory", "memory is taken only as it fills", opening.filling),
