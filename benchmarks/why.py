@@ -41,7 +41,7 @@ WHY: dict[tuple[str, str], str] = {
     ),
     ("py-get-many", "100 gets"): (
         "a single get of a hot key takes 80 to 100 ns, of which the call is a quarter: a key of a "
-        "batch saves the call, but not its read in the core (45 ns), its bytes object and its "
-        "place in the dict.  Where reads wait for memory, a batch's waits overlap: see the next row."
+        "batch saves the call, but not its read in the core (45 ns), its bytes object and "
+        "its place in the dict.  Where reads wait for memory, a batch's waits overlap: see below."
     ),
 }
