@@ -53,7 +53,7 @@ static PyObject *quick_get(PyObject *object, PyObject *const *args, Py_ssize_t c
     case READ_MISS: return Py_NewRef(absent);
     case READ_RAW: return quick_load(object, &reading, absent);
     case READ_ERROR: return NULL;
-    default: return quick_general(object, "_general_get", args, count, NULL);
+    default: return quick_general(object, "_general_get", args, count, names);
     }
 }
 

@@ -147,6 +147,8 @@ class TestSameAnswers:
             ("get", (), {"default": 7}),
             ("get", ("none", 7), {"default": 7}),
             ("get", (3,), {"default": 7}),
+            ("get", (Text("none"),), {"default": 7}),
+            ("get", (Text("a"),), {"default": 7}),
             ("get", ("a",), {"other": 7}),
             ("set", ("a",), {}),
             ("set", ("a", 1, None, None), {}),
