@@ -20,7 +20,7 @@ struct given_up { /* a lock word that a call of this process waited for in vain 
 /* A ticket and a lane of counters that one thread keeps; see seat.h. */
 struct seat {
     _Alignas(64) plc_cache *c;
-    word32 tid;      /* of the thread; 0: nobody's */
+    word32 tid;      /* of the thread, and a count above it (seat.c); 0: nobody's */
     word32 busy;     /* 1: a call is under way */
     word next_token; /* of a block of its own */
     struct shm_process *row;
@@ -95,7 +95,7 @@ struct call {
     word *pin;               /* my transient pin cell */
     uint64_t owner;          /* my process, as in a page word */
     uint64_t now_ms;         /* read before the window opened */
-    uint32_t ticket, tid;
+    uint32_t ticket, tid; /* tid: its lowest 22 bits */
 
     /* the key, copied in before it is hashed; which of the index it may be in */
     uint8_t key[PLC_KEY_MAX];

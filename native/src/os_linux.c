@@ -91,7 +91,12 @@ uint32_t os_thread(void) {
     uint32_t tid = (uint32_t)syscall(SYS_gettid);
     page = page != NULL ? page : epoch_page_make();
     if (page != NULL) {
-        kept = (struct kept_thread){epoch_now(page), tid};
+        uint64_t epoch = epoch_now(page);
+        kept.epoch = 0; /* a signal handler that comes in between asks by itself */
+        atomic_signal_fence(memory_order_seq_cst);
+        kept.tid = tid;
+        atomic_signal_fence(memory_order_seq_cst);
+        kept.epoch = epoch;
     }
     return tid;
 }

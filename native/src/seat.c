@@ -6,6 +6,8 @@
 
 #define KEPT 4u /* regions for which a thread remembers its seat */
 #define ASK_EVERY_MS 100u
+#define TID_BITS 0x3fffffu /* of a seat's word: its thread's number (PID_MAX_LIMIT is 2^22) */
+#define ADOPTION (1u << 22) /* ... and above them how often it was found to be a thread's own */
 
 /* What this thread remembers: its seats, believed while the epoch is that of the seat's region (a fork changes
  * it).  A handle is never used for another region (region_open.c).  Each word is stored whole, the epoch last,
@@ -41,7 +43,7 @@ static struct seat *take_abandoned(plc_cache *c, uint32_t tid) {
     }
     for (unsigned i = 0; i < LANES; i++) {
         uint32_t owner = atomic_load_explicit(&c->seats[i].tid, memory_order_acquire);
-        if (owner != 0 && !os_thread_there(owner) && take_from(&c->seats[i], owner, tid)) {
+        if (owner != 0 && !os_thread_there(owner & TID_BITS) && take_from(&c->seats[i], owner, tid)) {
             seat_leave(&c->seats[i]); /* it may have ended inside a call */
             return &c->seats[i];
         }
@@ -49,13 +51,19 @@ static struct seat *take_abandoned(plc_cache *c, uint32_t tid) {
     return NULL;
 }
 
-/* pre: this process has its place.  A seat with this thread's number is its own, forgotten, or was that of another
- * thread, which is gone. */
+/* A seat with this thread's number is its own, forgotten, or was that of another thread, which is gone.  Somebody may
+ * have seen that one gone before this thread began, and be about to take the seat: so its word changes. */
+static bool adopt(struct seat *seat, uint32_t tid) {
+    uint32_t owner = atomic_load_explicit(&seat->tid, memory_order_acquire);
+    return (owner & TID_BITS) == tid && take_from(seat, owner, owner + ADOPTION);
+}
+
+/* pre: this process has its place. */
 static struct seat *take(plc_cache *c) {
     uint32_t tid = os_thread();
     struct seat *mine = NULL;
     for (unsigned i = 0; i < LANES && mine == NULL; i++) {
-        if (atomic_load_explicit(&c->seats[i].tid, memory_order_acquire) == tid) {
+        if (adopt(&c->seats[i], tid)) {
             mine = &c->seats[i];
         }
     }

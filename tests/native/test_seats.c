@@ -3,7 +3,10 @@
  * threads than seats, after threads have ended, in calls inside a call, with several regions, and over a fork. */
 #include "fixture.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "call.h"
@@ -109,6 +112,74 @@ static void a_busy_seat_is_freed_with_its_thread(void) {
     CHECK(seat_all_idle(c));
 }
 
+/* Asks for a thread (tgkill with signal 0) are answered by this program where a test wants it. */
+static void (*asked_for)(uint32_t tid);
+
+long syscall(long number, ...) {
+    long a[6];
+    va_list list;
+    va_start(list, number);
+    for (unsigned i = 0; i < 6; i++) {
+        a[i] = va_arg(list, long);
+    }
+    va_end(list);
+    if (number == SYS_tgkill && asked_for != NULL) {
+        asked_for((uint32_t)a[1]);
+        errno = ESRCH;
+        return -1;
+    }
+    long (*kernel)(long, ...);
+    void *found = dlsym(RTLD_NEXT, "syscall");
+    memcpy(&kernel, &found, sizeof kernel);
+    return kernel(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+static pthread_barrier_t turn; /* of the newcomer's */
+static struct seat *newcomers;
+
+static void *newcomer(void *tid) {
+    struct call k;
+    *(uint32_t *)tid = os_thread();
+    (void)pthread_barrier_wait(&turn); /* it has told its number */
+    (void)pthread_barrier_wait(&turn); /* now it may begin */
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    newcomers = k.seat;
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    (void)pthread_barrier_wait(&turn);
+    (void)pthread_barrier_wait(&turn); /* ... and end */
+    return NULL;
+}
+
+static void newcomer_begins(uint32_t tid) {
+    (void)tid;
+    asked_for = NULL;
+    (void)pthread_barrier_wait(&turn);
+    (void)pthread_barrier_wait(&turn);
+}
+
+/* A thread is seen gone, and before its seat is taken a new one gets its number, and the seat. */
+static void a_number_that_comes_into_use_again(void) {
+    pthread_t thread;
+    struct call k;
+    uint32_t tid = 0;
+    c = region_new(4 * MIB);
+    CHECK(pthread_barrier_init(&turn, NULL, 2) == 0);
+    CHECK(pthread_create(&thread, NULL, newcomer, &tid) == 0);
+    (void)pthread_barrier_wait(&turn);
+    for (unsigned i = 0; i < LANES; i++) {
+        atomic_store(&c->seats[i].tid, i == 0 ? tid : 1); /* 1: there is no such thread */
+    }
+    word_put_rlx(&c->seats_asked_ms, 0);
+    asked_for = newcomer_begins;
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK(asked_for == NULL && newcomers == &c->seats[0]);
+    CHECK(k.seat == &c->seats[1]);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    (void)pthread_barrier_wait(&turn);
+    CHECK(pthread_join(thread, NULL) == 0);
+    (void)pthread_barrier_destroy(&turn);
+}
+
 static void calls_inside_a_call(void) {
     struct call outer, inner;
     c = region_new(4 * MIB);
@@ -172,6 +243,7 @@ int main(void) {
         {"counts are exact with more threads than seats", counts_are_exact},
         {"seats of ended threads are given on", seats_of_ended_threads_are_given_on},
         {"a busy seat is freed with its thread", a_busy_seat_is_freed_with_its_thread},
+        {"a number that comes into use again", a_number_that_comes_into_use_again},
         {"calls inside a call take shared tickets", calls_inside_a_call},
         {"several regions", several_regions},
         {"a fork child has its own", fork_child_has_its_own},
