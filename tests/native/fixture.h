@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * fixture.h: what the tests of whole operations share: a region in a folder of its own, calls repeated while
- * they answer PLC_AGAIN, values that know their own key, and the two questions asked at every end: does check()
- * find nothing, and does a drain give back every page as one stretch?
+ * they answer PLC_AGAIN, values that know their own key, and the three questions asked at every end: does
+ * check() find nothing, is no live byte counted dead, and does a drain give back every page as one stretch?
  */
 #ifndef PLC_TEST_FIXTURE_H
 #define PLC_TEST_FIXTURE_H
 
 #include "check.h"
+#include "truth.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -150,6 +151,7 @@ __attribute__((unused)) static bool drained_whole(plc_cache *c) {
  * one drain does it; `soon` allows for the dead, whose pages are theirs until their death is established. */
 __attribute__((unused)) static void region_end(plc_cache *c, bool soon) {
     CHECK(findings_of(c) == 0);
+    CHECK(runs_overcounted(c) == 0);
     if (soon) {
         CHECK_SOON(drained_whole(c));
     } else {
