@@ -218,22 +218,21 @@ plc_status verb_store(struct call *k, plc_verb verb, const plc_entry *e, uint64_
 plc_status verb_delete(struct call *k) {
     fence_full(); /* a claim made before now is seen */
     bool removed = false;
-    for (unsigned i = 0; i < SWAPS_MOST; i++) {
+    plc_status s = PLC_OK;
+    for (unsigned i = 0; i < SWAPS_MOST && s == PLC_OK; i++) { /* MISS: both buckets were walked to their end */
         struct hit hit;
-        plc_status s = index_look(k, &hit);
-        if (s != PLC_OK) { /* both buckets were walked to their end */
-            if (s == PLC_MISS && removed) {
-                count(k, COUNT_DELETES, 1);
-            }
-            return s == PLC_MISS && removed ? PLC_OK : s;
-        }
-        bool valid = entry_valid(k, &hit.e);
-        if (store_unlink(k, &hit)) {
-            removed = removed || valid;
+        s = index_look(k, &hit);
+        if (s == PLC_OK) {
+            bool valid = entry_valid(k, &hit.e);
+            removed = (store_unlink(k, &hit) && valid) || removed;
         }
     }
     index_unpin(k);
-    return removed ? PLC_OK : PLC_BUSY;
+    if (removed) { /* AGAIN and BUSY say that nothing was changed */
+        count(k, COUNT_DELETES, 1);
+        return PLC_OK;
+    }
+    return s == PLC_OK ? PLC_BUSY : s;
 }
 
 plc_status verb_incr(struct call *k, uint64_t delta, bool down, uint64_t *result) {

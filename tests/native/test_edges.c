@@ -2,6 +2,9 @@
 /* test_edges.c: lengths of keys and values at their limits, batches, walks, statistics, and the handle's end. */
 #include "fixture.h"
 
+#include "call.h"
+#include "index.h"
+
 #define BUFFER (16u * MIB)
 
 static plc_cache *c;
@@ -303,10 +306,35 @@ static void handles(void) {
     end();
 }
 
+/* Behind the key's slot stands one of the same tag, in a part of the file that this process has not seen yet. */
+static void removed_before_again(void) {
+    struct call k;
+    begin(16 * MIB);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK_STATUS(index_key(&k, "a", 1), PLC_OK);
+    word *last = index_slot(&k, INDEX_WAYS - 1);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    CHECK_STATUS(set_bytes("a", 1, "1", 1), PLC_OK);
+    uint64_t taken = word_acq(&c->super->taken_pages);
+    CHECK(taken < c->geo.end_page && word_swap(last, 0, slot_make(k.tag, (uint32_t)taken, 0)));
+    word_put_rlx(&c->super->taken_pages, taken + 1);
+    MUST(c, plc_delete(c, "a", 1), PLC_OK);
+    CHECK(counter_of(c, "deletes") == 1);
+    word_put_rlx(&c->super->taken_pages, taken);
+    word_put_rlx(last, 0);
+    MUST(c, plc_delete(c, "a", 1), PLC_MISS);
+    end();
+}
+
 static const struct check_test tests[] = {
-    {"keys", keys},       {"values", values}, {"too_large_by_append", too_large_by_append},
-    {"batches", batches}, {"scan", scan},     {"statistics", statistics},
+    {"keys", keys},
+    {"values", values},
+    {"too_large_by_append", too_large_by_append},
+    {"batches", batches},
+    {"scan", scan},
+    {"statistics", statistics},
     {"handles", handles},
+    {"removed_before_again", removed_before_again},
 };
 
 int main(void) {
