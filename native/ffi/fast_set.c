@@ -22,8 +22,10 @@ static plc_status store(plc_cache *handle, const plc_entry *entry) {
 
 /* The parts of an Encoded into `parts`; how many, or -1: they are unusual (no exception is set). */
 static int take_parts(PyObject *encoded, Py_buffer buffers[PARTS_MAX], plc_part parts[PARTS_MAX], uint8_t *type) {
-    PyObject *list = PyTuple_Check(encoded) && PyTuple_GET_SIZE(encoded) == 3 ? PyTuple_GET_ITEM(encoded, 1) : NULL;
-    PyObject *pieces = list == NULL ? NULL : PySequence_Tuple(list); /* nobody changes it meanwhile */
+    bool named = PyTuple_Check(encoded) && !PyTuple_CheckExact(encoded) && PyTuple_GET_SIZE(encoded) == 3;
+    PyObject *list = named ? PyTuple_GET_ITEM(encoded, 1) : NULL;
+    bool usual = list != NULL && (PyList_CheckExact(list) || PyTuple_CheckExact(list)); /* else it may run anything */
+    PyObject *pieces = usual ? PySequence_Tuple(list) : NULL; /* nobody changes it meanwhile */
     if (pieces == NULL || PyTuple_GET_SIZE(pieces) > PARTS_MAX) {
         Py_XDECREF(pieces);
         PyErr_Clear();

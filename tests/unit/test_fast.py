@@ -225,20 +225,26 @@ class TestSameAnswers:
             cache.set("a", Closer())
 
     @pytest.mark.parametrize(
-        "parts", [[], [b"a"] * 16, [b"a"] * 17, (b"a", b"b"), ["a"], [bytearray(b"a")], None]
-    )
-    def test_odd_encodings(self, parts: Any) -> None:
+        "parts",
+        [
+            [], [b"a"] * 16, [b"a"] * 17, (b"a", b"b"), ["a"], [bytearray(b"a")], None,
+            iter([b"a", b"b"]), {b"a": 1},
+        ],
+    )  # fmt: skip
+    @pytest.mark.parametrize("kind", [Encoded, lambda *fields: fields])
+    def test_odd_encodings(self, parts: Any, kind: Any) -> None:
         """A serializer of one's own is stored, or refused, as by the general path."""
 
         class Odd(Pickler):
             def dumps(self, value: object) -> Encoded:
-                return Encoded(3, parts, len(parts or ()))
+                return kind(3, parts, 2)  # type: ignore[no-any-return]
 
             def loads(self, type_code: int, data: memoryview) -> object:
                 return type_code, bytes(data)
 
         answers = []
         for prefix in ("", "_general_"):
+            Cache(f"odd{prefix}", size="8MiB")["a"] = 1  # the file has grown, so no call waits
             with Cache(f"odd{prefix}", size="8MiB", serializer=Odd()) as cache:
                 answers.append(answer(getattr(cache, prefix + "set"), "a", 1))
                 answers.append(cache.get("a"))
