@@ -197,7 +197,8 @@ PLC_API plc_status plc_store_many(plc_cache *cache, size_t count, const plc_entr
 /* Removes key.  PLC_OK, PLC_MISS, PLC_BUSY, PLC_AGAIN. */
 PLC_API plc_status plc_delete(plc_cache *cache, const void *key, size_t key_length);
 
-/* plc_delete of count keys in one window; *removed is how many were there. */
+/* plc_delete of count keys in one window; *removed, which the caller sets to 0, is raised by how many were there,
+ * whatever the status: a call that is repeated counts on. */
 PLC_API plc_status plc_delete_many(plc_cache *cache, size_t count, const void *const *keys, const size_t *key_lengths,
                                    uint64_t *removed);
 

@@ -159,7 +159,7 @@ plc_status plc_delete_many(plc_cache *cache, size_t count_of, const void *const 
             evict_emptied(&k);
         }
     }
-    *removed = n;
+    *removed += n; /* also before AGAIN: the next call no longer finds them */
     return call_leave(&k, s);
 }
 
