@@ -82,7 +82,8 @@ struct plc_cache {
     word hint_distrusted; /* a taken_pages hint that was found false */
     word growth_retry_ms; /* growth is not tried before it (real time, ms) */
     word32 closed;
-    uint32_t references; /* under process_mutex */
+    uint32_t references; /* under process_mutex, and: */
+    uint64_t closings;   /* how often there was none left */
     struct plc_cache *next; /* registry */
 };
 

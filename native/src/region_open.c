@@ -212,24 +212,35 @@ static bool calls_ended(plc_cache *c) {
     return true;
 }
 
-void region_close(plc_cache *c) {
-    registry_forget();
+uint64_t region_close_begin(plc_cache *c) {
+    uint64_t closing = 0;
     registry_lock();
-    bool last = c->references > 0 && --c->references == 0;
-    if (last) {
+    if (c->references > 0 && --c->references == 0) {
         atomic_store(&c->closed, 1);
+        closing = ++c->closings;
     }
     registry_unlock();
-    if (!last) {
+    return closing;
+}
+
+void region_close_end(plc_cache *c, uint64_t closing) {
+    registry_lock();
+    if (c->references == 0 && c->closings == closing && c->base != NULL) {
+        release(c);
+    }
+    registry_unlock();
+}
+
+void region_close(plc_cache *c) {
+    registry_forget();
+    uint64_t closing = region_close_begin(c);
+    if (closing == 0) {
         return;
     }
     fence_full();
     /* threads in their seats pass no barrier of their own (seat.c); if either fails, the mapping and the place stay
      * until the process ends */
-    bool ended = os_membarrier() && calls_ended(c);
-    registry_lock();
-    if (ended && c->references == 0 && c->base != NULL) {
-        release(c);
+    if (os_membarrier() && calls_ended(c)) {
+        region_close_end(c, closing);
     }
-    registry_unlock();
 }

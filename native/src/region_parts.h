@@ -48,6 +48,12 @@ plc_status region_make(const struct place *at, uint64_t size_bytes, uint32_t exp
 plc_status region_attach(const struct place *at, int fd, const struct facts *facts, plc_cache **out,
                          plc_report *report);
 
+/* The two ends of region_close.  Gives the number of the closing, or 0: others still use the handle. */
+uint64_t region_close_begin(plc_cache *c);
+/* Releases it, unless it was opened meanwhile: then what was seen of calls is worth nothing, even if it was closed
+ * again (which releases it by itself).  pre: no call was under way after the beginning. */
+void region_close_end(plc_cache *c, uint64_t closing);
+
 /* region_refresh with the process mutex held. */
 void region_refresh_locked(plc_cache *c);
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "call.h"
+#include "region_parts.h"
 
 static plc_cache *c;
 
@@ -197,6 +198,28 @@ static void calls_inside_a_call(void) {
     CHECK(word_acq(&c->tickets) == SHARED_TICKETS && seat_all_idle(c));
 }
 
+/* Somebody who closes has seen that no call is under way; before he releases the region it is opened, a call begins,
+ * and it is closed again: that call still has its memory. */
+static void opened_and_closed_while_closing(void) {
+    struct call k;
+    plc_cache *again = NULL;
+    plc_report report;
+    c = region_new(4 * MIB);
+    const plc_options attach = {.path = check_path("r")};
+    uint64_t first = region_close_begin(c);
+    CHECK(first != 0 && seat_all_idle(c));
+    CHECK_STATUS(plc_open(&attach, &again, &report), PLC_OK);
+    CHECK(again == c);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    uint64_t second = region_close_begin(c);
+    CHECK(second != 0);
+    region_close_end(c, first);
+    CHECK(c->base != NULL);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    region_close_end(c, second);
+    CHECK(c->base == NULL);
+}
+
 static void several_regions(void) {
     plc_cache *all[7];
     c = region_new(4 * MIB);
@@ -245,6 +268,7 @@ int main(void) {
         {"a busy seat is freed with its thread", a_busy_seat_is_freed_with_its_thread},
         {"a number that comes into use again", a_number_that_comes_into_use_again},
         {"calls inside a call take shared tickets", calls_inside_a_call},
+        {"opened and closed while closing", opened_and_closed_while_closing},
         {"several regions", several_regions},
         {"a fork child has its own", fork_child_has_its_own},
     };
