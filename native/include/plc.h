@@ -11,7 +11,8 @@
  *    The loop is bounded: after 250 ms behind one lock holder the operation answers PLC_BUSY.
  *  - A process may be killed at any instruction of any function; the others go on.
  *  - After fork the child may go on using the handle: it takes a place of its own at its first call.
- *    A child made by vfork must not use it.
+ *    A child made by vfork must not use it, and one made in a signal handler must not return into a call that the
+ *    signal interrupted: that call is the parent's.
  *  - A handle may be used by any number of threads; 64 calls at once work, more get PLC_AGAIN.
  *  - Results come through out-parameters, which are untouched unless the function says otherwise.
  *  - Times are milliseconds since 1970 (UTC); a deadline of 0 is "never".
