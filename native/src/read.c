@@ -13,7 +13,7 @@ static bool untimed(const struct call *k, const struct glance *g) {
 }
 
 /* entry_valid, of a glance. */
-static bool valid(const struct call *k, const struct glance *g) {
+HOT bool valid(const struct call *k, const struct glance *g) {
     const plc_cache *c = k->c;
     uint16_t tags[4];
     bool tagged = glance_options(g) & ENTRY_TAGS;
@@ -134,29 +134,33 @@ static plc_status read_again(struct call *k, void *buffer, size_t capacity, plc_
     return s;
 }
 
-static void count_name(const struct call *k, plc_status s, uint16_t name) {
+static void count_name(const struct call *k, plc_status s, uint16_t name, uint64_t n) {
     struct shm_name *row = name_row(k->c, name);
-    word_add_rlx(s == PLC_OK ? &row->hits : &row->misses, 1);
+    word_add_rlx(s == PLC_OK ? &row->hits : &row->misses, n);
 }
 
-/* Inlined into its two callers: a call costs as much as a tenth of it. */
-HOT plc_status read_one(struct call *k, uint16_t name, void *buffer, size_t capacity, plc_found *found) {
+/* Inlined into its two callers: a call costs as much as a tenth of it.  They count. */
+HOT plc_status read_one(struct call *k, void *buffer, size_t capacity, plc_found *found) {
     plc_status s = read_bare(k, buffer, capacity, found);
     if (s == PLC_BUSY) {
         s = read_again(k, buffer, capacity, found);
     }
+    return s;
+}
+
+HOT plc_status counted(struct call *k, plc_status s, uint16_t name) {
     if (s == PLC_AGAIN || s == PLC_TOO_SMALL) { /* the caller comes again: counted then */
         return s;
     }
     count(k, s == PLC_OK ? COUNT_HITS : COUNT_MISSES, 1);
     if (name != 0) {
-        count_name(k, s, name);
+        count_name(k, s, name, 1);
     }
     return s;
 }
 
 plc_status read_value(struct call *k, uint16_t name, void *buffer, size_t capacity, plc_found *found) {
-    return read_one(k, name, buffer, capacity, found);
+    return counted(k, read_one(k, buffer, capacity, found), name);
 }
 
 /* ---- many ------------------------------------------------------------------------------------ */
@@ -202,8 +206,13 @@ static plc_status use_key(struct call *k, const struct read_batch *b, size_t i, 
     return PLC_OK;
 }
 
-/* Keys [from, from + n) of the batch; *used: bytes of the buffer that are taken. */
-static plc_status read_group(struct call *k, const struct read_batch *b, size_t from, size_t n, size_t *used) {
+/* What was read of a batch so far: bytes of the buffer that are taken, keys by their answers. */
+struct progress {
+    size_t used, hits, misses;
+};
+
+/* Keys [from, from + n) of the batch. */
+static plc_status read_group(struct call *k, const struct read_batch *b, size_t from, size_t n, struct progress *p) {
     struct ahead ahead[GROUP];
     for (size_t i = 0; i < n; i++) {
         ask_bucket(k, b->keys[from + i], b->key_lengths[from + i], &ahead[i]);
@@ -217,28 +226,37 @@ static plc_status read_group(struct call *k, const struct read_batch *b, size_t 
         if (s != PLC_OK) {
             return s;
         }
-        plc_status one = read_one(k, b->name, b->buffer + *used, b->capacity - *used, found);
+        plc_status one = read_one(k, b->buffer + p->used, b->capacity - p->used, found);
         if (one == PLC_AGAIN) {
             return one;
         }
         found->status = (uint32_t)one;
-        found->offset = *used;
+        found->offset = p->used;
         if (one == PLC_OK) {
-            size_t next = *used + ((found->length + ALIGN - 1) & ~(size_t)(ALIGN - 1));
-            *used = next < b->capacity ? next : b->capacity;
+            size_t next = p->used + ((found->length + ALIGN - 1) & ~(size_t)(ALIGN - 1));
+            p->used = next < b->capacity ? next : b->capacity;
+            p->hits++;
+        } else if (one == PLC_MISS) {
+            p->misses++;
         }
     }
     return PLC_OK;
 }
 
 plc_status read_many(struct call *k, const struct read_batch *b) {
-    size_t used = 0;
+    struct progress p = {0, 0, 0};
     for (size_t from = 0; from < b->count; from += GROUP) {
         size_t n = b->count - from < GROUP ? b->count - from : GROUP;
-        plc_status s = read_group(k, b, from, n, &used);
+        plc_status s = read_group(k, b, from, n, &p);
         if (s != PLC_OK) {
-            return s;
+            return s; /* nothing is counted: the caller comes again with all of them */
         }
+    }
+    count(k, COUNT_HITS, p.hits);
+    count(k, COUNT_MISSES, p.misses);
+    if (b->name != 0) {
+        count_name(k, PLC_OK, b->name, p.hits);
+        count_name(k, PLC_MISS, b->name, p.misses);
     }
     count(k, COUNT_GET_MANY_KEYS, b->count);
     return PLC_OK;

@@ -93,7 +93,7 @@ static inline void fill_racing(void *to, const void *from, size_t n) {
     }
 }
 /* Keys are short: a call of memcmp would cost more than the comparing. */
-static inline bool same_racing(const void *shared, const void *mine, size_t n) {
+__attribute__((always_inline)) static inline bool same_racing(const void *shared, const void *mine, size_t n) {
     const uint8_t *a = shared, *b = mine;
     if (n < 8) {
         return memcmp(a, b, n) == 0;

@@ -319,11 +319,12 @@ static word *plant_unseen(const char *key, uint32_t beyond) {
     return slot;
 }
 
-/* What was removed before a call had to answer PLC_AGAIN is told, and counted once. */
-static void removed_before_again(void) {
+/* What was removed or read before a call had to answer PLC_AGAIN is told, and counted once. */
+static void done_before_again(void) {
     const void *keys[] = {"a", "b"};
     const size_t lengths[] = {1, 1};
     uint64_t removed = 0;
+    plc_found found[2];
     begin(16 * MIB);
     CHECK_STATUS(set_bytes("a", 1, "1", 1), PLC_OK);
     word *planted = plant_unseen("a", 0);
@@ -336,6 +337,13 @@ static void removed_before_again(void) {
     CHECK_STATUS(plc_delete_many(c, 2, keys, lengths, &removed), PLC_AGAIN);
     MUST(c, plc_delete_many(c, 2, keys, lengths, &removed), PLC_OK);
     CHECK(removed == 1 && counter_of(c, "deletes") == 2);
+    CHECK_STATUS(set_bytes("a", 1, "1", 1), PLC_OK);
+    word_put_rlx(planted, 0);
+    planted = plant_unseen("b", 2);
+    CHECK_STATUS(plc_get_many(c, 2, keys, lengths, 0, buffer, BUFFER, found), PLC_AGAIN);
+    MUST(c, plc_get_many(c, 2, keys, lengths, 0, buffer, BUFFER, found), PLC_OK);
+    CHECK(found[0].status == PLC_OK && found[1].status == PLC_MISS);
+    CHECK(counter_of(c, "hits") == 1 && counter_of(c, "misses") == 1);
     word_put_rlx(planted, 0);
     word_put_rlx(&c->super->taken_pages, pages_limit(c));
     end();
@@ -349,7 +357,7 @@ static const struct check_test tests[] = {
     {"scan", scan},
     {"statistics", statistics},
     {"handles", handles},
-    {"removed_before_again", removed_before_again},
+    {"done_before_again", done_before_again},
 };
 
 int main(void) {
