@@ -115,7 +115,7 @@ typedef struct quick {
 
 extern PyType_Spec quick_spec;
 
-/* Calls the method that describes the operation in general. */
+/* fast_general.c.  Calls the method that describes the operation in general. */
 PyObject *quick_general(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count, PyObject *names);
 
 /* Is that the only argument that is given by name? */

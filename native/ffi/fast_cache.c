@@ -6,20 +6,6 @@
  */
 #include "fast.h"
 
-PyObject *quick_general(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    PyObject *method = PyObject_GetAttrString(self, name);
-    if (method == NULL) {
-        return NULL;
-    }
-    PyObject *result = PyObject_Vectorcall(method, args, (size_t)count, names);
-    Py_DECREF(method);
-    return result;
-}
-
-bool quick_option(PyObject *names, const char *name) {
-    return PyTuple_GET_SIZE(names) == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), name) == 0;
-}
-
 PyObject *quick_load(PyObject *self, struct reading *reading, PyObject *absent) {
     PyObject *found = read_found(reading), *result = NULL;
     if (found != NULL) {

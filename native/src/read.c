@@ -29,7 +29,7 @@ HOT bool valid(const struct call *k, const struct glance *g) {
     return !name_any_flush(c) || !name_flushed(c, created, k->now_ms);
 }
 
-HOT void describe(const struct call *k, const struct glance *g, plc_found *found) {
+HOT void fill_found(const struct call *k, const struct glance *g, plc_found *found) {
     uint8_t options = glance_options(g);
     found->length = g->length;
     found->token = g->token;
@@ -72,7 +72,7 @@ HOT plc_status read_bare(struct call *k, void *buffer, size_t capacity, plc_foun
     if (!index_still_at(k, g.head, g.word)) {
         return PLC_BUSY;
     }
-    describe(k, &g, found);
+    fill_found(k, &g, found);
     if (!fits) {
         return PLC_TOO_SMALL;
     }
@@ -112,7 +112,7 @@ static plc_status read_pinned(struct call *k, void *buffer, size_t capacity, plc
     }
     if (s != PLC_MISS) {
         glance_at(&hit.e, &g);
-        describe(k, &g, found);
+        fill_found(k, &g, found);
     }
     index_unpin(k);
     return s;
