@@ -80,6 +80,7 @@ struct plc_cache {
     word reaped_ms[SLOTS_MAX + 1]; /* when that slot's owner was last asked for (monotonic ms) */
     word suspect;        /* slot of a foreign owner that an operation met, 0 none */
     word hint_distrusted; /* a taken_pages hint that was found false */
+    uint64_t collapsed;  /* bytes before the pool for which huge pages were asked; under process_mutex */
     word growth_retry_ms; /* growth is not tried before it (real time, ms) */
     word32 closed;
     uint32_t references; /* under process_mutex, and: */

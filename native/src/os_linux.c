@@ -13,7 +13,9 @@
 
 #include "os_errno.h"
 
-#define HUGE_BYTES (2ull << 20)
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 #define MARK_BYTES 4096u
 
 static uint64_t clock_ms(clockid_t clock) {
@@ -112,12 +114,12 @@ bool os_thread_there(uint32_t tid) {
  * sticks out on both sides is given back. */
 int os_map(int fd, uint64_t n, bool write, void **base) {
     int saved = errno;
-    uint64_t room = n + HUGE_BYTES;
+    uint64_t room = n + OS_HUGE_BYTES;
     uint8_t *all = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (all == MAP_FAILED) {
         return os_outcome(saved, -1);
     }
-    uint64_t before = (HUGE_BYTES - (uintptr_t)all % HUGE_BYTES) % HUGE_BYTES;
+    uint64_t before = (OS_HUGE_BYTES - (uintptr_t)all % OS_HUGE_BYTES) % OS_HUGE_BYTES;
     uint8_t *at = all + before;
     int protection = write ? PROT_READ | PROT_WRITE : PROT_READ;
     if (mmap(at, n, protection, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED) {
@@ -139,6 +141,11 @@ int os_map(int fd, uint64_t n, bool write, void **base) {
 void os_unmap(void *base, uint64_t n) {
     int saved = errno;
     (void)os_outcome(saved, munmap(base, n));
+}
+
+int os_collapse(void *at) {
+    int saved = errno;
+    return os_outcome(saved, madvise(at, OS_HUGE_BYTES, MADV_COLLAPSE));
 }
 
 int os_sync(void *base, uint64_t n) {

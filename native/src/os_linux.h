@@ -52,6 +52,10 @@ bool os_holds_regions(int fd); /* false for network and copy-on-write file syste
 
 int os_map(int fd, uint64_t n, bool write, void **base); /* MAP_SHARED, 2 MiB aligned; beyond the file's end too */
 void os_unmap(void *base, uint64_t n);
+#define OS_HUGE_BYTES (2ull << 20)
+/* Has one huge page take the place of the small ones there, without any mount option (Linux 6.1 and later).  EINVAL:
+ * not to be had here, ever; another errno: not now.  Takes a millisecond or some. */
+int os_collapse(void *at);
 int os_sync(void *base, uint64_t n); /* msync(MS_SYNC) */
 /* A private page that reads 0 in every fork child, however made; its first word holds 1 here. */
 int os_fork_mark(word **mark);

@@ -13,6 +13,7 @@
 #define RETRY_MS 1000u
 #define TURN_MS 50u /* for another process that is extending the file already */
 #define GROW_BYTE 0u
+#define COLLAPSED_AT_ONCE 4u
 
 /* pre: process mutex held.  What the kernel says of the file; false when the descriptor is not ours any more. */
 static bool ask(const plc_cache *c, struct os_file *file) {
@@ -86,6 +87,17 @@ static int take_step(plc_cache *c, uint64_t pages) {
     return error != 0 ? error : os_reserve(c->fd, pages << PAGE_SHIFT, n << PAGE_SHIFT);
 }
 
+/* A read at random waits for the index and the page words, and as long again for the tables that say where they are.
+ * So as the region fills they come into huge pages, a few with each step: at once it would take as long as the region's
+ * creation.  In memory only; a file system on disk has none. */
+static void collapse_some(plc_cache *c) {
+    uint64_t end = (uint64_t)c->geo.first_page << PAGE_SHIFT;
+    for (unsigned i = 0; i < COLLAPSED_AT_ONCE && c->in_memory && c->collapsed + OS_HUGE_BYTES <= end; i++) {
+        int error = os_collapse(c->base + c->collapsed);
+        c->collapsed = error == EINVAL ? end : c->collapsed + OS_HUGE_BYTES;
+    }
+}
+
 /* Two that reserve the same step do no harm, but the second one zeroes it once more: so whoever comes while
  * another process is at it waits for its turn, a little. */
 static bool take_turn(const plc_cache *c) {
@@ -117,6 +129,9 @@ static bool grow_once(plc_cache *c, uint32_t pages) {
         os_byte_drop(c->fd, GROW_BYTE);
     }
     region_refresh_locked(c);
+    if (more) {
+        collapse_some(c);
+    }
     return more;
 }
 

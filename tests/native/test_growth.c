@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* test_growth.c: while a region fills, its index moves into huge pages under the hands of those who read and write,
+ * in this process and in another: nothing is missing, nothing is wrong. */
+#include "fixture.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "domain.h"
+#include "os_linux.h"
+
+#define REGION (512 * MIB)
+#define READERS 2u
+
+/* Shared with the other process. */
+static struct progress {
+    _Atomic uint64_t stored; /* keys below are there */
+    _Atomic bool done;
+} *progress;
+static plc_cache *c;
+
+static void key_of(uint64_t number, char key[17]) {
+    (void)snprintf(key, 17, "key-%012" PRIu64, number);
+}
+
+static void value_of(uint64_t number, uint64_t value[16]) {
+    for (unsigned i = 0; i < 16; i++) {
+        value[i] = (number + 1) * 0x9e3779b97f4a7c15ull + i;
+    }
+}
+
+static void set_number(uint64_t number) {
+    char key[17];
+    uint64_t value[16];
+    key_of(number, key);
+    value_of(number, value);
+    const plc_part part = {value, sizeof value};
+    const plc_entry e = {.key = key, .key_length = 16, .parts = &part, .part_count = 1};
+    MUST(c, plc_store(c, PLC_SET, &e, NULL), PLC_OK);
+}
+
+static void check_number(uint64_t number) {
+    char key[17];
+    uint64_t value[16], right[16];
+    plc_found found;
+    key_of(number, key);
+    value_of(number, right);
+    MUST(c, plc_get(c, key, 16, 0, value, sizeof value, &found), PLC_OK);
+    CHECK(found.length == sizeof value && memcmp(value, right, sizeof value) == 0);
+}
+
+/* Reads what is there at random, and writes some of it anew, until all is stored. */
+static void use(uint64_t seed) {
+    uint64_t random = seed;
+    while (!progress->done) {
+        uint64_t there = progress->stored;
+        for (unsigned i = 0; i < 100 && there != 0; i++) {
+            random = random * 6364136223846793005ull + 1442695040888963407ull;
+            uint64_t number = (random >> 33) % there;
+            check_number(number);
+            if (i % 8 == 0) {
+                set_number(number);
+            }
+        }
+    }
+}
+
+static void *reader(void *seed) {
+    use((uint64_t)(uintptr_t)seed);
+    return NULL;
+}
+
+static void index_moves_under_their_hands(void) {
+    uint64_t n = rounds(400000, 60000);
+    pthread_t readers[READERS];
+    progress = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(progress != MAP_FAILED);
+    c = region_new(REGION);
+    set_number(0);
+    progress->stored = 1;
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        use(3);
+        _exit(0);
+    }
+    for (unsigned i = 0; i < READERS; i++) {
+        CHECK(pthread_create(&readers[i], NULL, reader, (void *)(uintptr_t)(i + 1)) == 0);
+    }
+    for (uint64_t i = 1; i < n; i++) {
+        set_number(i);
+        progress->stored = i + 1;
+    }
+    progress->done = true;
+    for (unsigned i = 0; i < READERS; i++) {
+        CHECK(pthread_join(readers[i], NULL) == 0);
+    }
+    int status = 0;
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    for (uint64_t i = 0; i < n; i++) {
+        check_number(i);
+    }
+    CHECK(counter_of(c, "misses") == 0 && counter_of(c, "evictions") == 0);
+    CHECK(!c->in_memory || c->collapsed >= 4 * OS_HUGE_BYTES); /* it was asked for, whether it was had or not */
+    region_end(c, true);
+}
+
+static const struct check_test tests[] = {
+    {"index_moves_under_their_hands", index_moves_under_their_hands},
+};
+
+int main(void) {
+    return RUN_TESTS(tests);
+}
