@@ -8,7 +8,8 @@
  * incarnation: whoever writes that says that this process is dead.
  */
 #include "soak.h"
-#include "space.h"
+#include "call.h"
+#include "spare.h"
 
 #include <sys/mman.h>
 
@@ -395,7 +396,38 @@ static void growing_region(void) {
     run("garbage in a region that grows", 48 * MIB, soak_rounds(500000, 2000, 10000));
 }
 
+/* A stretch of free pages that is longer than the pool: what is left of it is not put into the reserve segment by
+ * segment, most of which are nowhere. */
+static void free_stretch_beyond_the_pool(void) {
+    struct call k;
+    c = region_new(4 * MIB);
+    fill(300);
+    walk(WALK_DRAIN);
+    uint32_t page = c->geo.first_page;
+    while (page < pages_limit(c) && page_state(word_acq(page_word(c, page))) != PAGE_FREE) {
+        page++;
+    }
+    CHECK(page < pages_limit(c));
+    for (uint32_t other = c->geo.first_page; other < pages_limit(c);
+         other++) { /* what is free would fill the reserve */
+        word_put_rlx(page_word(c, other), other == page ? 0 : page_make(PAGE_SEALED, 0, 1));
+    }
+    for (uint32_t i = 0; i < c->geo.free_places; i++) {
+        word_put_rlx(&c->free_ring[i], (uint64_t)page << 28 | ((1u << 28) - 1));
+    }
+    word_put_rlx(&c->super->free_head.value, 0);
+    word_put_rlx(&c->super->free_tail.value, c->geo.free_places);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK(spare_form(&k, 1, 2, false) == page);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    for (unsigned i = 0; i < RESERVE_PLACES; i++) {
+        CHECK(word_acq(&c->super->reserve[i]) < pages_limit(c));
+    }
+    plc_close(c);
+}
+
 static const struct check_test tests[] = {
+    {"free_stretch_beyond_the_pool", free_stretch_beyond_the_pool},
     {"full_region", full_region},
     {"growing_region", growing_region},
 };
