@@ -523,7 +523,7 @@ static void many_reapers_one_death(void) {
         CHECK(pthread_join(threads[i], NULL) == 0);
     }
     CHECK(inc_of(c, slot) == inc + 1 && inc_of(c, other) == alive);
-    CHECK(process_reap_due(c, slot) && !process_reap_due(c, slot) && !process_reap_due(c, 0));
+    CHECK(process_reap_due(c, slot, 100000) && !process_reap_due(c, slot, 100000) && !process_reap_due(c, 0, 100000));
     peer_kill(&living);
     region_close(c);
 }

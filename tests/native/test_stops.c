@@ -16,7 +16,7 @@
 #include <sys/ptrace.h>
 
 #define KEYS 64u
-#define SLICES_MOST 12u /* of 50 ms: the wait for a lock ends after 250 ms */
+#define SLICES_MOST 30u /* of 20 ms: the wait for a lock ends after 250 ms */
 #define LARGE 20000u    /* a value with a run of its own */
 #define STEPS_MOST 2000000u
 
@@ -307,7 +307,7 @@ static void stopped(void) {
     }
     soak_line("SIGSTOP with a shard lock held",
               "%" PRIu64 " places in 6 operations; %" PRIu64 " reads, none delayed; %" PRIu64
-              " writes beside it; %" PRIu64 " refused, after at most %u slices of 50 ms",
+              " writes beside it; %" PRIu64 " refused, after at most %u slices of 20 ms",
               places, reads, writes, busy, SLICES_MOST);
     region_end(c, true);
 }
