@@ -36,7 +36,7 @@ lint: build $(LINTERS) ## style, types, warnings and the house's rules
 format: build $(LINTERS) ## put Python and C into shape
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $$(find native tests/native tests/instructions benchmarks/native -name '*.[ch]')
+	$(BIN)/clang-format -i $$(find native tests/native tests/fuzz tests/instructions benchmarks/native -name '*.[ch]')
 
 native-test: ## the tests of the C core alone: plain, ASan + UBSan, TSan
 	@scripts/test native arm64

@@ -8,6 +8,7 @@ import os
 import pickle
 import select
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -115,6 +116,41 @@ def fork() -> Iterator[Callable[..., Child]]:
     yield start
     for child in children:
         child.close()
+
+
+def _hold_all_locks(cache: plib_cache.Cache) -> None:
+    """In a child: say in every shard's lock word that this thread holds it; stop; give them back.
+
+    The words are those of layout.h; the process's row is known by its pid and start time.
+    """
+    me = os.getpid()
+    slot = cache._region.info()["slot"]
+    start = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    file = os.open(cache.path, os.O_RDWR)  # not closed before the end: that would drop record locks
+    head = os.pread(file, 4 << 20, 0)
+    row = next(
+        at
+        for at in range(0, len(head), 64)
+        if head[at + 8 : at + 24] == struct.pack("<QQ", me, start)
+    )
+    incarnation = struct.unpack_from("<Q", head, row)[0]
+    word = slot << 53 | incarnation << 35 | (me & 0x3FFFFF) << 13 | 1
+    os.pwrite(file, struct.pack("<Q", word) * 256, 2 * 4096)
+    os.kill(me, signal.SIGSTOP)
+    os.pwrite(file, bytes(8 * 256), 2 * 4096)
+
+
+@pytest.fixture
+def stopped_holder(fork: Callable[..., Child]) -> Callable[[plib_cache.Cache], Child]:
+    """``stopped_holder(cache)``: a process that is stopped while it holds all locks of a region."""
+
+    def start(cache: plib_cache.Cache) -> Child:
+        child = fork(_hold_all_locks, cache)
+        _, status = os.waitpid(child.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status), child.result()
+        return child
+
+    return start
 
 
 @pytest.fixture

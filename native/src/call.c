@@ -167,7 +167,7 @@ static plc_status leave_busy(struct call *k, plc_status s) {
     }
     if (s == PLC_AGAIN) {
         note_wants(k);
-    } else if (k->suspect != 0 && process_reap_due(c, k->suspect)) {
+    } else if (k->suspect != 0 && process_reap_due(c, k->suspect, REAP_EVERY_MS)) {
         (void)process_reap_now(c, k->suspect); /* not waited for: this may be a call that must not wait */
     }
     return s;
@@ -262,7 +262,7 @@ static void do_wants(plc_cache *c, uint32_t limit_ms) {
         wants.since_ms = now == 0 ? 1 : now;
     }
     process_reassert(c);
-    if (wants.suspect != 0 && process_reap_due(c, wants.suspect)) {
+    if (wants.suspect != 0 && process_reap_due(c, wants.suspect, REAP_EVERY_MS)) {
         (void)process_reap(c, wants.suspect);
     }
     if (wants.refresh) {

@@ -19,7 +19,6 @@
 #include "counters.h"
 #include "seat.h"
 
-#define REAP_EVERY_MS 100u
 #define SPREAD 16u /* so many slots are used before old ones, so that incarnations last */
 
 struct tenant {
@@ -164,12 +163,12 @@ bool process_reap_now(struct plc_cache *c, uint32_t slot) {
     return dead;
 }
 
-bool process_reap_due(struct plc_cache *c, uint32_t slot) {
+bool process_reap_due(struct plc_cache *c, uint32_t slot, uint32_t every_ms) {
     if (slot == 0 || slot > c->geo.slots) {
         return false;
     }
     uint64_t now = os_monotonic_ms(), last = word_rlx(&c->reaped_ms[slot]);
-    return (last == 0 || now - last >= REAP_EVERY_MS) && word_swap(&c->reaped_ms[slot], last, now);
+    return (last == 0 || now - last >= every_ms) && word_swap(&c->reaped_ms[slot], last, now);
 }
 
 bool process_thread_gone(struct plc_cache *c, uint64_t lock_word) {

@@ -27,8 +27,9 @@ bool process_reap_locked(struct plc_cache *c, uint32_t slot);
 /* The same, or false when another thread is attaching, reaping or closing just now. */
 bool process_reap_now(struct plc_cache *c, uint32_t slot);
 
-/* May process_reap(slot) be called now?  (At most every 100 ms per slot, process-wide; then marks it.) */
-bool process_reap_due(struct plc_cache *c, uint32_t slot);
+/* May process_reap(slot) be called now?  (Not within every_ms of the last time, process-wide; then marks it.) */
+#define REAP_EVERY_MS 100u /* for owners that were merely met */
+bool process_reap_due(struct plc_cache *c, uint32_t slot, uint32_t every_ms);
 
 /* Is the thread that a lock word names gone, though its process lives?  Same pid namespace only. */
 bool process_thread_gone(struct plc_cache *c, uint64_t lock_word);

@@ -59,7 +59,7 @@ void spare_give(struct call *k, uint32_t page, uint32_t n) {
     for (uint32_t i = 0; i < segment && n < segment && joins(c, page + n); i++) {
         n++;
     }
-    while (n >= segment && give_reserve(c, page)) {
+    for (unsigned i = 0; i < RESERVE_PLACES && n >= segment && give_reserve(c, page); i++) {
         page += segment;
         n -= segment;
     }
@@ -123,6 +123,7 @@ uint32_t spare_form(struct call *k, uint32_t min, uint32_t want, bool own) {
         if (hint >> 56 != 0 || !whole_and_free(k->c, page)) {
             continue;
         }
+        n = n < pages_limit(k->c) - page ? n : pages_limit(k->c) - page; /* the ring may say anything */
         uint32_t most = n < min || n > want ? want : n; /* what is behind it may be somebody's reserve */
         uint32_t got = spare_claim_from(k, page, min, most);
         if (got != 0) {

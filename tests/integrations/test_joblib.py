@@ -7,6 +7,7 @@ import asyncio
 import datetime
 import pickle
 import shutil
+import signal
 import threading
 import warnings
 from collections.abc import Callable
@@ -456,3 +457,19 @@ def test_the_size_is_that_of_the_first(tmp_path: Path) -> None:
     assert calls == [1]
     assert (tmp_path / "joblib" / "region.plib").stat().st_size <= 16 << 20
     assert isinstance(larger.store_backend, PlibStoreBackend)
+
+
+def test_a_stopped_process_holds_the_locks(tmp_path: Path, stopped_holder: Any) -> None:
+    """Results that cannot be stored just now are returned, and nobody is warned of it."""
+    function, calls = counting(lambda x: x * 2)
+    cached = memory(tmp_path).cache(function)
+    assert cached(1) == 2
+    child = stopped_holder(_region.opened(str(tmp_path / "joblib"), SMALL).cache)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", StoreWarning)
+        assert [cached(1), cached(2), cached(2)] == [2, 4, 4]
+    assert calls == [1, 2, 2]
+    child.kill(signal.SIGCONT)
+    assert child.result() is None
+    assert [cached(3), cached(3)] == [6, 6]
+    assert calls == [1, 2, 2, 3]

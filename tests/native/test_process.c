@@ -216,6 +216,116 @@ static void two_opens(void) {
     region_close(again);
 }
 
+/* Opened twice and closed once: alive, also to those who can only see the byte. */
+static void opens_twice(struct peer_ends ends) {
+    plc_cache *c = open_fresh("r");
+    CHECK(open_region("r") == c);
+    tell(ends.out, my_slot(c));
+    for (unsigned i = 0; i < 2; i++) {
+        (void)await(ends.in);
+        region_close(c);
+        tell(ends.out, 1);
+    }
+    (void)await(ends.in);
+}
+
+static void two_opens_and_one_close(void) {
+    plc_cache *c = begin();
+    struct peer p = peer_start(opens_twice);
+    uint32_t slot = (uint32_t)hear(p.from);
+    CHECK(process_count(c) == 2 && byte_held(c, slot));
+    tell(p.to, 1);
+    (void)hear(p.from);
+    CHECK(process_count(c) == 2 && byte_held(c, slot));
+    check_alive(c, slot);
+    tell(p.to, 1);
+    (void)hear(p.from);
+    CHECK(process_count(c) == 1 && !byte_held(c, slot));
+    tell(p.to, 1);
+    peer_done(&p);
+    region_close(c);
+}
+
+static void exits(struct peer_ends ends) {
+    tell(ends.out, my_slot(open_fresh("r")));
+    (void)await(ends.in);
+    exit(0);
+}
+
+static void exit_with_handlers(void) {
+    plc_cache *c = begin();
+    struct peer p = peer_start(exits);
+    uint32_t slot = (uint32_t)hear(p.from);
+    check_alive(c, slot);
+    tell(p.to, 1);
+    peer_done(&p);
+    check_dies(c, slot);
+    region_close(c);
+}
+
+/* ---- numbers that are used again -------------------------------------------------------------- */
+
+/* A process with that number, where the kernel lets one choose; 0: it does not. */
+static pid_t start_with_pid(pid_t pid) {
+    struct clone_args {
+        _Alignas(8) uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+            set_tid_size, cgroup;
+    } args = {.exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)&pid, .set_tid_size = 1};
+    long got = syscall(SYS_clone3, &args, sizeof args);
+    if (got == 0) {
+        (void)pause();
+        _exit(0);
+    }
+    return got > 0 ? (pid_t)got : 0;
+}
+
+/* Start times are counted in hundredths of a second. */
+static void later(void) {
+    const struct timespec ticks = {0, 30000000};
+    (void)nanosleep(&ticks, NULL);
+}
+
+/* The dead one's number is another process's now, which has nothing to do with the region: it is dead all the same,
+ * and so is a thread that held a lock.  Whoever has its start time too is it. */
+static void reused_pid(void) {
+    plc_cache *c = begin();
+    struct peer p = peer_start(sit);
+    uint32_t slot = (uint32_t)hear(p.from);
+    uint64_t start = word_acq(&process_row(c, slot)->start_time);
+    later();
+    peer_kill(&p);
+    pid_t other = start_with_pid(p.pid);
+    if (other == 0) { /* not permitted: a living process's number is written into the dead one's row */
+        struct peer stranger = peer_start(sit);
+        word_put_rel(&process_row(c, slot)->pid, (uint64_t)stranger.pid);
+        check_dies(c, slot);
+        peer_kill(&stranger);
+        check_skip("a pid that is used again by the kernel (clone3 with a chosen pid is not permitted)");
+    } else {
+        uint64_t now = 0;
+        CHECK(other == p.pid && os_start_time((uint64_t)other, &now) == 0 && now != start);
+        check_dies(c, slot);
+        CHECK(kill(other, SIGKILL) == 0 && waitpid(other, NULL, 0) == other);
+    }
+    region_close(c);
+}
+
+/* Its byte is held, so somebody is it, whatever stands in its row. */
+static void other_pid_and_a_held_byte(void) {
+    plc_cache *c = begin();
+    struct peer p = peer_start(sit);
+    uint32_t slot = (uint32_t)hear(p.from);
+    later();
+    struct peer stranger = peer_start(sit);
+    (void)hear(stranger.from);
+    word_put_rel(&process_row(c, slot)->pid, (uint64_t)stranger.pid);
+    check_alive(c, slot);
+    peer_kill(&p);
+    check_dies(c, slot);
+    peer_kill(&stranger);
+    region_close(c);
+}
+
 /* ---- forks ---------------------------------------------------------------------------------- */
 
 static plc_cache *inherited;
@@ -523,7 +633,7 @@ static void many_reapers_one_death(void) {
         CHECK(pthread_join(threads[i], NULL) == 0);
     }
     CHECK(inc_of(c, slot) == inc + 1 && inc_of(c, other) == alive);
-    CHECK(process_reap_due(c, slot) && !process_reap_due(c, slot) && !process_reap_due(c, 0));
+    CHECK(process_reap_due(c, slot, 100000) && !process_reap_due(c, slot, 100000) && !process_reap_due(c, 0, 100000));
     peer_kill(&living);
     region_close(c);
 }
@@ -559,6 +669,10 @@ int main(void) {
         {"a lost lock byte is not death", lost_byte_is_not_death},
         {"closed descriptors", closed_descriptors},
         {"two opens in one process", two_opens},
+        {"two opens and one close", two_opens_and_one_close},
+        {"exit with handlers", exit_with_handlers},
+        {"a pid used again", reused_pid},
+        {"another's pid and a held byte", other_pid_and_a_held_byte},
         {"a fork child takes its own place", child_takes_its_own_place},
         {"a parent dies before its child", parent_dies_first},
         {"a fork child that closes harms nobody", child_that_closes_harms_nobody},

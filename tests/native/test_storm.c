@@ -155,11 +155,11 @@ static void storm(uint64_t size, uint64_t kills) {
 }
 
 static void killed(void) {
-    storm(4 * MIB, rounds(250, 40));
+    storm(4 * MIB, rounds(60, 20));
 }
 
 static void killed_while_growing(void) {
-    for (uint64_t i = 0; i < rounds(6, 2); i++) {
+    for (uint64_t i = 0; i < rounds(3, 1); i++) {
         storm(64 * MIB, 20);
     }
 }
