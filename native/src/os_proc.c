@@ -234,8 +234,9 @@ static bool list_has(const struct listing *list, uint32_t tid) {
     return false;
 }
 
-/* A thread that is not exiting may start another and exit: so it must not be in the second listing that was
- * not in the first.  Listings can miss threads while others vanish: so the kernel's own count must agree. */
+/* A thread that is not exiting may start another and exit: so none may be in the second listing that was not in the
+ * first.  Listings can miss threads while others vanish: so the kernel's own count must agree.  It is asked for
+ * between the two: whoever is in both was there then, so these were all of them, and nobody was left to start more. */
 int os_all_exiting(uint64_t pid, bool *exiting) {
     struct listing first, second;
     struct stat_line line;
@@ -249,15 +250,15 @@ int os_all_exiting(uint64_t pid, bool *exiting) {
         }
     }
     if (error == 0) {
+        error = process_stat(pid, &line);
+    }
+    if (error == 0) {
         error = list_threads(pid, &second);
     }
     for (uint32_t i = 0; error == 0 && i < second.n; i++) {
         if (!list_has(&first, second.tids[i])) {
             return 0;
         }
-    }
-    if (error == 0) {
-        error = process_stat(pid, &line);
     }
     if (error == 0) {
         *exiting = second.n > 0 && second.n == line.threads;

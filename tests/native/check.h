@@ -139,6 +139,7 @@ __attribute__((unused)) static struct peer peer_start(void (*act)(struct peer_en
     pid_t pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
+        (void)alarm(300); /* a peer in a load without end does not outlive a parent that was killed by that much */
         (void)close(down[1]);
         (void)close(up[0]);
         act((struct peer_ends){down[0], up[1]});

@@ -112,7 +112,7 @@ static void test_increments(void) {
         put(c, 'k', i, 1000);
     }
     CHECK_STATUS(store(c, PLC_SET, "n", "0", 1), PLC_OK);
-    uint64_t times = rounds(1000000, 150000); /* of 64 bytes each: several pools */
+    uint64_t times = rounds(10000000, 150000); /* of 64 bytes each: many pools */
     for (uint64_t i = 0; i < times; i++) {
         MUST(c, plc_incr(c, "n", 1, 1, 0, &result), PLC_OK);
     }

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every model holds in all its runs, and finds every bug that is planted in it; the machines are as
+weak as they say."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .catalogue import MODELS, PARTS
+from .explore import Program, explore
+from .model import Model
+from .words import (
+    Broken,
+    Thread,
+    acq,
+    fence_full,
+    gone,
+    gone_unsettled,
+    later,
+    put_rel,
+    put_rlx,
+    rlx,
+    swap,
+    value,
+)
+
+AS_IS = [(model, machine) for model in MODELS for machine in model.machines]
+PLANTED = [
+    (model, bug, machine)
+    for model in MODELS
+    for bug, machines in model.bugs.items()
+    for machine in machines
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "machine"), AS_IS, ids=lambda x: x if isinstance(x, str) else x.name
+)
+def test_holds(model: Model, machine: str) -> None:
+    """No run of the protocol as it is breaks a promise."""
+    found = explore(model.build(""), machine)
+    print(f"{model.name} on {machine}: {found.states} states")
+    assert found.broken is None, "\n".join([found.broken, *found.path])
+
+
+@pytest.mark.parametrize(
+    ("model", "bug", "machine"), PLANTED, ids=lambda x: x if isinstance(x, str) else x.name
+)
+def test_finds(model: Model, bug: str, machine: str) -> None:
+    """A run of the protocol with the planted bug breaks a promise."""
+    found = explore(model.build(bug), machine)
+    print(f"{model.name} with {bug} on {machine}: {found.states} states: {found.broken}")
+    assert found.broken is not None
+    assert found.path
+
+
+def test_every_bug_is_planted() -> None:
+    """A bug that a model names is asked for in its file, and the other way round."""
+    for part in PARTS:
+        text = Path(str(part.__file__)).read_text(encoding="utf-8")
+        named = {bug for model in part.MODELS for bug in model.bugs}
+        asked = {
+            node.value
+            for compare in ast.walk(ast.parse(text))
+            if isinstance(compare, ast.Compare)
+            and isinstance(compare.left, ast.Name)
+            and compare.left.id == "bug"
+            for node in ast.walk(compare)
+            if isinstance(node, ast.Constant)
+        }
+        assert named == asked, part.__name__
+
+
+def test_one_yield_in_a_statement() -> None:
+    """What a thread has in hand between two yields is in its locals: the explorer sees it."""
+    for part in PARTS:
+        for node in ast.walk(ast.parse(Path(str(part.__file__)).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.stmt):
+                inside = [
+                    child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)
+                ]
+                yields = [
+                    x
+                    for child in inside
+                    for x in ast.walk(child)
+                    if isinstance(x, ast.Yield | ast.YieldFrom)
+                ]
+                assert len(yields) <= 1, f"{part.__name__}, line {node.lineno}"
+
+
+# ---- the machines, by what is known of them ----------------------------------------------------
+
+Two = tuple[Callable[[], Thread], Callable[[], Thread]]
+
+
+def outcomes(pair: Two, machine: str, words: tuple[str, ...] = ()) -> set[tuple[Any, ...]]:
+    """What the two threads can return, or what the words can be in the end."""
+    seen: set[tuple[Any, ...]] = set()
+
+    def gather(memory: dict[str, Any], results: dict[str, Any]) -> None:
+        seen.add(tuple(memory[word] for word in words) if words else tuple(results.values()))
+
+    explore(Program({"x": 0, "y": 0}, {"a": pair[0], "b": pair[1]}, gather), machine)
+    return seen
+
+
+def crossing(mine: str, other: str, fence: bool) -> Callable[[], Thread]:
+    def thread() -> Thread:
+        yield put_rel(mine, 1)
+        if fence:
+            yield fence_full()
+        seen = yield acq(other)
+        return seen
+
+    return thread
+
+
+def test_stores_are_overtaken_by_loads() -> None:
+    """Store buffering: on x86 and weaker, unless both threads have a full fence."""
+    bare = (crossing("x", "y", False), crossing("y", "x", False))
+    assert [(0, 0) in outcomes(bare, m) for m in ("sc", "tso", "weak")] == [False, True, True]
+    for fenced in (bare[0], crossing("x", "y", True)):
+        both = (fenced, crossing("y", "x", True))
+        assert ((0, 0) in outcomes(both, "weak")) == (fenced is bare[0])
+        assert ((0, 0) in outcomes(both, "tso")) == (fenced is bare[0])
+
+
+@pytest.mark.parametrize("release", [False, True])
+@pytest.mark.parametrize("acquire", [False, True])
+def test_messages(release: bool, acquire: bool) -> None:
+    """What was stored before a release is seen behind an acquire; else only on x86."""
+
+    def sender() -> Thread:
+        yield put_rlx("x", 1)
+        yield put_rel("y", 1) if release else put_rlx("y", 1)
+
+    def receiver() -> Thread:
+        flag = yield acq("y") if acquire else rlx("y")
+        message = yield rlx("x")
+        return flag, message
+
+    assert (None, (1, 0)) not in outcomes((sender, receiver), "tso")
+    assert ((None, (1, 0)) in outcomes((sender, receiver), "weak")) == (not (release and acquire))
+
+
+@pytest.mark.parametrize("release", [False, True])
+def test_loads_are_overtaken_by_stores(release: bool) -> None:
+    """On the weak machine, for values that are looked at later, unless the store releases."""
+
+    def thread(mine: str, other: str) -> Callable[[], Thread]:
+        def run() -> Thread:
+            loaded = yield later(other)
+            yield put_rel(mine, 1) if release else put_rlx(mine, 1)
+            seen = yield value(loaded)
+            return seen
+
+        return run
+
+    pair = (thread("x", "y"), thread("y", "x"))
+    assert [(1, 1) in outcomes(pair, m) for m in ("sc", "tso", "weak")] == [
+        False,
+        False,
+        not release,
+    ]
+
+
+@pytest.mark.parametrize("release", [False, True])
+def test_stores_are_overtaken_by_stores(release: bool) -> None:
+    """Both threads store two words, in opposite order: both first stores may end up last."""
+
+    def thread(first: str, second: str) -> Callable[[], Thread]:
+        def run() -> Thread:
+            yield put_rlx(first, 1)
+            yield put_rel(second, 2) if release else put_rlx(second, 2)
+
+        return run
+
+    pair = (thread("x", "y"), thread("y", "x"))
+    assert (1, 1) not in outcomes(pair, "tso", ("x", "y"))
+    assert (1, 1) in outcomes(pair, "weak", ("x", "y"))
+
+
+@pytest.mark.parametrize("machine", ["sc", "tso", "weak"])
+def test_swaps_are_one_access(machine: str) -> None:
+    """Of two that swap from the same value one wins."""
+
+    def thread() -> Thread:
+        won = yield swap("x", 0, 1)
+        return won
+
+    assert outcomes((thread, thread), machine) == {(True, False), (False, True)}
+
+
+@pytest.mark.parametrize(("machine", "arrives"), [("sc", True), ("tso", False), ("weak", False)])
+def test_kills(machine: str, arrives: bool) -> None:
+    """A thread is killed behind any store; all of them have arrived once that is settled."""
+
+    def victim() -> Thread:
+        yield put_rlx("x", 1)
+        yield put_rlx("y", 1)
+        yield acq("x")
+
+    def survivor(settled: bool) -> Callable[[], Thread]:
+        def run() -> Thread:
+            dead = yield gone("victim") if settled else gone_unsettled("victim")
+            if dead:
+                seen = yield rlx("x")
+                if seen == 0:
+                    raise Broken("a dead one's store arrives late")
+
+        return run
+
+    for settled in (True, False):
+        threads = {"victim": victim, "survivor": survivor(settled)}
+        program = Program({"x": 0, "y": 0}, threads, killed=("victim",))
+        assert (explore(program, machine).broken is None) == (settled or arrives)
