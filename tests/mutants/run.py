@@ -4,13 +4,13 @@
     python tests/mutants/run.py            all of them
     python tests/mutants/run.py NAME ...   some
 
-core.py has texts of the core and what replaces them, with the guarantee that this breaks and the native
-tests that must notice: each is built in a copy.  order.py has bugs that no test of the running core
-notices surely, because they need an order of accesses that this processor does not show, or a moment that
-nobody hits: of them the model of that text must fail.
+core.py has texts of the core and what replaces them, with the guarantee that this breaks and the
+native tests that must notice: each is built in a copy.  order.py has bugs that no test of the
+running core notices surely, because they need an order of accesses that this processor does not
+show, or a moment that nobody hits: of them the model of that text must fail.
 
-Exit status 1 when one survives, 2 when one does not apply any more (the core has changed: the mutant,
-and the model, are to be changed with it).
+Exit status 1 when one survives, 2 when one does not apply any more (the core has changed: the
+mutant, and the model, are to be changed with it).
 """
 
 from __future__ import annotations
