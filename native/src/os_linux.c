@@ -153,6 +153,11 @@ int os_sync(void *base, uint64_t n) {
     return os_outcome(saved, msync(base, n, MS_SYNC));
 }
 
+int os_sync_file(int fd) {
+    int saved = errno;
+    return os_outcome(saved, fsync(fd));
+}
+
 int os_fork_mark(word **mark) {
     int saved = errno;
     void *page = mmap(NULL, MARK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

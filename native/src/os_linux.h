@@ -57,6 +57,7 @@ void os_unmap(void *base, uint64_t n);
  * not to be had here, ever; another errno: not now.  Takes a millisecond or some. */
 int os_collapse(void *at);
 int os_sync(void *base, uint64_t n); /* msync(MS_SYNC) */
+int os_sync_file(int fd);            /* fsync, also of a folder */
 /* A private page that reads 0 in every fork child, however made; its first word holds 1 here. */
 int os_fork_mark(word **mark);
 

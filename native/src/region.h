@@ -12,6 +12,9 @@ bool region_geometry(uint64_t size_bytes, uint32_t expected_entry, struct geomet
 /* version << 48 | hash of sizes and offsets of every shared structure */
 uint64_t region_format(void);
 
+/* For tests: regions made from now on are persistent, whatever the file system is that they lie on. */
+extern bool region_always_persistent;
+
 plc_status region_open(const plc_options *options, plc_cache **out, plc_report *report);
 void region_close(plc_cache *c);
 plc_status region_remove(const char *path, plc_report *report);

@@ -48,6 +48,10 @@ static int make_parts(plc_cache *c, const struct place *at) {
     error = error != 0 ? error : os_reopen(c->fd, false, &c->fd_read);
     error = error != 0 ? error : os_free_bytes(c->fd, &left, &c->in_memory);
     error = error != 0 ? error : os_fork_mark(&c->fork_mark);
+    if (error == 0 && c->persistent) {
+        c->verified = calloc(VERIFIED_PLACES, sizeof(word));
+        error = c->verified != NULL ? 0 : ENOMEM;
+    }
     if (error == 0) {
         void *base = NULL;
         error = os_map(c->fd, c->geo.size_bytes, true, &base);
@@ -70,6 +74,7 @@ static void unmake(plc_cache *c) {
             os_close(descriptors[i]);
         }
     }
+    free(c->verified);
     free(c->path);
     free(c);
 }
@@ -85,6 +90,7 @@ static plc_cache *handle_new(int fd, const struct facts *f) {
     c->region_id = f->super.region_id;
     c->created_ms = f->super.created_ms;
     c->protection = PLC_PROTECT_NONE;
+    c->persistent = f->super.persistent != 0;
     c->fd = fd;
     c->fd_read = c->folder = -1;
     c->device = f->file.device;

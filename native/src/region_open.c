@@ -195,6 +195,8 @@ static void release(plc_cache *c) {
     close_if(c->fd, c->device, c->inode);
     close_if(c->folder, c->folder_device, c->folder_inode);
     c->fd = c->fd_read = c->folder = -1;
+    free(c->verified);
+    c->verified = NULL;
     free(c->path);
     c->path = NULL;
 }

@@ -35,6 +35,9 @@ plc_status region_fail(plc_report *report, plc_status status, uint64_t a, uint64
 plc_status region_fail_system(plc_report *report, int error);
 plc_status region_fail_unsafe(plc_report *report, plc_status status, uint32_t owner);
 
+/* The checksum of the fixed part of a superblock. */
+uint64_t region_fixed_check(const struct shm_superblock *super);
+
 /* A regular file of the caller's own with one link? */
 bool region_file_safe(const struct os_file *file);
 /* PLC_OK; PLC_NOT_A_REGION, PLC_LAYOUT_MISMATCH, PLC_CORRUPT, PLC_SIZE_MISMATCH.  size: 0, or what it must have. */

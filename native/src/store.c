@@ -23,7 +23,8 @@ plc_status store_spec(struct store *st, const plc_entry *e) {
     s->kind = ENTRY_VALUE;
     s->type = e->type;
     s->options = (uint8_t)((e->options & PLC_KEY_IS_TEXT ? ENTRY_TEXT : 0u) |
-                           (e->options & PLC_IMMUTABLE ? ENTRY_IMMUTABLE : 0u));
+                           (e->options & PLC_IMMUTABLE ? ENTRY_IMMUTABLE : 0u) |
+                           (c->persistent ? ENTRY_CHECKSUM : 0u));
     s->cost = e->cost;
     s->name = e->name;
     memcpy(s->tags, e->tags, sizeof s->tags);
@@ -50,6 +51,7 @@ static plc_status prepare(struct store *st) {
         fill_racing(to, st->parts[i].bytes, st->parts[i].length);
         to += st->parts[i].length;
     }
+    run_sign(st->k, &st->fill);
     count(st->k, COUNT_BYTES_WRITTEN, st->fill.bytes);
     return PLC_OK;
 }
@@ -58,7 +60,7 @@ bool store_unlink(struct call *k, const struct hit *hit) {
     if (!word_swap(index_slot(k, hit->way), hit->e.slot, 0)) {
         return false;
     }
-    run_dead(k, hit->e.head, page_gen(hit->e.head_word), hit->e.bytes);
+    run_dead(k, hit->e.head, page_gen(hit->e.head_word), entry_dead_bytes(&hit->e));
     if (hit->e.spec.kind == ENTRY_CLAIM) {
         wake_later(k, k->wait_word);
     }
@@ -80,7 +82,7 @@ static bool publish(struct store *st, unsigned way, uint64_t old) {
 static void note_replaced(struct store *st, const struct entry *e) {
     st->replaced.head = e->head;
     st->replaced.gen = page_gen(e->head_word);
-    st->replaced.bytes = e->bytes;
+    st->replaced.bytes = entry_dead_bytes(e);
     st->replaced.kind = e->spec.kind;
 }
 
