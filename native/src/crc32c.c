@@ -2,12 +2,7 @@
 /* crc32c.c: see crc32c.h.  The functions here work on the register, which is the complement of the CRC. */
 #include "crc32c.h"
 
-#include "sync.h"
-
-#if defined(__aarch64__)
-#include <sys/auxv.h>
-#define HAS_CRC32 (1ul << 7) /* HWCAP_CRC32 */
-#endif
+#include "os_linux.h"
 
 #define POLYNOMIAL 0x82f63b78u /* of Castagnoli, its bits reversed */
 #define LONG_BYTES 1536u       /* values from here on are taken in thirds */
@@ -41,10 +36,6 @@ TARGET static inline uint32_t step8(uint32_t r, uint64_t x) {
 TARGET static inline uint32_t step1(uint32_t r, uint8_t x) {
     return __builtin_ia32_crc32qi(r, x);
 }
-static bool has_instruction(void) {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("sse4.2");
-}
 #elif defined(__aarch64__)
 #define TARGET __attribute__((target("arch=armv8-a+crc")))
 TARGET static inline uint32_t step8(uint32_t r, uint64_t x) {
@@ -52,9 +43,6 @@ TARGET static inline uint32_t step8(uint32_t r, uint64_t x) {
 }
 TARGET static inline uint32_t step1(uint32_t r, uint8_t x) {
     return __builtin_aarch64_crc32cb(r, x);
-}
-static bool has_instruction(void) {
-    return (getauxval(AT_HWCAP) & HAS_CRC32) != 0;
 }
 #endif
 
@@ -80,9 +68,6 @@ TARGET static struct thirds fast_thirds(const uint8_t *at, size_t n) {
     return (struct thirds){a, b, c};
 }
 #else
-static bool has_instruction(void) {
-    return false;
-}
 #define fast_bytes table_bytes
 #define fast_thirds table_thirds
 #endif
@@ -99,7 +84,7 @@ __attribute__((constructor)) static void choose(void) {
         }
         table[i] = r;
     }
-    fast = has_instruction();
+    fast = os_cpu_has_crc32c();
 }
 
 #if defined(__SANITIZE_THREAD__)

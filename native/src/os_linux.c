@@ -5,6 +5,7 @@
 
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -212,4 +213,15 @@ void os_settle(void) {
     (void)os_outcome(saved, syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0));
 #endif
     fence_full();
+}
+
+bool os_cpu_has_crc32c(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init(); /* this may be a constructor that runs before libgcc's own */
+    return __builtin_cpu_supports("sse4.2") != 0;
+#elif defined(__aarch64__)
+    return (getauxval(AT_HWCAP) & 1ul << 7) != 0; /* HWCAP_CRC32 */
+#else
+    return false;
+#endif
 }

@@ -26,8 +26,8 @@ BENCHMARKS = ROOT / "benchmarks"
 C_LAYERS = [
     ["plc"],
     ["sync", "layout", "words"],
-    ["counters", "status", "hash", "crc32c"],
-    ["os_errno", "os_linux", "os_file", "os_proc", "os_space"],
+    ["counters", "status", "hash"],
+    ["os_errno", "os_linux", "os_file", "os_proc", "os_space", "crc32c"],
     ["domain"],
     ["seat", "registry", "process", "lock"],
     [
