@@ -164,8 +164,9 @@ static bool unfold(const struct shm_entry *h, uint8_t *at, uint64_t room, struct
     return true;
 }
 
-bool entry_read_at(const plc_cache *c, uint32_t head, uint64_t w, uint32_t offset, struct entry *out) {
-    uint64_t run_bytes = (uint64_t)pages_of_run(c, head, word_rlx(page_side_a(c, head))) << PAGE_SHIFT;
+/* run_bytes: of the run from its head on. */
+static bool read_in(const plc_cache *c, uint32_t head, uint64_t w, uint32_t offset, uint64_t run_bytes,
+                    struct entry *out) {
     if (offset + sizeof(struct shm_entry) > run_bytes) {
         return false;
     }
@@ -195,6 +196,24 @@ bool entry_read_at(const plc_cache *c, uint32_t head, uint64_t w, uint32_t offse
                                        &out->value_check);
     }
     return true;
+}
+
+bool entry_read_at(const plc_cache *c, uint32_t head, uint64_t w, uint32_t offset, struct entry *out) {
+    uint64_t run_bytes = (uint64_t)pages_of_run(c, head, word_rlx(page_side_a(c, head))) << PAGE_SHIFT;
+    return read_in(c, head, w, offset, run_bytes, out);
+}
+
+bool entry_prove(const plc_cache *c, uint64_t v, uint64_t room, struct entry *out) {
+    uint32_t head = slot_head(v), offset = slot_offset(v), gen = 0;
+    const uint8_t *at = page_bytes(c, head) + offset;
+    if (offset + sizeof(struct shm_entry) + entry_fields_bytes(ENTRY_DEADLINE | ENTRY_TAGS | ENTRY_CHECKSUM) > room) {
+        return false;
+    }
+    uint8_t options = at[offsetof(struct shm_entry, options)];
+    copy_racing(&gen, fields_at(at, options) + (options & ENTRY_TAGS ? 8 : 0), sizeof gen);
+    out->slot = v;
+    return (options & ENTRY_CHECKSUM) && read_in(c, head, page_make(PAGE_SEALED, 0, gen), offset, room, out) &&
+           out->intact;
 }
 
 bool entry_read(const plc_cache *c, uint64_t v, uint64_t w, struct entry *out) {

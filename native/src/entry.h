@@ -104,6 +104,10 @@ bool entry_whole(const plc_cache *c, const struct entry *e);
  * and generation.  What it gives is to be believed only if the generation is still the same afterwards. */
 bool entry_read(const plc_cache *c, uint64_t v, uint64_t w, struct entry *out);
 
+/* The same without the page words: the generation is what the entry itself says, and room bytes from the run's head on
+ * are looked at.  True: its head's checksum holds.  Persistent regions only, by whoever is alone. */
+bool entry_prove(const plc_cache *c, uint64_t v, uint64_t room, struct entry *out);
+
 /* Parses the entry at an offset of a run of whose words the caller is the owner. */
 bool entry_read_at(const plc_cache *c, uint32_t head, uint64_t w, uint32_t offset, struct entry *out);
 

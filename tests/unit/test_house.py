@@ -37,6 +37,7 @@ C_LAYERS = [
         "region_make",
         "region_attach",
         "region_grow",
+        "region_sync",
         "region_open",
     ],
     ["pages"],
