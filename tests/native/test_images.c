@@ -273,9 +273,6 @@ static void damage_page(uint64_t page, struct damage *d) {
 }
 
 static void put_image(void) {
-    uint8_t other[16];
-    memset(other, 0xee, sizeof other);
-    memcpy(image + offsetof(struct shm_superblock, boot_id), other, sizeof other);
     (void)unlink(check_path("i"));
     int fd = open(check_path("i"), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     CHECK(fd >= 0 && write(fd, image, file_bytes) == (ssize_t)file_bytes && close(fd) == 0);
@@ -294,6 +291,7 @@ static struct damage make_image(void) {
     for (uint64_t i = 0, n = below(3) == 0 ? 1 + below(20) : 0; i < n; i++) {
         damage_page(below(file_bytes / 4096), &d);
     }
+    memset(image + offsetof(struct shm_superblock, boot_id), 0xee, 16);
     return d;
 }
 
@@ -365,7 +363,8 @@ static bool opened(const struct damage *d) {
     return s == PLC_OK;
 }
 
-/* The rebuild is written to the disk, and the power is lost once more. */
+/* The rebuild is written to the disk, and the power is lost once more: by then the superblock does not say yet that the
+ * region is ready. */
 static void lost_again(const struct damage *d) {
     for (uint64_t page = 0; page < file_bytes / 4096; page++) {
         for (unsigned sector = 0; sector < 8; sector++) {
