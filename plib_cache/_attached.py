@@ -54,7 +54,9 @@ class Attached(Quick):
         }
         self._strict = strict
         self._immutable = bool(immutable)
-        self._no_terms = {text: Terms(text=text, immutable=self._immutable) for text in (False, True)}
+        self._no_terms = {
+            text: Terms(text=text, immutable=self._immutable) for text in (False, True)
+        }
         self._warned = False
         self._serializer = serializer or DefaultSerializer(config.check_trust(trust))
         if isinstance(self._serializer, DefaultSerializer):  # it goes along in a pickle

@@ -4,8 +4,8 @@
 #include "counters.h"
 #include "hash.h"
 
-/* What a persistent region must not forget is on the disk when the call returns: after it, outside the window.  An error
- * of the disk is an answer; in memory it has happened. */
+/* What a persistent region must not forget is on the disk when the call returns: after it, outside the window.  An
+ * error of the disk is an answer; in memory it has happened. */
 static plc_status lasting(plc_cache *c, plc_status s, int (*sync)(plc_cache *c)) {
     if (s != PLC_OK || !c->persistent) {
         return s;

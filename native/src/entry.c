@@ -192,8 +192,8 @@ static bool read_in(const plc_cache *c, uint32_t head, uint64_t w, uint32_t offs
     if (c->persistent) {
         uint64_t words[5];
         memcpy(words, &h, sizeof words);
-        out->intact = entry_head_holds(c, words, at, (struct entry_place){head, page_gen(w), offset}, s->key,
-                                       &out->value_check);
+        out->intact =
+            entry_head_holds(c, words, at, (struct entry_place){head, page_gen(w), offset}, s->key, &out->value_check);
     }
     return true;
 }

@@ -106,6 +106,11 @@
  *              5 head LIMBO, or FREEING (release); 6 tails FREE, descending; 7 head FREE
  *              behind any of them: the run says EVICT(dead) or FREEING(dead), and is evicted or freed again
  *   attach     1 lock byte (kernel); 2 pins cleared; 3 identity; 4 incarnation even -> odd (release)
+ *   open       (persistent) 1 clean := 0; 2 msync: a crash from here on is one of a region in use
+ *   close      1 msync of all; 2 clean := 1; 3 msync: before it, as in use
+ *   rebuild    1 tables wiped; 2 slots emptied, words formed; 3 msync of all; 4 boot_id by pwrite: behind any of the
+ *              first three the boot id is another's still, and all is done again, from the slots that are left
+ *   clear      1 generation; 2 msync, and the call returns: before it, either has happened
  *   death      1 incarnation odd -> even: from then on all that the dead one owned is nobody's
  *
  * INVARIANTS (check.c has a function for each that can be seen in a resting region)

@@ -58,8 +58,8 @@ __attribute__((noinline)) static bool holds(const struct call *k, const struct g
     const uint8_t *at = page_bytes(k->c, g->head) + slot_offset(g->slot);
     uint32_t check = 0;
     return entry_head_holds(k->c, words, at, glance_place(g), k->key, &check) &&
-           (copy == NULL || entry_value_holds(k->c, glance_place(g), glance_options(g) & ENTRY_OWN, copy, g->length,
-                                              check));
+           (copy == NULL ||
+            entry_value_holds(k->c, glance_place(g), glance_options(g) & ENTRY_OWN, copy, g->length, check));
 }
 
 /* One attempt without a pin.  PLC_BUSY: it changed under the copy, is damaged, wants a pin, or wanted the time. */

@@ -10,8 +10,8 @@
  *
  * Values are not looked at: a torn one is found when it is first read.
  *
- * A rebuild may end anywhere, by a kill or by the next power loss: it takes nothing from what it has written itself, and
- * the superblock says that the region is rebuilt last, when everything else is on the disk.
+ * A rebuild may end anywhere, by a kill or by the next power loss: it builds on nothing that it has written itself, and
+ * the superblock says that the region is ready last, when everything else is on the disk.
  */
 #ifndef PLC_REBUILD_H
 #define PLC_REBUILD_H

@@ -23,8 +23,7 @@ plc_status store_spec(struct store *st, const plc_entry *e) {
     s->kind = ENTRY_VALUE;
     s->type = e->type;
     s->options = (uint8_t)((e->options & PLC_KEY_IS_TEXT ? ENTRY_TEXT : 0u) |
-                           (e->options & PLC_IMMUTABLE ? ENTRY_IMMUTABLE : 0u) |
-                           (c->persistent ? ENTRY_CHECKSUM : 0u));
+                           (e->options & PLC_IMMUTABLE ? ENTRY_IMMUTABLE : 0u) | (c->persistent ? ENTRY_CHECKSUM : 0u));
     s->cost = e->cost;
     s->name = e->name;
     memcpy(s->tags, e->tags, sizeof s->tags);

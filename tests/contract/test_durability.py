@@ -209,3 +209,19 @@ def test_another_layout_is_refused_with_what_to_do(tmp_path: Path, version: int)
     )
     with Cache(path=path, size="4MiB") as cache:
         cache["key"] = 1
+
+
+def test_check_drains_if_asked(tmp_path: Path) -> None:
+    """Everything is evicted, and all room is one piece again."""
+    path = tmp_path / "r"
+    with Cache(path=path, size="4MiB") as cache:
+        for i in range(200):
+            cache[f"key-{i}"] = b"x" * (i * 40)
+    command = [sys.executable, "-m", "plib_cache", "check", str(path)]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    with Cache(path=path) as cache:
+        assert len(cache) > 0
+    done = subprocess.run([*command, "--drain"], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    with Cache(path=path) as cache:
+        assert len(cache) == 0

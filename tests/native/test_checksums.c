@@ -278,6 +278,58 @@ static void of_another_place(void) {
     plc_close(c);
 }
 
+/* ---- check() names what is wrong by its number ------------------------------------------------- */
+
+static bool finds(uint32_t invariant) {
+    plc_finding findings[64];
+    uint64_t cursor = 0;
+    size_t n = 0;
+    bool found = false;
+    for (plc_status s = PLC_OK; s != PLC_DONE;) {
+        s = AGAIN(c, plc_check(c, &cursor, findings, 64, &n));
+        for (size_t i = 0; i < n; i++) {
+            found = found || findings[i].invariant == invariant;
+        }
+    }
+    return found;
+}
+
+/* Puts the wrong word there, looks, and puts the right one back. */
+static bool named(word *at, uint64_t wrong, uint32_t invariant) {
+    uint64_t right = word_acq(at);
+    CHECK(findings_of(c) == 0);
+    word_put_rel(at, wrong);
+    bool found = finds(invariant);
+    word_put_rel(at, right);
+    return found;
+}
+
+static void problems_by_number(void) {
+    region_always_persistent = true;
+    c = region_new(4 * MIB);
+    struct subject s;
+    struct call k;
+    store_subject(&s, 1, 20000);
+    struct hit hit = found_entry(s.key);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK_STATUS(index_key(&k, s.key, strlen(s.key)), PLC_OK);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    word *slot = index_slot(&k, hit.way), *head = page_word(c, hit.e.head), *at = (word *)(void *)entry_at(&hit);
+    uint64_t w = word_acq(head), v = word_acq(slot), a = word_acq(page_side_a(c, hit.e.head));
+    CHECK(named(slot, slot_make(slot_tag(v), pages_limit(c) - 1, 0), 1)); /* a free page */
+    CHECK(named(at, word_acq(at) ^ 1, 2));
+    CHECK(named(slot, slot_make(slot_tag(v) ^ 1, hit.e.head, hit.e.offset), 3));
+    CHECK(index_empty(&k) >= 0 && named(index_slot(&k, (unsigned)index_empty(&k)), v, 4));
+    CHECK(named(page_word(c, hit.e.head + 1), page_cont(hit.e.head, page_gen(w) + 1), 5));
+    CHECK(named(page_side_a(c, hit.e.head), side_a_make(0, side_a_mark(a), true), 7));
+    CHECK(named((word *)(void *)&c->super->region_id, c->region_id ^ 1, 9));
+    CHECK(named(&process_row(c, my_slot(c))->transient[TICKETS - 1], pin_make(1, 1), 10));
+    CHECK(named(at + 3, word_acq(at + 3) ^ 1, 11)); /* its token */
+    uint64_t last = (hit.e.spec.length - 8) & ~7ull;
+    CHECK(named((word *)(void *)(entry_at(&hit) + (hit.e.value - entry_at(&hit)) + last), 0, 11));
+    region_end(c, false);
+}
+
 static void none_in_memory(void) {
     region_always_persistent = false;
     check_folder_make(access("/dev/shm", W_OK) == 0 ? NULL : "/tmp");
@@ -306,6 +358,7 @@ int main(void) {
         {"nothing is built from it", nothing_is_built_from_it},
         {"no copy is made of it", no_copy_is_made_of_it},
         {"of another place", of_another_place},
+        {"problems by number", problems_by_number},
         {"none in memory", none_in_memory},
     };
     return run_tests(tests, sizeof tests / sizeof tests[0]);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* test_crash.c: what a rebuild after a machine crash must not believe (G10), one thing at a time: runs that claim the
- * same pages, a key in two slots, an entry in a foreign place, sums of generations that are lost, a name whose number is
+ * same pages, a key in two slots, an entry in a foreign place, sums of generations that are lost, a name whose number
+ * is
  * lost, damage in each table.  A crash is played: the process exits without closing, and the file gets another boot
- * id.  That a clear or a sync is on the disk when it returns, and in which order the words of opening and closing are, is
+ * id.  That a clear or a sync is on the disk when it returns, and in which order the words of opening and closing are,
+ * is
  * seen in msync, which this program defines. */
 #include "fixture.h"
 
@@ -260,7 +262,8 @@ static void write_garbage(void) {
     }
     for (uint64_t at = offsetof(struct shm_superblock, frontier); at < sizeof(struct shm_superblock); at += 8) {
         uint64_t x = check_random();
-        bool flush = at >= offsetof(struct shm_superblock, flush_at_ms) && at < offsetof(struct shm_superblock, reserve);
+        bool flush =
+            at >= offsetof(struct shm_superblock, flush_at_ms) && at < offsetof(struct shm_superblock, reserve);
         memcpy(c->base + at, &x, flush ? 0 : 8);
     }
     c->super->taken_pages = check_random();

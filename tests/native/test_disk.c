@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* test_disk.c: a persistent region over a boot of the machine, which is played by changing the boot id in the file
  * (G10).  What was closed cleanly is kept and all owners are dead; what was not is rebuilt: content-addressed entries
- * stay, others go; and where anybody lives, nobody takes it for a boot.  What is killed without a boot loses nothing. */
+ * stay, others go; and where anybody lives, nobody takes it for a boot.  What is killed without a boot loses nothing.
+ * */
 #include "attach.h"
 
 

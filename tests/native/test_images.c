@@ -6,7 +6,8 @@
  * last msync of that page, which this program sees because it defines msync.
  *
  * Held: what is returned is right, and of the last epoch of what was invalidated; no mutable entry is there; entries
- * that were synced and stayed where they were are served; check() is clean; the region is whole: written, read, drained.
+ * that were synced and stayed where they were are served; check() is clean; the region is whole: written, read,
+ * drained.
  * A loss of power, or a kill, during the rebuild itself: the same again.
  *
  * SOAK=1: 10,000 images.
@@ -285,7 +286,8 @@ static struct damage make_image(void) {
         unsigned age = some_age(page, youngest);
         memcpy(image + page * 4096, ages[age] + page * 4096, 4096);
         for (unsigned sector = 0; sector < 8 && page % 16 == images % 16; sector++) {
-            memcpy(image + page * 4096 + sector * 512, ages[some_age(page, youngest)] + page * 4096 + sector * 512, 512);
+            memcpy(image + page * 4096 + sector * 512, ages[some_age(page, youngest)] + page * 4096 + sector * 512,
+                   512);
         }
     }
     for (uint64_t i = 0, n = below(3) == 0 ? 1 + below(20) : 0; i < n; i++) {
@@ -415,8 +417,10 @@ static void loss_of_power(void) {
     }
     free(ages);
     CHECK(kept > 0 && torn > 0 && synced_served > 0);
-    soak_line("loss of power", "%" PRIu64 " images of pages of any age: %" PRIu64 " entries served, %" PRIu64
-              " of them synced, %" PRIu64 " torn or damaged ones met and dropped", images, kept, synced_served, torn);
+    soak_line("loss of power",
+              "%" PRIu64 " images of pages of any age: %" PRIu64 " entries served, %" PRIu64 " of them synced, %" PRIu64
+              " torn or damaged ones met and dropped",
+              images, kept, synced_served, torn);
 }
 
 int main(void) {
