@@ -22,7 +22,7 @@ static uint32_t table_bytes(uint32_t r, const uint8_t *at, size_t n) {
     return r;
 }
 
-static struct thirds table_thirds(const uint8_t *at, size_t n) {
+__attribute__((unused)) static struct thirds table_thirds(const uint8_t *at, size_t n) {
     return (struct thirds){table_bytes(~0u, at, n), table_bytes(~0u, at + n, n), table_bytes(~0u, at + 2 * n, n)};
 }
 
@@ -58,7 +58,7 @@ TARGET static uint32_t fast_bytes(uint32_t r, const uint8_t *at, size_t n) {
 }
 
 /* n: a multiple of 8 */
-TARGET static struct thirds fast_thirds(const uint8_t *at, size_t n) {
+TARGET __attribute__((unused)) static struct thirds fast_thirds(const uint8_t *at, size_t n) {
     uint32_t a = ~0u, b = ~0u, c = ~0u;
     for (size_t i = 0; i < n; i += 8) {
         a = step8(a, bytes_load(at + i));
