@@ -211,8 +211,7 @@ MUTANTS = [
         "find.h",
         "for (unsigned tries = 1; found == FOUND_CHANGED && tries < INDEX_TRIES; tries++) {",
         "while (found == FOUND_CHANGED) {",
-        "test_garbage",
-        limit=20,
+        "test_between",
     ),
     Mutant(
         "writer-retries-for-ever",
@@ -253,7 +252,7 @@ MUTANTS = [
         "find.h",
         " || word_acq(g->at) != g->slot) {\n        return FOUND_CHANGED;\n    }\n    bool read",
         ") {\n        return FOUND_CHANGED;\n    }\n    bool read",
-        "test_stopped test_threads",
+        "test_between",
     ),
     Mutant(
         "pin-believes-the-slot",
@@ -261,7 +260,7 @@ MUTANTS = [
         "index.c",
         "        if (word_acq(slot) != *v) {\n            continue;\n        }\n",
         "",
-        "test_threads test_stopped",
+        "test_between",
     ),
     Mutant(
         "copy-put-in-by-a-store",
@@ -269,7 +268,7 @@ MUTANTS = [
         "evict.c",
         "v->copy.published = word_swap(index_slot(k, way), e->slot, run_place(k, &v->copy));",
         "word_put_rel(index_slot(k, way), run_place(k, &v->copy));\n    v->copy.published = true;",
-        "test_threads test_storm",
+        "test_between",
     ),
     Mutant(
         "taken-out-by-a-store",
@@ -277,7 +276,7 @@ MUTANTS = [
         "store.c",
         "    if (!word_swap(index_slot(k, hit->way), hit->e.slot, 0)) {\n        return false;\n    }\n",
         "    word_put_rel(index_slot(k, hit->way), 0);\n",
-        "test_threads test_storm",
+        "test_between",
     ),
     Mutant(
         "hint-not-checked",
