@@ -478,12 +478,15 @@ static void stop_everywhere(const struct operation *o, pid_t pid, enum meanwhile
     CHECK(n > 0 || o->act == act_get);
     for (unsigned at = 0; at <= n; at++) {
         for (enum meanwhile what = from; what <= to; what++) {
+            if (SANITIZED && below(8) != 0) {
+                continue; /* ten times as many instructions: some of them */
+            }
             (void)stopped_at(o, what, pid, at, 0);
             if (at < n && steps[at] > 1) {
                 (void)stopped_at(o, what, pid, at, steps[at] - 1);
             }
         }
-        if (at < n) {
+        if (at < n && !SANITIZED) {
             (void)stopped_at(o, from + (unsigned)below(to - from + 1), pid, at, (unsigned)below(steps[at]));
         }
     }
@@ -496,7 +499,7 @@ static void writers(void) {
     for (unsigned i = 0; i < OPERATIONS; i++) {
         stop_everywhere(&operations[i], pid, DELETED, MOVED);
     }
-    CHECK(counter_of(c, "reinserted") > stops / 8);
+    CHECK(SANITIZED || counter_of(c, "reinserted") > stops / 8);
     end_other(&p);
 }
 
@@ -521,7 +524,7 @@ static void reader(void) {
     uint64_t changed = 0, contended = 0;
     pid_t pid = start_other(&p);
     look_at(&k);
-    for (unsigned every = 1; every <= 64; every *= 4) {
+    for (unsigned every = 1; every <= 64; every *= SANITIZED ? 64 : 4) {
         uint64_t had = counter_of(c, "contended");
         (void)begin(&operations[GET], &k);
         for (unsigned i = 0; !task->done; i++) {
@@ -537,7 +540,7 @@ static void reader(void) {
         contended += counter_of(c, "contended") - had;
     }
     CHECK(contended > 0);
-    (void)printf("  %" PRIu64 " changes under 4 reads, of which %" PRIu64 " gave up\n", changed, contended);
+    (void)printf("  %" PRIu64 " changes under reads, of which %" PRIu64 " gave up\n", changed, contended);
     end_other(&p);
 }
 
