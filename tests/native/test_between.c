@@ -30,6 +30,8 @@ static struct task {
     volatile uint64_t token; /* of what is there at first */
     volatile uint32_t run;   /* that it lies in */
     char text[64];           /* what it has read */
+    char key[8];             /* arguments of its own, which somebody changes under it */
+    plc_part parts[2];
 } *task;
 
 /* ---- what happens to a key, as it should be ------------------------------------------------------- */
@@ -176,6 +178,19 @@ static plc_status act_get(void) {
     return s;
 }
 
+static plc_status with_parts(plc_verb verb) {
+    const plc_entry e = {.key = task->key, .key_length = sizeof task->key, .parts = task->parts, .part_count = 2};
+    return AGAIN(c, plc_store(c, verb, &e, NULL));
+}
+
+static plc_status act_given(void) {
+    return with_parts(PLC_SET);
+}
+
+static plc_status act_given_more(void) {
+    return with_parts(PLC_APPEND);
+}
+
 static const struct operation {
     const char *name;
     plc_status (*act)(void);
@@ -196,9 +211,12 @@ static const struct operation {
     {"move a claim", act_move, does_nothing, true},
     {"drop", act_drop, NULL, false},
     {"get", act_get, does_nothing, false},
+    {"set what changes", act_given, NULL, false}, /* from here on: for tests of their own */
+    {"append what changes", act_given_more, NULL, false},
 };
-#define OPERATIONS (sizeof operations / sizeof *operations)
-#define GET (OPERATIONS - 1)
+#define GET 13u
+#define GIVEN (GET + 1)
+#define OPERATIONS GIVEN
 
 static bool evicts(const struct operation *o) {
     return o->act == act_move || o->act == act_drop;
@@ -598,6 +616,50 @@ static void misled(void) {
     end_other(&p);
 }
 
+/* ---- the caller ------------------------------------------------------------------------------------- */
+
+static uint8_t lent[256 * 1024];
+
+static void arguments(void) {
+    memcpy(task->key, "argument", sizeof task->key);
+    task->parts[0] = (plc_part){lent, 40};
+    task->parts[1] = (plc_part){lent, 60};
+}
+
+/* Its key and the lengths of its parts change while it is at work: what was checked is what is used. */
+static void changed_under_it(unsigned which) {
+    struct peer p;
+    pid_t pid = start_other(&p);
+    recycle(); /* its run has neighbours */
+    bool there = true;
+    for (unsigned n = (unsigned)below(13), i; there; n += SANITIZED ? 150 : 13) {
+        (void)alarm(HANG_SECONDS);
+        arguments();
+        CHECK_STATUS(store(c, PLC_SET, "argument", "41", 2), PLC_OK);
+        CHECK_STATUS(store(c, PLC_SET, "brgument", "41", 2), PLC_OK);
+        task->op = which;
+        task->begun = task->done = false;
+        for (i = 0; i < n && !task->done; i += task->begun ? 1 : 0) {
+            step(pid);
+        }
+        there = !task->done;
+        task->key[0] = 'b';
+        task->parts[0].length = sizeof lent;
+        let_go(pid);
+        CHECK(task->status == PLC_OK || task->status == PLC_TOO_LARGE);
+        CHECK(findings_of(c) == 0);
+        stops++;
+    }
+    CHECK(counter_of(c, "corrupt_seen") == 0);
+    end_other(&p);
+}
+
+static void changing_arguments(void) {
+    memset(lent, 'z', sizeof lent);
+    changed_under_it(GIVEN);
+    changed_under_it(GIVEN + 1);
+}
+
 /* Forbidden, or not to be had under this program's own tracer? */
 static bool may_trace(void) {
     pid_t pid = fork();
@@ -619,6 +681,7 @@ static const struct check_test tests[] = {
     {"recycled", recycled},
     {"reader", reader},
     {"misled", misled},
+    {"changing_arguments", changing_arguments},
 };
 
 int main(void) {
