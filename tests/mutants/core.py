@@ -35,7 +35,7 @@ MUTANTS = [
         "index.h",
         "return page_readable(now) && page_gen(now) == page_gen(w);",
         "(void)now, (void)w;\n    return true;",
-        "test_stopped test_threads",
+        "test_stopped",
     ),
     Mutant(
         "generation-of-the-head-only",
@@ -228,7 +228,7 @@ MUTANTS = [
         "run.c",
         "    f->mark = side_a_mark(a);\n    if (page_state(w) == PAGE_OPEN) {",
         "    f->mark = page_state(w) == PAGE_OPEN ? 0 : side_a_mark(a);\n    if (page_state(w) == PAGE_OPEN) {",
-        "test_anywhere test_rebuild",
+        "test_rebuild",
     ),
     Mutant(
         "committed-late",
@@ -236,7 +236,7 @@ MUTANTS = [
         "store.c",
         "    run_commit(st->k, &st->fill);\n    if (!word_swap(index_slot(st->k, way), old, run_place(st->k, &st->fill))) {\n        return false;\n    }",
         "    st->fill.committed = true;\n    if (!word_swap(index_slot(st->k, way), old, run_place(st->k, &st->fill))) {\n        return false;\n    }\n    run_commit(st->k, &st->fill);",
-        "test_anywhere test_storm",
+        "test_between",
     ),
     Mutant(
         "tails-freed-by-a-store",
@@ -454,7 +454,7 @@ MUTANTS = [
         "find.h",
         "    if (value_at + g->length > room) {\n        return false;\n    }\n",
         "",
-        "test_garbage",
+        "test_bounded",
     ),
     Mutant(
         "entries-believe-lengths",
@@ -462,6 +462,6 @@ MUTANTS = [
         "entry.c",
         "if (s->key_length == 0 || s->key_length > PLC_KEY_MAX || out->bytes > room) {",
         "if (s->key_length == 0 || s->key_length > PLC_KEY_MAX) {",
-        "test_garbage",
+        "test_bounded",
     ),
 ]

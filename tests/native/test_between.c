@@ -424,6 +424,14 @@ static bool one_behind_the_other(const struct operation *o, enum meanwhile what,
     return (task->status == answer || (!before && !evicts(o) && refused(o, what, first))) && is_so(&s);
 }
 
+/* What a slot names is whole, and below the mark of its run, at every instruction. */
+static bool is_covered(const struct call *k) {
+    struct entry e;
+    uint64_t v = slot_of_key(k);
+    uint64_t mark = v != 0 ? side_a_mark(word_acq(page_side_a(c, slot_head(v)))) : 0;
+    return v == 0 || (entry_read(c, v, word_acq(page_word(c, slot_head(v))), &e) && e.offset + e.bytes <= mark);
+}
+
 /* False: the operation has not so many changes. */
 static bool stopped_at(const struct operation *o, enum meanwhile what, pid_t pid, unsigned changes, unsigned beyond) {
     struct call k;
@@ -437,6 +445,7 @@ static bool stopped_at(const struct operation *o, enum meanwhile what, pid_t pid
         let_go(pid);
         return false;
     }
+    CHECK(is_covered(&k));
     if (!one_behind_the_other(o, what, &k, slot, s, pid)) {
         (void)fprintf(stderr, "%s, stopped %u instructions behind its change %u, meanwhile %u: %s\n", o->name, beyond, changes,
                       what, plc_status_text(task->status));

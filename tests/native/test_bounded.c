@@ -2,7 +2,8 @@
 /*
  * test_bounded.c: how much one call does at most, where everything is against it: seen from how far it moves the
  * cursors of the region and how much it counts, never from time.  A pool of which all was read, a pool in which a
- * large value can be placed nowhere, and walks over the index.  Threatens G9.
+ * large value can be placed nowhere, walks over the index, and entries whose length lies.
+ * Threatens G4 and G9.
  */
 #include "fixture.h"
 #include "call.h"
@@ -162,7 +163,37 @@ static void slices(void) {
     region_end(c, false);
 }
 
+/* An entry whose length leads out of its run, out of the file, or nearly around the world: no byte of it is read. */
+static void lengths_that_lie(void) {
+    c = region_new(4 * MIB);
+    struct entry e;
+    struct call k;
+    plc_found found;
+    uint64_t result = 0;
+    CHECK_STATUS(store(c, PLC_SET, "key", "1", 1), PLC_OK);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK_STATUS(index_key(&k, "key", 3), PLC_OK);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    index_ask_entry(&k);
+    uint64_t run = (uint64_t)c->geo.segment_pages << PAGE_SHIFT, file = c->geo.size_bytes, w = k.likely;
+    CHECK(w != 0 && entry_read(c, w, word_acq(page_word(c, slot_head(w))), &e));
+    word *size = (word *)(void *)(page_bytes(c, e.head) + e.offset + offsetof(struct shm_entry, size));
+    const uint64_t lengths[] = {run, run + 1, file - 4096, file, 2 * file - 1, (1ull << 40) - 1, (1ull << 40) - 4096};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        word_put_rlx(size, lengths[i]);
+        plc_status s = plc_get(c, "key", 3, 0, bytes, sizeof bytes, &found);
+        CHECK(s == PLC_MISS || (s == PLC_OK && found.length < file));
+        CHECK_STATUS(AGAIN(c, plc_incr(c, "key", 3, 1, 0, &result)), PLC_MISS);
+        CHECK_STATUS(AGAIN(c, plc_touch(c, "key", 3, 1ull << 44)), PLC_MISS);
+        CHECK(findings_of(c) > 0);
+    }
+    word_put_rlx(size, 1);
+    CHECK(holds(c, "key", "1"));
+    region_end(c, false);
+}
+
 static const struct check_test tests[] = {
+    {"lengths_that_lie", lengths_that_lie},
     {"all_was_read", all_was_read},
     {"nowhere", nowhere},
     {"slices", slices},
