@@ -418,6 +418,9 @@ static bool one_behind_the_other(const struct operation *o, enum meanwhile what,
     if (o->act == act_delete && before && slot_of_key(k) == 0) {
         s.kind = NOTHING; /* it goes on to the ends of both buckets, and met what was stored meanwhile */
     }
+    if (o->act == act_get) { /* it changes nothing, and may have looked before or behind */
+        return (task->status == PLC_OK || task->status == PLC_MISS) && is_so(&s);
+    }
     if (!before && !evicts(o) && !refused(o, what, first)) {
         answer = o->does(&s);
     }
