@@ -15,6 +15,7 @@ mutant, and the model, are to be changed with it).
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,8 @@ from models.explore import explore  # noqa: E402
 from order import ORDERS, Order  # noqa: E402
 
 SOURCE = ROOT / "native" / "src"
+planted: set[str] = set()
+"""Files that had a bug in this run: make must build anew what was made of them."""
 
 
 def plant(mutant: Mutant) -> bool:
@@ -39,6 +42,9 @@ def plant(mutant: Mutant) -> bool:
     shutil.rmtree(WORK / "tests", ignore_errors=True)
     shutil.copytree(ROOT / "native", WORK / "native")
     shutil.copytree(ROOT / "tests" / "native", WORK / "tests" / "native")
+    for file in planted:  # the copy has the age of the original, which is older than the objects
+        os.utime(WORK / "native" / "src" / file)
+    planted.add(mutant.file)
     path = WORK / "native" / "src" / mutant.file
     text = path.read_text(encoding="utf-8")
     if text.count(mutant.old) != 1:
@@ -89,6 +95,7 @@ def result(mutant: Mutant | Order) -> tuple[int, str]:
 
 def main() -> int:
     wanted = sys.argv[1:]
+    shutil.rmtree(WORK, ignore_errors=True)
     worst, count = 0, 0
     for mutant in [*ORDERS, *MUTANTS]:
         if not wanted or mutant.name in wanted:
