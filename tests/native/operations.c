@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* operations.c: see operations.h. */
+#include "operations.h"
+
+#include "process.h"
+#include "stepper.h"
+#include "sweep.h"
+
+#define FILL_BYTES 6000u /* nine of them in a segment */
+#define LONG_BYTES 60000u
+
+static uint8_t value[LONG_BYTES];
+static plc_flight flight;
+static uint32_t target; /* the page of which an earlier victim was the owner */
+static uint16_t name;
+
+/* ---- settings --------------------------------------------------------------------------------------- */
+
+static void nothing_there(void) {
+    scene_everybody_finds_parked();
+}
+
+static void small_there(void) {
+    scene_subject(SMALL_BYTES, SERIAL_OLD, 0);
+    scene_everybody_finds_parked();
+}
+
+static void large_there(void) {
+    scene_subject(LARGE_BYTES, SERIAL_OLD, scene_deadline_ms - 1000);
+    scene_everybody_finds_parked();
+}
+
+static void number_there(void) {
+    CHECK_STATUS(store(scene, PLC_SET, SUBJECT, "41", 2), PLC_OK);
+    scene_everybody_finds_parked();
+}
+
+/* It is alone in its run, which is sealed: who takes it out frees the run. */
+static void alone_there(void) {
+    scene_nobody_finds_parked();
+    for (unsigned i = 0; i < TICKETS; i++) {
+        word_put_rlx(&scene->last_run[i], 0);
+    }
+    scene_subject(FILL_BYTES, SERIAL_OLD, 0);
+    struct call k;
+    CHECK_STATUS(call_enter(&k, scene), PLC_OK);
+    for (unsigned i = 0; i < TICKETS; i++) {
+        uint64_t run = word_rlx(&scene->last_run[i]);
+        if (run != 0) {
+            run_seal_parked(&k, (uint32_t)run);
+        }
+    }
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    scene_nobody_finds_parked();
+}
+
+static void named_there(void) {
+    MUST(scene, plc_name(scene, "namespace", 9, &name), PLC_OK);
+    value_make(value, SMALL_BYTES, 0, SERIAL_OLD);
+    const plc_part part = {value, SMALL_BYTES};
+    const plc_entry e = {
+        .key = SUBJECT, .key_length = strlen(SUBJECT), .parts = &part, .part_count = 1, .name = name};
+    MUST(scene, plc_store(scene, PLC_SET, &e, NULL), PLC_OK);
+    scene_everybody_finds_parked();
+}
+
+/* All 14 ways of the subject's buckets are taken. */
+static void buckets_full(void) {
+    struct call subject, k;
+    CHECK_STATUS(call_enter(&k, scene), PLC_OK);
+    CHECK_STATUS(index_key(&k, SUBJECT, strlen(SUBJECT)), PLC_OK);
+    subject = k;
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    for (unsigned i = 0, found = 0; found < INDEX_WAYS; i++) {
+        char key[24];
+        size_t n = (size_t)snprintf(key, sizeof key, "neighbour-%u", i);
+        CHECK_STATUS(call_enter(&k, scene), PLC_OK);
+        CHECK_STATUS(index_key(&k, key, n), PLC_OK);
+        CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+        bool same = k.buckets[0] == subject.buckets[0] && k.buckets[1] == subject.buckets[1];
+        bool crossed = k.buckets[0] == subject.buckets[1] && k.buckets[1] == subject.buckets[0];
+        if ((same || crossed) && absent(scene, key)) {
+            scene_other(key, 20 + found);
+            found++;
+        }
+    }
+    scene_everybody_finds_parked();
+}
+
+/* Every segment is taken and nothing in it is dead. */
+void operations_fill_pool(void) {
+    char key[24];
+    for (unsigned i = 0; counter_of(scene, "evictions") == 0; i++) {
+        CHECK(i < 10000);
+        (void)snprintf(key, sizeof key, "fill-%u", i);
+        value_make(value, FILL_BYTES, 500, i);
+        CHECK_STATUS(store(scene, PLC_SET, key, value, FILL_BYTES), PLC_OK);
+    }
+    scene_nobody_finds_parked();
+}
+
+/* Most of what the segments hold is dead. */
+static void pool_dead(void) {
+    char key[24];
+    operations_fill_pool();
+    for (unsigned i = 0; i < 10000; i++) {
+        (void)snprintf(key, sizeof key, "fill-%u", i);
+        if (i % 4 != 0) {
+            plc_status s = AGAIN(scene, plc_delete(scene, key, strlen(key)));
+            CHECK(s == PLC_OK || s == PLC_MISS);
+        }
+    }
+    scene_nobody_finds_parked();
+}
+
+/* The file's end is reached, and it may grow. */
+static void growing(void) {
+    operations_fill_pool();
+    word_put_rlx(&scene->growth_retry_ms, 0);
+}
+
+/* ---- acts ------------------------------------------------------------------------------------------- */
+
+uint32_t operations_ready(void) {
+    (void)absent(scene, "nobody's");
+    return my_slot(scene);
+}
+
+static uint32_t ready_not(void) {
+    return 0;
+}
+
+static uint32_t ready_closed(void) {
+    plc_close(scene);
+    return 0;
+}
+
+static uint32_t ready_claimed(void) {
+    const plc_entry e = {.key = SUBJECT, .key_length = strlen(SUBJECT)};
+    MUST(scene, plc_claim(scene, &e, 600000, &flight), PLC_OK);
+    return my_slot(scene);
+}
+
+static uint32_t ready_token(void) {
+    plc_found found;
+    CHECK_STATUS(get(scene, SUBJECT, value, sizeof value, &found), PLC_OK);
+    flight.token = found.token;
+    return my_slot(scene);
+}
+
+static plc_status put(plc_verb verb, const void *bytes, size_t n) {
+    const plc_part part = {bytes, n};
+    const plc_entry e = {.key = SUBJECT,
+                         .key_length = strlen(SUBJECT),
+                         .parts = &part,
+                         .part_count = 1,
+                         .token = flight.token,
+                         .sum = verb == PLC_PUBLISH ? flight.sum : 0};
+    return AGAIN(scene, plc_store(scene, verb, &e, NULL));
+}
+
+/* The value is made where nobody steps: value_make is the test's, not the operation's. */
+static uint32_t ready_value(size_t n) {
+    uint32_t slot = operations_ready();
+    value_make(value, n, 0, SERIAL_NEW);
+    return slot;
+}
+
+static uint32_t ready_small(void) {
+    return ready_value(SMALL_BYTES);
+}
+
+static uint32_t ready_filling(void) {
+    return ready_value(FILL_BYTES);
+}
+
+static uint32_t ready_large(void) {
+    return ready_value(LARGE_BYTES);
+}
+
+static uint32_t ready_long(void) {
+    return ready_value(LONG_BYTES);
+}
+
+static uint32_t ready_swap(void) {
+    uint32_t slot = ready_token();
+    value_make(value, SMALL_BYTES, 0, SERIAL_NEW);
+    return slot;
+}
+
+static uint32_t ready_publish(void) {
+    uint32_t slot = ready_claimed();
+    value_make(value, SMALL_BYTES, 0, SERIAL_NEW);
+    return slot;
+}
+
+static plc_status set_small(void) {
+    return put(PLC_SET, value, SMALL_BYTES);
+}
+
+static plc_status set_filling(void) {
+    return put(PLC_SET, value, FILL_BYTES);
+}
+
+static plc_status set_large(void) {
+    return put(PLC_SET, value, LARGE_BYTES);
+}
+
+static plc_status set_long(void) {
+    return put(PLC_SET, value, LONG_BYTES);
+}
+
+static plc_status add(void) {
+    return put(PLC_ADD, value, SMALL_BYTES);
+}
+
+static plc_status replace(void) {
+    return put(PLC_REPLACE, value, SMALL_BYTES);
+}
+
+static plc_status swap(void) {
+    return put(PLC_CAS, value, SMALL_BYTES);
+}
+
+static plc_status append(void) {
+    return put(PLC_APPEND, "more", 4);
+}
+
+static plc_status prepend(void) {
+    return put(PLC_PREPEND, "more", 4);
+}
+
+static plc_status publish(void) {
+    return put(PLC_PUBLISH, value, SMALL_BYTES);
+}
+
+static plc_status abandon(void) {
+    return AGAIN(scene, plc_abandon(scene, SUBJECT, strlen(SUBJECT), flight.token));
+}
+
+static plc_status incr(void) {
+    uint64_t result;
+    return AGAIN(scene, plc_incr(scene, SUBJECT, strlen(SUBJECT), 1, 0, &result));
+}
+
+static plc_status touch(void) {
+    return AGAIN(scene, plc_touch(scene, SUBJECT, strlen(SUBJECT), scene_deadline_ms));
+}
+
+static plc_status take_out(void) {
+    return AGAIN(scene, plc_delete(scene, SUBJECT, strlen(SUBJECT)));
+}
+
+static plc_status look(void) {
+    plc_found found;
+    return get(scene, SUBJECT, value, sizeof value, &found);
+}
+
+static plc_status flush(void) {
+    return AGAIN(scene, plc_flush(scene, 0));
+}
+
+static plc_status flush_later(void) {
+    return AGAIN(scene, plc_flush(scene, scene_deadline_ms));
+}
+
+static plc_status invalidate(void) {
+    return AGAIN(scene, plc_name_invalidate(scene, name));
+}
+
+static plc_status make_name(void) {
+    uint16_t number;
+    return AGAIN(scene, plc_name(scene, "another name", 12, &number));
+}
+
+/* Until it is had: a dead one's is taken over when that is proved. */
+static plc_status claim(void) {
+    const plc_entry e = {.key = SUBJECT, .key_length = strlen(SUBJECT)};
+    plc_status s = AGAIN(scene, plc_claim(scene, &e, 600000, &flight));
+    for (unsigned i = 0; s == PLC_CLAIMED && i < 50; i++) {
+        s = plc_wait(scene, SUBJECT, strlen(SUBJECT), 20);
+        s = s == PLC_OK ? AGAIN(scene, plc_claim(scene, &e, 600000, &flight)) : s;
+    }
+    return s;
+}
+
+static plc_status attach(void) {
+    plc_report report;
+    const plc_options options = {.path = check_path("r")};
+    return plc_open(&options, &scene, &report);
+}
+
+static plc_status detach(void) {
+    plc_close(scene);
+    return PLC_OK;
+}
+
+static plc_status adopt(void) {
+    return absent(scene, "nobody's") ? PLC_OK : PLC_EXISTS;
+}
+
+static plc_status create(void) {
+    plc_report report;
+    plc_cache *c;
+    const plc_options options = {.path = check_path("new"), .size_bytes = PLC_SIZE_MIN, .create = 1};
+    return plc_open(&options, &c, &report);
+}
+
+/* What every allocation does to the few pages that it sweeps: whose owner is in the way is asked after, and the next
+ * one mends what the dead one left. */
+static plc_status mend(void) {
+    plc_status s = PLC_OK;
+    for (unsigned i = 0; i < 2 && s == PLC_OK; i++) {
+        struct call k;
+        s = call_enter(&k, scene);
+        if (s == PLC_OK) {
+            sweep_mend(&k, target);
+            s = call_leave(&k, PLC_OK);
+        }
+    }
+    return s;
+}
+
+/* ---- earlier deaths --------------------------------------------------------------------------------- */
+
+static bool holds_lock(const struct victim *v) {
+    for (uint32_t i = 0; i < scene->geo.shards; i++) {
+        if (lock_slot(word_acq(&scene->locks[i])) == v->slot) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The first of its pages in that state, which becomes the target; *n: how many there are. */
+static bool owns(const struct victim *v, enum page_state state, unsigned *n) {
+    *n = 0;
+    for (uint32_t page = scene->geo.first_page; page < pages_limit(scene); page++) {
+        uint64_t w = word_acq(page_word(scene, page));
+        if (page_state(w) == state && owner_slot(w) == v->slot) {
+            target = *n == 0 ? page : target;
+            *n += 1;
+        }
+    }
+    return *n != 0;
+}
+
+static bool claims_pages(const struct victim *v) {
+    unsigned n;
+    return owns(v, PAGE_CLAIM, &n) && n >= 2;
+}
+
+static bool forms_run(const struct victim *v) {
+    unsigned claimed, open;
+    return owns(v, PAGE_CLAIM, &claimed) && owns(v, PAGE_OPEN, &open) && claimed == 1;
+}
+
+static bool has_published(const struct victim *v) {
+    unsigned open;
+    return owns(v, PAGE_OPEN, &open) && !absent(scene, SUBJECT);
+}
+
+static bool evicts(const struct victim *v) {
+    unsigned n;
+    static uint64_t before;
+    uint64_t now = counter_of(scene, "evictions");
+    bool is = owns(v, PAGE_EVICT, &n);
+    if (!is) {
+        before = now;
+    }
+    return is && now >= before + 3;
+}
+
+/* Some of the run's tails are free. */
+static bool frees(const struct victim *v) {
+    unsigned n;
+    if (!owns(v, PAGE_FREEING, &n)) {
+        return false;
+    }
+    uint32_t pages = side_a_pages(word_acq(page_side_a(scene, target)));
+    return pages > 1 && page_state(word_acq(page_word(scene, target + pages - 1))) == PAGE_FREE;
+}
+
+static bool has_claimed(const struct victim *v) {
+    (void)v;
+    return false;
+}
+
+/* Another victim is killed at its act, as soon as it is so, or when it has returned. */
+static void somebody_died(uint32_t (*ready)(void), plc_status (*act)(void), bool (*at)(const struct victim *)) {
+    struct victim v = stepper_start(ready, act);
+    bool more = true;
+    while (more && !at(&v)) {
+        more = stepper_step(&v);
+    }
+    CHECK(more || at == has_claimed);
+    stepper_kill(&v);
+}
+
+static void died_locking(void) {
+    nothing_there();
+    somebody_died(ready_small, set_small, holds_lock);
+}
+
+static void died_claiming_pages(void) {
+    nothing_there();
+    somebody_died(ready_large, set_large, claims_pages);
+}
+
+static void died_forming(void) {
+    nothing_there();
+    somebody_died(ready_large, set_large, forms_run);
+}
+
+static void died_publishing(void) {
+    nothing_there();
+    somebody_died(ready_small, set_small, has_published);
+}
+
+static void died_publishing_large(void) {
+    nothing_there();
+    somebody_died(ready_large, set_large, has_published);
+}
+
+/* The death is established already: its open run is continued by the next one who wants to fill one. */
+static void died_filling(void) {
+    died_publishing();
+    for (uint32_t slot = 1; slot <= scene->geo.slots; slot++) {
+        (void)process_reap(scene, slot);
+    }
+    for (unsigned i = 0; i < PARKED_PLACES; i++) {
+        word_put_rlx(&scene->super->parked[i], target);
+    }
+}
+
+static void died_evicting(void) {
+    operations_fill_pool();
+    somebody_died(ready_filling, set_filling, evicts);
+}
+
+static void died_freeing(void) {
+    operations_fill_pool();
+    somebody_died(ready_filling, set_filling, frees);
+}
+
+static void died_computing(void) {
+    nothing_there();
+    somebody_died(operations_ready, claim, has_claimed);
+}
+
+/* ---- the table -------------------------------------------------------------------------------------- */
+
+#define EVICTS {.loses = LOSES_ANY}
+
+const struct operation operations[] = {
+    {"set-new", nothing_there, ready_small, set_small, {0}},
+    {"set-replace", small_there, ready_small, set_small, {0}},
+    {"set-full-bucket", buckets_full, ready_small, set_small, {.loses = 1}},
+    {"set-evict", operations_fill_pool, ready_filling, set_filling, EVICTS},
+    {"set-clean", pool_dead, ready_filling, set_filling, {0}},
+    {"set-large", nothing_there, ready_large, set_large, {0}},
+    {"set-large-replace", large_there, ready_large, set_large, {0}},
+    {"set-large-evict", operations_fill_pool, ready_long, set_long, EVICTS},
+    {"set-small-over-large", large_there, ready_small, set_small, {0}},
+    {"set-grow", growing, ready_filling, set_filling, EVICTS},
+    {"delete", small_there, operations_ready, take_out, {0}},
+    {"delete-large", large_there, operations_ready, take_out, {0}},
+    {"delete-last-of-run", alone_there, operations_ready, take_out, {0}},
+    {"add", nothing_there, ready_small, add, {0}},
+    {"replace", small_there, ready_small, replace, {0}},
+    {"cas", small_there, ready_swap, swap, {0}},
+    {"append", small_there, operations_ready, append, {0}},
+    {"append-large", large_there, operations_ready, append, {0}},
+    {"prepend", small_there, operations_ready, prepend, {0}},
+    {"incr", number_there, operations_ready, incr, {0}},
+    {"touch", small_there, operations_ready, touch, {0}},
+    {"touch-large", large_there, operations_ready, touch, {0}},
+    {"get", small_there, operations_ready, look, {0}},
+    {"flush", small_there, operations_ready, flush, {.together = true}},
+    {"flush-later", small_there, operations_ready, flush_later, {0}},
+    {"invalidate", named_there, operations_ready, invalidate, {0}},
+    {"name", named_there, operations_ready, make_name, {0}},
+    {"claim", nothing_there, operations_ready, claim, {0}},
+    {"publish", nothing_there, ready_publish, publish, {0}},
+    {"abandon", nothing_there, ready_claimed, abandon, {0}},
+    {"attach", nothing_there, ready_closed, attach, {0}},
+    {"adopt", nothing_there, ready_not, adopt, {0}},
+    {"detach", nothing_there, operations_ready, detach, {0}},
+    {"create", nothing_there, operations_ready, create, {.created = 1}},
+    {"takeover-lock", died_locking, ready_small, set_small, {0}},
+    {"takeover-claimed-pages", died_claiming_pages, operations_ready, mend, {0}},
+    {"takeover-half-formed", died_forming, operations_ready, mend, {0}},
+    {"takeover-open", died_publishing, operations_ready, mend, {0}},
+    {"takeover-open-large", died_publishing_large, operations_ready, mend, {0}},
+    {"takeover-filling", died_filling, ready_small, set_small, {0}},
+    {"takeover-evicting", died_evicting, operations_ready, mend, EVICTS},
+    {"takeover-freeing", died_freeing, operations_ready, mend, EVICTS},
+    {"takeover-claim", died_computing, operations_ready, claim, {0}},
+};
+const unsigned operations_there = sizeof operations / sizeof *operations;
+
+const struct operation chained[] = {
+    {"set-filling", NULL, ready_filling, set_filling, {0}}, {"set-small", NULL, ready_small, set_small, {0}},
+    {"set-long", NULL, ready_long, set_long, {0}},          {"set-large", NULL, ready_large, set_large, {0}},
+    {"delete", NULL, operations_ready, take_out, {0}},      {"claim", NULL, operations_ready, claim, {0}},
+};
+const unsigned chained_there = sizeof chained / sizeof *chained;
