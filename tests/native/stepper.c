@@ -8,6 +8,7 @@
 #include <sys/ptrace.h>
 #include <sys/user.h>
 
+#define TRAP_STEPS 4 /* to come to a trap once takes as long as so many steps */
 #define STEPS_MOST 2000000u /* an act with more of them has no end */
 
 /* What the victim tells: in memory that both have, so that asking costs nothing. */
@@ -100,25 +101,28 @@ static void note_place(struct path *p, const struct victim *v) {
     if (p->n + 1 >= p->room) {
         p->room = p->room * 2 + 1024;
         p->pc = realloc(p->pc, p->room * sizeof *p->pc);
+        p->passed = realloc(p->passed, p->room * sizeof *p->passed);
         p->landmark = realloc(p->landmark, p->room * sizeof *p->landmark);
-        CHECK(p->pc != NULL && p->landmark != NULL);
+        CHECK(p->pc != NULL && p->passed != NULL && p->landmark != NULL);
     }
     p->pc[p->n] = place_of(v);
 }
 
+/* A trap is set at the landmark, and met as often as it was passed by then. */
 static void note_landmarks(struct path *p) {
     uint64_t from = (uintptr_t)__executable_start, bytes = (uint64_t)(etext - __executable_start);
-    uint8_t *passed = calloc(bytes, 1);
+    uint32_t *passed = calloc(bytes, sizeof *passed);
+    int64_t least = 0;
     CHECK(passed != NULL);
-    for (uint32_t i = 0; i < p->n; i++) {
+    p->landmark[0] = 0;
+    for (uint32_t i = 1; i <= p->n; i++) {
         uint64_t at = p->pc[i] - from;
-        bool first = i == 0 || (at < bytes && passed[at] == 0);
-        p->landmark[i] = first ? i : p->landmark[i - 1];
-        if (at < bytes) {
-            passed[at] = 1;
-        }
+        p->passed[i] = at < bytes ? ++passed[at] : 0;
+        int64_t cost = (int64_t)p->passed[i] * TRAP_STEPS - i; /* and one for each instruction from there on */
+        bool better = p->passed[i] != 0 && i < p->n && cost < least;
+        least = better ? cost : least;
+        p->landmark[i] = better ? i : p->landmark[i - 1];
     }
-    p->landmark[p->n] = p->n > 0 ? p->landmark[p->n - 1] : 0;
     free(passed);
 }
 
@@ -136,27 +140,36 @@ void stepper_walk(struct victim *v, struct path *p, void (*each)(uint32_t i)) {
     note_landmarks(p);
 }
 
-/* Runs until it comes to the place.  False: the act has returned and it did not. */
-static bool run_to(struct victim *v, uint64_t place) {
-    void *at = (void *)(uintptr_t)place;
+static void put_text(const struct victim *v, uint64_t place, long text) {
+    CHECK(ptrace(PTRACE_POKETEXT, v->pid, (void *)(uintptr_t)place, (void *)text) == 0);
+}
+
+/* Runs until it comes to the place for so many times.  False: the act has returned before. */
+static bool run_to(struct victim *v, uint64_t place, uint32_t times) {
+    void *rip = (void *)offsetof(struct user_regs_struct, rip), *at = (void *)(uintptr_t)place;
     errno = 0;
     long was = ptrace(PTRACE_PEEKTEXT, v->pid, at, NULL);
     CHECK(errno == 0);
-    CHECK(ptrace(PTRACE_POKETEXT, v->pid, at, (void *)((was & ~0xffL) | 0xcc)) == 0);
-    CHECK(ptrace(PTRACE_CONT, v->pid, NULL, NULL) == 0);
-    wait_halt(v);
-    CHECK(ptrace(PTRACE_POKETEXT, v->pid, at, (void *)was) == 0);
-    if (stage->done != 0) {
-        return false;
+    for (uint32_t i = 0; i < times; i++) {
+        if (i > 0 && !stepper_step(v)) {
+            return false;
+        }
+        put_text(v, place, (was & ~0xffL) | 0xcc);
+        CHECK(ptrace(PTRACE_CONT, v->pid, NULL, NULL) == 0);
+        wait_halt(v);
+        put_text(v, place, was);
+        if (stage->done != 0) {
+            return false;
+        }
+        CHECK(place_of(v) == place + 1);
+        CHECK(ptrace(PTRACE_POKEUSER, v->pid, rip, at) == 0);
     }
-    CHECK(place_of(v) == place + 1);
-    CHECK(ptrace(PTRACE_POKEUSER, v->pid, (void *)offsetof(struct user_regs_struct, rip), at) == 0);
     return true;
 }
 
 bool stepper_go(struct victim *v, const struct path *p, uint32_t n) {
     uint32_t i = p->landmark[n];
-    if (i > 0 && !run_to(v, p->pc[i])) {
+    if (i > 0 && !run_to(v, p->pc[i], p->passed[i])) {
         diverged++;
         return false;
     }

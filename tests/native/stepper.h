@@ -23,7 +23,8 @@ struct victim {
 /* What one run of an act passed: pc[i] is where it was behind its i-th instruction. */
 struct path {
     uint64_t *pc;
-    uint32_t *landmark; /* the last place before i that is passed for the first time: where one can run to */
+    uint32_t *passed;   /* how often it had been at pc[i] by then */
+    uint32_t *landmark; /* the place at or before i to which it is run, rather than stepped: that is quickest */
     uint32_t n, room;   /* behind the n-th instruction the act has returned */
 };
 
