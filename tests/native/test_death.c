@@ -312,8 +312,10 @@ static const struct check_test tests[] = {{"death", death}};
 /* A copy by one instruction that repeats itself is a stop for each byte: copies by many are asked for. */
 int main(int argc, char **argv) {
     static const char *const tunables = "GLIBC_TUNABLES";
+    static const char *const none =
+        "glibc.cpu.x86_rep_movsb_threshold=0x1000000:glibc.cpu.x86_rep_stosb_threshold=0x1000000";
     (void)argc;
-    if (getenv(tunables) == NULL && setenv(tunables, "glibc.cpu.x86_rep_movsb_threshold=0x1000000", 1) == 0) {
+    if (getenv(tunables) == NULL && setenv(tunables, none, 1) == 0) {
         (void)execv("/proc/self/exe", argv); /* else it only takes longer */
     }
     return check_run(tests, 1); /* ONLY names an operation */
