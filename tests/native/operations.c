@@ -115,6 +115,20 @@ static void pool_dead(void) {
     scene_nobody_finds_parked();
 }
 
+/* The run that is parked has no room for what comes, and no place is left to park another: what is taken for it is
+ * sealed, and its unused pages are given back. */
+static void no_place_to_park(void) {
+    char key[24];
+    uint64_t room = UINT64_MAX;
+    scene_everybody_finds_parked();
+    for (unsigned i = 0; room > FILL_BYTES; i++) {
+        (void)snprintf(key, sizeof key, "pad-%u", i);
+        scene_other(key, FILL_BYTES - 500);
+        uint64_t a = word_acq(page_side_a(scene, (uint32_t)word_rlx(&scene->super->parked[0])));
+        room = ((uint64_t)side_a_pages(a) << PAGE_SHIFT) - side_a_mark(a);
+    }
+}
+
 /* The file's end is reached, and it may grow. */
 static void growing(void) {
     operations_fill_pool();
@@ -374,6 +388,16 @@ static bool evicts(const struct victim *v) {
     return is && now >= before + 3;
 }
 
+/* Its open run has given some of its tails back, and says still that it has them. */
+static bool trims(const struct victim *v) {
+    unsigned n;
+    if (!owns(v, PAGE_OPEN, &n)) {
+        return false;
+    }
+    uint32_t pages = side_a_pages(word_acq(page_side_a(scene, target)));
+    return pages > 8 && page_state(word_acq(page_word(scene, target + pages - 4))) == PAGE_FREE;
+}
+
 /* Some of the run's tails are free. */
 static bool frees(const struct victim *v) {
     unsigned n;
@@ -426,14 +450,24 @@ static void died_publishing_large(void) {
 }
 
 /* The death is established already: its open run is continued by the next one who wants to fill one. */
-static void died_filling(void) {
-    died_publishing();
+static void target_is_continued(void) {
     for (uint32_t slot = 1; slot <= scene->geo.slots; slot++) {
         (void)process_reap(scene, slot);
     }
     for (unsigned i = 0; i < PARKED_PLACES; i++) {
         word_put_rlx(&scene->super->parked[i], target);
     }
+}
+
+static void died_filling(void) {
+    died_publishing();
+    target_is_continued();
+}
+
+static void died_trimming(void) {
+    no_place_to_park();
+    somebody_died(ready_filling, set_filling, trims);
+    target_is_continued();
 }
 
 static void died_evicting(void) {
@@ -453,23 +487,26 @@ static void died_computing(void) {
 
 /* ---- the table -------------------------------------------------------------------------------------- */
 
+#define INSERTS {.inserts = true}
 #define EVICTS {.loses = LOSES_ANY}
+#define INSERTS_AND_EVICTS {.inserts = true, .loses = LOSES_ANY}
 
 const struct operation operations[] = {
-    {"set-new", nothing_there, ready_small, set_small, {0}},
-    {"set-replace", small_there, ready_small, set_small, {0}},
-    {"set-full-bucket", buckets_full, ready_small, set_small, {.loses = 1}},
-    {"set-evict", operations_fill_pool, ready_filling, set_filling, EVICTS},
-    {"set-clean", pool_dead, ready_filling, set_filling, {0}},
-    {"set-large", nothing_there, ready_large, set_large, {0}},
-    {"set-large-replace", large_there, ready_large, set_large, {0}},
-    {"set-large-evict", operations_fill_pool, ready_long, set_long, EVICTS},
-    {"set-small-over-large", large_there, ready_small, set_small, {0}},
-    {"set-grow", growing, ready_filling, set_filling, EVICTS},
+    {"set-new", nothing_there, ready_small, set_small, INSERTS},
+    {"set-replace", small_there, ready_small, set_small, INSERTS},
+    {"set-full-bucket", buckets_full, ready_small, set_small, {.inserts = true, .loses = 1}},
+    {"set-evict", operations_fill_pool, ready_filling, set_filling, INSERTS_AND_EVICTS},
+    {"set-clean", pool_dead, ready_filling, set_filling, INSERTS},
+    {"set-trim", no_place_to_park, ready_filling, set_filling, INSERTS},
+    {"set-large", nothing_there, ready_large, set_large, INSERTS},
+    {"set-large-replace", large_there, ready_large, set_large, INSERTS},
+    {"set-large-evict", operations_fill_pool, ready_long, set_long, INSERTS_AND_EVICTS},
+    {"set-small-over-large", large_there, ready_small, set_small, INSERTS},
+    {"set-grow", growing, ready_filling, set_filling, INSERTS_AND_EVICTS},
     {"delete", small_there, operations_ready, take_out, {0}},
     {"delete-large", large_there, operations_ready, take_out, {0}},
     {"delete-last-of-run", alone_there, operations_ready, take_out, {0}},
-    {"add", nothing_there, ready_small, add, {0}},
+    {"add", nothing_there, ready_small, add, INSERTS},
     {"replace", small_there, ready_small, replace, {0}},
     {"cas", small_there, ready_swap, swap, {0}},
     {"append", small_there, operations_ready, append, {0}},
@@ -489,13 +526,14 @@ const struct operation operations[] = {
     {"attach", nothing_there, ready_closed, attach, {0}},
     {"adopt", nothing_there, ready_not, adopt, {0}},
     {"detach", nothing_there, operations_ready, detach, {0}},
-    {"create", nothing_there, operations_ready, create, {.created = 1}},
-    {"takeover-lock", died_locking, ready_small, set_small, {0}},
+    {"create", nothing_there, operations_ready, create, {.created = true}},
+    {"takeover-lock", died_locking, ready_small, set_small, INSERTS},
     {"takeover-claimed-pages", died_claiming_pages, operations_ready, mend, {0}},
     {"takeover-half-formed", died_forming, operations_ready, mend, {0}},
     {"takeover-open", died_publishing, operations_ready, mend, {0}},
     {"takeover-open-large", died_publishing_large, operations_ready, mend, {0}},
-    {"takeover-filling", died_filling, ready_small, set_small, {0}},
+    {"takeover-filling", died_filling, ready_small, set_small, INSERTS},
+    {"takeover-trimming", died_trimming, ready_filling, set_filling, INSERTS},
     {"takeover-evicting", died_evicting, operations_ready, mend, EVICTS},
     {"takeover-freeing", died_freeing, operations_ready, mend, EVICTS},
     {"takeover-claim", died_computing, operations_ready, claim, {0}},

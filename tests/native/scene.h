@@ -39,7 +39,8 @@ struct looks {
 struct allowance {
     uint32_t loses;   /* so many other entries may be gone, which is the operation's work */
     bool together;    /* the others change when the subject does, or not at all */
-    uint32_t created; /* it makes a region "new" */
+    bool inserts;     /* it stores the subject though somebody has deleted it meanwhile */
+    bool created;     /* it makes a region "new" */
 };
 
 /* A region whose file does not grow any more, with the others in it. */

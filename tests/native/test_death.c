@@ -139,7 +139,7 @@ static void start_state(void) {
 }
 
 static plc_cache *open_new(void) {
-    return operation->may.created != 0 ? region_named("new", PLC_SIZE_MIN, 0) : NULL;
+    return operation->may.created ? region_named("new", PLC_SIZE_MIN, 0) : NULL;
 }
 
 /* The region that it was making: there or not, and nothing half. */
@@ -171,11 +171,23 @@ static bool allowed(plc_status s) {
     return s == PLC_OK || s == PLC_MISS || s == PLC_EXISTS || s == PLC_BUSY || s == PLC_FULL || s == PLC_CLAIMED;
 }
 
-static void stopped_at(uint32_t n) {
+/* With the key deleted meanwhile, what was there before must not come back; and only who stores one anew, or has
+ * not begun to, has its value seen. */
+static void compare_deleted(const struct looks *now) {
+    struct looks gone = after;
+    gone.subject = (struct look){.status = PLC_MISS};
+    scene_compare(now, &gone, operation->may.inserts ? &after : &gone, &operation->may, true);
+}
+
+static void stopped_at(uint32_t n, bool deletes) {
     struct looks now;
     start_state();
     struct victim v = stepper_start(operation->ready, operation->act);
     (void)stepper_go(&v, &path, n);
+    if (deletes) {
+        plc_status gone = AGAIN(scene, plc_delete(scene, SUBJECT, strlen(SUBJECT)));
+        CHECK(gone == PLC_OK || gone == PLC_MISS);
+    }
     scene_recycle();
     plc_cache *new = open_new();
     if (new != NULL) {
@@ -185,6 +197,9 @@ static void stopped_at(uint32_t n) {
     CHECK(allowed(s));
     scene_look(&now);
     scene_compare(&now, &before, &after, &operation->may, true);
+    if (deletes) {
+        compare_deleted(&now);
+    }
     if (s == PLC_OK) { /* then it has happened, whatever was done meanwhile */
         scene_compare(&now, &after, &after, &(struct allowance){.loses = LOSES_ANY}, true);
     }
@@ -236,7 +251,7 @@ static void run_operation(const struct operation *o) {
         killed_at(places.n[i]);
     }
     for (uint32_t i = 0; i < places.there; i++) {
-        stopped_at(places.n[i]);
+        stopped_at(places.n[i], i % 2 != 0);
     }
     all.operations++;
     all.instructions += path.n;
