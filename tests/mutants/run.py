@@ -31,6 +31,9 @@ from models.explore import explore  # noqa: E402
 from order import ORDERS, Order  # noqa: E402
 
 SOURCE = ROOT / "native" / "src"
+planted: set[str] = set()
+"""Files of the copy that were built with a bug in them: as they are older than what was built of them, make would
+leave the earlier bug in."""
 
 
 def plant(mutant: Mutant) -> bool:
@@ -39,10 +42,14 @@ def plant(mutant: Mutant) -> bool:
     shutil.rmtree(WORK / "tests", ignore_errors=True)
     shutil.copytree(ROOT / "native", WORK / "native")
     shutil.copytree(ROOT / "tests" / "native", WORK / "tests" / "native")
-    path = WORK / "native" / "src" / mutant.file
+    source = WORK / "native" / "src"
+    for file in planted:
+        (source / file).touch()
+    path = source / mutant.file
     text = path.read_text(encoding="utf-8")
     if text.count(mutant.old) != 1:
         return False
+    planted.add(mutant.file)
     path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
     return True
 
@@ -53,6 +60,7 @@ def noticed(mutant: Mutant) -> bool:
     make += ["FLAGS_plain=-O2"]  # a bug may leave something unused behind
     make += [f"VARIANTS={mutant.variant}", f"TESTS={mutant.tests}", f"LIMIT={mutant.limit}"]
     subprocess.run([*make, "programs"], check=True, capture_output=True)
+    planted.intersection_update({mutant.file})
     return subprocess.run([*make, "-k", "test"], capture_output=True).returncode != 0
 
 
@@ -90,6 +98,7 @@ def result(mutant: Mutant | Order) -> tuple[int, str]:
 def main() -> int:
     wanted = sys.argv[1:]
     worst, count = 0, 0
+    shutil.rmtree(WORK, ignore_errors=True)
     for mutant in [*ORDERS, *MUTANTS]:
         if not wanted or mutant.name in wanted:
             status, line = result(mutant)
