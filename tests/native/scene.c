@@ -11,6 +11,9 @@
 #define SCENE_ENTRY 1024u /* expected: few buckets, so that one look at everything is short */
 #define BUFFER (256u * 1024u)
 #define RECYCLE_KEYS 80u
+#define RECYCLE_MOST 2000u
+#define RECYCLE_BYTES (3u * 1024u * 1024u)
+#define RECYCLE_AGAIN 64u
 
 plc_cache *scene;
 uint64_t scene_deadline_ms;
@@ -22,8 +25,10 @@ static struct {
 } others[OTHERS_MOST];
 static uint32_t others_there;
 
+/* The start state.  What a page that is free then holds is nothing that anybody asks for, and is left as it is. */
 static uint8_t *image;
 static uint32_t image_pages;
+static bool *image_has;
 static uint8_t buffer[BUFFER];
 static struct plc_stats counters_before;
 static uint64_t looked, worked; /* gets and sets of the survivor since then */
@@ -104,6 +109,12 @@ void scene_keep(void) {
     image = realloc(image, (size_t)image_pages << PAGE_SHIFT);
     CHECK(image != NULL);
     memcpy(image, scene->base, (size_t)image_pages << PAGE_SHIFT);
+    image_has = realloc(image_has, image_pages * sizeof *image_has);
+    CHECK(image_has != NULL);
+    for (uint32_t page = 0; page < image_pages; page++) {
+        bool pool = page >= scene->geo.first_page;
+        image_has[page] = !pool || page_state(word_acq(page_word(scene, page))) != PAGE_FREE;
+    }
 }
 
 /* Nobody is asked after less often because somebody died a moment ago; and samples are taken where they were. */
@@ -122,8 +133,9 @@ bool scene_put_back(void) {
     if (pages_limit(scene) != image_pages) {
         return false;
     }
-    for (size_t at = 0; at < (size_t)image_pages << PAGE_SHIFT; at += PAGE_BYTES) {
-        if (memcmp(scene->base + at, image + at, PAGE_BYTES) != 0) {
+    for (uint32_t page = 0; page < image_pages; page++) {
+        size_t at = (size_t)page << PAGE_SHIFT;
+        if (image_has[page] && memcmp(scene->base + at, image + at, PAGE_BYTES) != 0) {
             memcpy(scene->base + at, image + at, PAGE_BYTES);
         }
     }
@@ -298,6 +310,13 @@ void scene_survives(const struct looks *before, const struct looks *after, const
 
 /* ---- recycling the pool ------------------------------------------------------------------------------ */
 
+/* What is stored, and what of it has been stored last under each key.  The values are made once for many times. */
+static struct {
+    unsigned key;
+    size_t length;
+    const uint8_t *bytes;
+} *recycle;
+static unsigned recycle_there, recycle_uses;
 static struct {
     uint64_t serial;
     size_t length;
@@ -322,26 +341,38 @@ static bool beside(unsigned i) {
     return is[i];
 }
 
-void scene_recycle(void) {
+static void choose_values(void) {
     static const size_t most[] = {200, 2000, 7000, 12000, 40000, 100000};
+    static uint8_t bytes[RECYCLE_BYTES + BUFFER];
+    size_t made = 0;
+    recycle = realloc(recycle, RECYCLE_MOST * sizeof *recycle);
+    CHECK(recycle != NULL);
+    for (recycle_there = 0; recycle_there < RECYCLE_MOST && made < RECYCLE_BYTES; recycle_there++) {
+        recycle[recycle_there].key = (unsigned)below(RECYCLE_KEYS);
+        recycle[recycle_there].length = VALUE_MIN + below(most[below(sizeof most / sizeof *most)]);
+        recycle[recycle_there].bytes = bytes + made;
+        value_make(bytes + made, recycle[recycle_there].length, 1000 + recycle[recycle_there].key, recycle_there + 1);
+        made += recycle[recycle_there].length;
+    }
+}
+
+void scene_recycle(void) {
     uint64_t wanted = 3 * info_of(scene).pool_taken_bytes, stored = 0;
     char key[24];
+    if (recycle_uses++ % RECYCLE_AGAIN == 0) {
+        choose_values();
+    }
     memset(recycled, 0, sizeof recycled);
-    for (uint64_t serial = 1; stored < wanted; serial++) {
-        unsigned i = (unsigned)below(RECYCLE_KEYS);
-        size_t length = VALUE_MIN + below(most[below(sizeof most / sizeof *most)]);
-        if (!beside(i)) {
-            continue;
+    for (unsigned at = 0; stored < wanted; at = (at + 1) % recycle_there) {
+        unsigned i = recycle[at].key;
+        if (beside(i)) {
+            recycle_key(key, i);
+            plc_status s = store(scene, PLC_SET, key, recycle[at].bytes, recycle[at].length);
+            CHECK(s == PLC_OK || s == PLC_FULL); /* who is stopped may be in the way of a large one */
+            recycled[i].serial = s == PLC_OK ? at + 1 : recycled[i].serial;
+            recycled[i].length = s == PLC_OK ? recycle[at].length : recycled[i].length;
+            stored += recycle[at].length;
         }
-        recycle_key(key, i);
-        value_make(buffer, length, 1000 + i, serial);
-        plc_status s = store(scene, PLC_SET, key, buffer, length);
-        CHECK(s == PLC_OK || s == PLC_FULL); /* who is stopped may be in the way of a large one */
-        if (s == PLC_OK) {
-            recycled[i].serial = serial;
-            recycled[i].length = length;
-        }
-        stored += length;
     }
 }
 

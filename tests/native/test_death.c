@@ -108,12 +108,14 @@ static void watch_step(uint32_t n) {
     }
 }
 
-/* In a soak: every one; of one instruction that repeats itself, fewer and fewer. */
+/* In a soak: every one, or as many of a hundred as ROUNDS says; of an instruction that repeats itself, fewer and
+ * fewer. */
 static void every_place(void) {
+    uint64_t percent = rounds(100, 100);
     places.there = 0;
     for (uint32_t n = 0, same = 0; n <= path.n; n++) {
         same = n > 0 && path.pc[n] == path.pc[n - 1] ? same + 1 : 0;
-        if ((same & (same - 1)) == 0) {
+        if ((same & (same - 1)) == 0 && below(100) < percent) {
             add_place(n);
         }
     }
