@@ -2,17 +2,11 @@
 /* operations.c: see operations.h. */
 #include "operations.h"
 
+#include "acts.h"
 #include "process.h"
 #include "stepper.h"
-#include "sweep.h"
 
-#define FILL_BYTES 6000u /* nine of them in a segment */
-#define LONG_BYTES 60000u
-
-static uint8_t value[LONG_BYTES];
-static plc_flight flight;
-static uint32_t target; /* the page of which an earlier victim was the owner */
-static uint16_t name;
+static uint8_t value[FILL_BYTES];
 
 /* ---- settings --------------------------------------------------------------------------------------- */
 
@@ -55,11 +49,11 @@ static void alone_there(void) {
 }
 
 static void named_there(void) {
-    MUST(scene, plc_name(scene, "namespace", 9, &name), PLC_OK);
+    MUST(scene, plc_name(scene, "namespace", 9, &act_name), PLC_OK);
     value_make(value, SMALL_BYTES, 0, SERIAL_OLD);
     const plc_part part = {value, SMALL_BYTES};
     const plc_entry e = {
-        .key = SUBJECT, .key_length = strlen(SUBJECT), .parts = &part, .part_count = 1, .name = name};
+        .key = SUBJECT, .key_length = strlen(SUBJECT), .parts = &part, .part_count = 1, .name = act_name};
     MUST(scene, plc_store(scene, PLC_SET, &e, NULL), PLC_OK);
     scene_everybody_finds_parked();
 }
@@ -135,208 +129,6 @@ static void growing(void) {
     word_put_rlx(&scene->growth_retry_ms, 0);
 }
 
-/* ---- acts ------------------------------------------------------------------------------------------- */
-
-uint32_t operations_ready(void) {
-    (void)absent(scene, "nobody's");
-    return my_slot(scene);
-}
-
-static uint32_t ready_not(void) {
-    return 0;
-}
-
-static uint32_t ready_closed(void) {
-    plc_close(scene);
-    return 0;
-}
-
-static uint32_t ready_claimed(void) {
-    const plc_entry e = {.key = SUBJECT, .key_length = strlen(SUBJECT)};
-    MUST(scene, plc_claim(scene, &e, 600000, &flight), PLC_OK);
-    return my_slot(scene);
-}
-
-static uint32_t ready_token(void) {
-    plc_found found;
-    CHECK_STATUS(get(scene, SUBJECT, value, sizeof value, &found), PLC_OK);
-    flight.token = found.token;
-    return my_slot(scene);
-}
-
-static plc_status put(plc_verb verb, const void *bytes, size_t n) {
-    const plc_part part = {bytes, n};
-    const plc_entry e = {.key = SUBJECT,
-                         .key_length = strlen(SUBJECT),
-                         .parts = &part,
-                         .part_count = 1,
-                         .token = flight.token,
-                         .sum = verb == PLC_PUBLISH ? flight.sum : 0};
-    return AGAIN(scene, plc_store(scene, verb, &e, NULL));
-}
-
-/* The value is made where nobody steps: value_make is the test's, not the operation's. */
-static uint32_t ready_value(size_t n) {
-    uint32_t slot = operations_ready();
-    value_make(value, n, 0, SERIAL_NEW);
-    return slot;
-}
-
-static uint32_t ready_small(void) {
-    return ready_value(SMALL_BYTES);
-}
-
-static uint32_t ready_filling(void) {
-    return ready_value(FILL_BYTES);
-}
-
-static uint32_t ready_large(void) {
-    return ready_value(LARGE_BYTES);
-}
-
-static uint32_t ready_long(void) {
-    return ready_value(LONG_BYTES);
-}
-
-static uint32_t ready_swap(void) {
-    uint32_t slot = ready_token();
-    value_make(value, SMALL_BYTES, 0, SERIAL_NEW);
-    return slot;
-}
-
-static uint32_t ready_publish(void) {
-    uint32_t slot = ready_claimed();
-    value_make(value, SMALL_BYTES, 0, SERIAL_NEW);
-    return slot;
-}
-
-static plc_status set_small(void) {
-    return put(PLC_SET, value, SMALL_BYTES);
-}
-
-static plc_status set_filling(void) {
-    return put(PLC_SET, value, FILL_BYTES);
-}
-
-static plc_status set_large(void) {
-    return put(PLC_SET, value, LARGE_BYTES);
-}
-
-static plc_status set_long(void) {
-    return put(PLC_SET, value, LONG_BYTES);
-}
-
-static plc_status add(void) {
-    return put(PLC_ADD, value, SMALL_BYTES);
-}
-
-static plc_status replace(void) {
-    return put(PLC_REPLACE, value, SMALL_BYTES);
-}
-
-static plc_status swap(void) {
-    return put(PLC_CAS, value, SMALL_BYTES);
-}
-
-static plc_status append(void) {
-    return put(PLC_APPEND, "more", 4);
-}
-
-static plc_status prepend(void) {
-    return put(PLC_PREPEND, "more", 4);
-}
-
-static plc_status publish(void) {
-    return put(PLC_PUBLISH, value, SMALL_BYTES);
-}
-
-static plc_status abandon(void) {
-    return AGAIN(scene, plc_abandon(scene, SUBJECT, strlen(SUBJECT), flight.token));
-}
-
-static plc_status incr(void) {
-    uint64_t result;
-    return AGAIN(scene, plc_incr(scene, SUBJECT, strlen(SUBJECT), 1, 0, &result));
-}
-
-static plc_status touch(void) {
-    return AGAIN(scene, plc_touch(scene, SUBJECT, strlen(SUBJECT), scene_deadline_ms));
-}
-
-static plc_status take_out(void) {
-    return AGAIN(scene, plc_delete(scene, SUBJECT, strlen(SUBJECT)));
-}
-
-static plc_status look(void) {
-    plc_found found;
-    return get(scene, SUBJECT, value, sizeof value, &found);
-}
-
-static plc_status flush(void) {
-    return AGAIN(scene, plc_flush(scene, 0));
-}
-
-static plc_status flush_later(void) {
-    return AGAIN(scene, plc_flush(scene, scene_deadline_ms));
-}
-
-static plc_status invalidate(void) {
-    return AGAIN(scene, plc_name_invalidate(scene, name));
-}
-
-static plc_status make_name(void) {
-    uint16_t number;
-    return AGAIN(scene, plc_name(scene, "another name", 12, &number));
-}
-
-/* Until it is had: a dead one's is taken over when that is proved. */
-static plc_status claim(void) {
-    const plc_entry e = {.key = SUBJECT, .key_length = strlen(SUBJECT)};
-    plc_status s = AGAIN(scene, plc_claim(scene, &e, 600000, &flight));
-    for (unsigned i = 0; s == PLC_CLAIMED && i < 50; i++) {
-        s = plc_wait(scene, SUBJECT, strlen(SUBJECT), 20);
-        s = s == PLC_OK ? AGAIN(scene, plc_claim(scene, &e, 600000, &flight)) : s;
-    }
-    return s;
-}
-
-static plc_status attach(void) {
-    plc_report report;
-    const plc_options options = {.path = check_path("r")};
-    return plc_open(&options, &scene, &report);
-}
-
-static plc_status detach(void) {
-    plc_close(scene);
-    return PLC_OK;
-}
-
-static plc_status adopt(void) {
-    return absent(scene, "nobody's") ? PLC_OK : PLC_EXISTS;
-}
-
-static plc_status create(void) {
-    plc_report report;
-    plc_cache *c;
-    const plc_options options = {.path = check_path("new"), .size_bytes = PLC_SIZE_MIN, .create = 1};
-    return plc_open(&options, &c, &report);
-}
-
-/* What every allocation does to the few pages that it sweeps: whose owner is in the way is asked after, and the next
- * one mends what the dead one left. */
-static plc_status mend(void) {
-    plc_status s = PLC_OK;
-    for (unsigned i = 0; i < 2 && s == PLC_OK; i++) {
-        struct call k;
-        s = call_enter(&k, scene);
-        if (s == PLC_OK) {
-            sweep_mend(&k, target);
-            s = call_leave(&k, PLC_OK);
-        }
-    }
-    return s;
-}
-
 /* ---- earlier deaths --------------------------------------------------------------------------------- */
 
 static bool holds_lock(const struct victim *v) {
@@ -348,13 +140,13 @@ static bool holds_lock(const struct victim *v) {
     return false;
 }
 
-/* The first of its pages in that state, which becomes the target; *n: how many there are. */
+/* The first of its pages in that state, which becomes the act_page; *n: how many there are. */
 static bool owns(const struct victim *v, enum page_state state, unsigned *n) {
     *n = 0;
     for (uint32_t page = scene->geo.first_page; page < pages_limit(scene); page++) {
         uint64_t w = word_acq(page_word(scene, page));
         if (page_state(w) == state && owner_slot(w) == v->slot) {
-            target = *n == 0 ? page : target;
+            act_page = *n == 0 ? page : act_page;
             *n += 1;
         }
     }
@@ -394,8 +186,8 @@ static bool trims(const struct victim *v) {
     if (!owns(v, PAGE_OPEN, &n)) {
         return false;
     }
-    uint32_t pages = side_a_pages(word_acq(page_side_a(scene, target)));
-    return pages > 8 && page_state(word_acq(page_word(scene, target + pages - 4))) == PAGE_FREE;
+    uint32_t pages = side_a_pages(word_acq(page_side_a(scene, act_page)));
+    return pages > 8 && page_state(word_acq(page_word(scene, act_page + pages - 4))) == PAGE_FREE;
 }
 
 /* Some of the run's tails are free. */
@@ -404,8 +196,8 @@ static bool frees(const struct victim *v) {
     if (!owns(v, PAGE_FREEING, &n)) {
         return false;
     }
-    uint32_t pages = side_a_pages(word_acq(page_side_a(scene, target)));
-    return pages > 1 && page_state(word_acq(page_word(scene, target + pages - 1))) == PAGE_FREE;
+    uint32_t pages = side_a_pages(word_acq(page_side_a(scene, act_page)));
+    return pages > 1 && page_state(word_acq(page_word(scene, act_page + pages - 1))) == PAGE_FREE;
 }
 
 static bool has_claimed(const struct victim *v) {
@@ -426,27 +218,27 @@ static void somebody_died(uint32_t (*ready)(void), plc_status (*act)(void), bool
 
 static void died_locking(void) {
     nothing_there();
-    somebody_died(ready_small, set_small, holds_lock);
+    somebody_died(ready_small, act_set_small, holds_lock);
 }
 
 static void died_claiming_pages(void) {
     nothing_there();
-    somebody_died(ready_large, set_large, claims_pages);
+    somebody_died(ready_large, act_set_large, claims_pages);
 }
 
 static void died_forming(void) {
     nothing_there();
-    somebody_died(ready_large, set_large, forms_run);
+    somebody_died(ready_large, act_set_large, forms_run);
 }
 
 static void died_publishing(void) {
     nothing_there();
-    somebody_died(ready_small, set_small, has_published);
+    somebody_died(ready_small, act_set_small, has_published);
 }
 
 static void died_publishing_large(void) {
     nothing_there();
-    somebody_died(ready_large, set_large, has_published);
+    somebody_died(ready_large, act_set_large, has_published);
 }
 
 /* The death is established already: its open run is continued by the next one who wants to fill one. */
@@ -455,7 +247,7 @@ static void target_is_continued(void) {
         (void)process_reap(scene, slot);
     }
     for (unsigned i = 0; i < PARKED_PLACES; i++) {
-        word_put_rlx(&scene->super->parked[i], target);
+        word_put_rlx(&scene->super->parked[i], act_page);
     }
 }
 
@@ -466,23 +258,23 @@ static void died_filling(void) {
 
 static void died_trimming(void) {
     no_place_to_park();
-    somebody_died(ready_filling, set_filling, trims);
+    somebody_died(ready_filling, act_set_filling, trims);
     target_is_continued();
 }
 
 static void died_evicting(void) {
     operations_fill_pool();
-    somebody_died(ready_filling, set_filling, evicts);
+    somebody_died(ready_filling, act_set_filling, evicts);
 }
 
 static void died_freeing(void) {
     operations_fill_pool();
-    somebody_died(ready_filling, set_filling, frees);
+    somebody_died(ready_filling, act_set_filling, frees);
 }
 
 static void died_computing(void) {
     nothing_there();
-    somebody_died(operations_ready, claim, has_claimed);
+    somebody_died(ready_placed, act_claim, has_claimed);
 }
 
 /* ---- the table -------------------------------------------------------------------------------------- */
@@ -492,57 +284,57 @@ static void died_computing(void) {
 #define INSERTS_AND_EVICTS {.inserts = true, .loses = LOSES_ANY}
 
 const struct operation operations[] = {
-    {"set-new", nothing_there, ready_small, set_small, INSERTS},
-    {"set-replace", small_there, ready_small, set_small, INSERTS},
-    {"set-full-bucket", buckets_full, ready_small, set_small, {.inserts = true, .loses = 1}},
-    {"set-evict", operations_fill_pool, ready_filling, set_filling, INSERTS_AND_EVICTS},
-    {"set-clean", pool_dead, ready_filling, set_filling, INSERTS},
-    {"set-trim", no_place_to_park, ready_filling, set_filling, INSERTS},
-    {"set-large", nothing_there, ready_large, set_large, INSERTS},
-    {"set-large-replace", large_there, ready_large, set_large, INSERTS},
-    {"set-large-evict", operations_fill_pool, ready_long, set_long, INSERTS_AND_EVICTS},
-    {"set-small-over-large", large_there, ready_small, set_small, INSERTS},
-    {"set-grow", growing, ready_filling, set_filling, INSERTS_AND_EVICTS},
-    {"delete", small_there, operations_ready, take_out, {0}},
-    {"delete-large", large_there, operations_ready, take_out, {0}},
-    {"delete-last-of-run", alone_there, operations_ready, take_out, {0}},
-    {"add", nothing_there, ready_small, add, INSERTS},
-    {"replace", small_there, ready_small, replace, {0}},
-    {"cas", small_there, ready_swap, swap, {0}},
-    {"append", small_there, operations_ready, append, {0}},
-    {"append-large", large_there, operations_ready, append, {0}},
-    {"prepend", small_there, operations_ready, prepend, {0}},
-    {"incr", number_there, operations_ready, incr, {0}},
-    {"touch", small_there, operations_ready, touch, {0}},
-    {"touch-large", large_there, operations_ready, touch, {0}},
-    {"get", small_there, operations_ready, look, {0}},
-    {"flush", small_there, operations_ready, flush, {.together = true}},
-    {"flush-later", small_there, operations_ready, flush_later, {0}},
-    {"invalidate", named_there, operations_ready, invalidate, {0}},
-    {"name", named_there, operations_ready, make_name, {0}},
-    {"claim", nothing_there, operations_ready, claim, {0}},
-    {"publish", nothing_there, ready_publish, publish, {0}},
-    {"abandon", nothing_there, ready_claimed, abandon, {0}},
-    {"attach", nothing_there, ready_closed, attach, {0}},
-    {"adopt", nothing_there, ready_not, adopt, {0}},
-    {"detach", nothing_there, operations_ready, detach, {0}},
-    {"create", nothing_there, operations_ready, create, {.created = true}},
-    {"takeover-lock", died_locking, ready_small, set_small, INSERTS},
-    {"takeover-claimed-pages", died_claiming_pages, operations_ready, mend, {0}},
-    {"takeover-half-formed", died_forming, operations_ready, mend, {0}},
-    {"takeover-open", died_publishing, operations_ready, mend, {0}},
-    {"takeover-open-large", died_publishing_large, operations_ready, mend, {0}},
-    {"takeover-filling", died_filling, ready_small, set_small, INSERTS},
-    {"takeover-trimming", died_trimming, ready_filling, set_filling, INSERTS},
-    {"takeover-evicting", died_evicting, operations_ready, mend, EVICTS},
-    {"takeover-freeing", died_freeing, operations_ready, mend, EVICTS},
-    {"takeover-claim", died_computing, operations_ready, claim, {0}},
+    {"set-new", nothing_there, ready_small, act_set_small, INSERTS},
+    {"set-replace", small_there, ready_small, act_set_small, INSERTS},
+    {"set-full-bucket", buckets_full, ready_small, act_set_small, {.inserts = true, .loses = 1}},
+    {"set-evict", operations_fill_pool, ready_filling, act_set_filling, INSERTS_AND_EVICTS},
+    {"set-clean", pool_dead, ready_filling, act_set_filling, INSERTS},
+    {"set-trim", no_place_to_park, ready_filling, act_set_filling, INSERTS},
+    {"set-large", nothing_there, ready_large, act_set_large, INSERTS},
+    {"set-large-replace", large_there, ready_large, act_set_large, INSERTS},
+    {"set-large-evict", operations_fill_pool, ready_long, act_set_long, INSERTS_AND_EVICTS},
+    {"set-small-over-large", large_there, ready_small, act_set_small, INSERTS},
+    {"set-grow", growing, ready_filling, act_set_filling, INSERTS_AND_EVICTS},
+    {"delete", small_there, ready_placed, act_take_out, {0}},
+    {"delete-large", large_there, ready_placed, act_take_out, {0}},
+    {"delete-last-of-run", alone_there, ready_placed, act_take_out, {0}},
+    {"add", nothing_there, ready_small, act_add, INSERTS},
+    {"replace", small_there, ready_small, act_replace, {0}},
+    {"cas", small_there, ready_swap, act_swap, {0}},
+    {"append", small_there, ready_placed, act_append, {0}},
+    {"append-large", large_there, ready_placed, act_append, {0}},
+    {"prepend", small_there, ready_placed, act_prepend, {0}},
+    {"incr", number_there, ready_placed, act_incr, {0}},
+    {"touch", small_there, ready_placed, act_touch, {0}},
+    {"touch-large", large_there, ready_placed, act_touch, {0}},
+    {"get", small_there, ready_placed, act_look, {0}},
+    {"flush", small_there, ready_placed, act_flush, {.together = true}},
+    {"flush-later", small_there, ready_placed, act_flush_later, {0}},
+    {"invalidate", named_there, ready_placed, act_invalidate, {0}},
+    {"name", named_there, ready_placed, act_make_name, {0}},
+    {"claim", nothing_there, ready_placed, act_claim, {0}},
+    {"publish", nothing_there, ready_publish, act_publish, {0}},
+    {"abandon", nothing_there, ready_claimed, act_abandon, {0}},
+    {"attach", nothing_there, ready_closed, act_attach, {0}},
+    {"adopt", nothing_there, ready_not, act_adopt, {0}},
+    {"detach", nothing_there, ready_placed, act_detach, {0}},
+    {"create", nothing_there, ready_placed, act_create, {.created = true}},
+    {"takeover-lock", died_locking, ready_small, act_set_small, INSERTS},
+    {"takeover-claimed-pages", died_claiming_pages, ready_placed, act_mend, {0}},
+    {"takeover-half-formed", died_forming, ready_placed, act_mend, {0}},
+    {"takeover-open", died_publishing, ready_placed, act_mend, {0}},
+    {"takeover-open-large", died_publishing_large, ready_placed, act_mend, {0}},
+    {"takeover-filling", died_filling, ready_small, act_set_small, INSERTS},
+    {"takeover-trimming", died_trimming, ready_filling, act_set_filling, INSERTS},
+    {"takeover-evicting", died_evicting, ready_placed, act_mend, EVICTS},
+    {"takeover-freeing", died_freeing, ready_placed, act_mend, EVICTS},
+    {"takeover-claim", died_computing, ready_placed, act_claim, {0}},
 };
 const unsigned operations_there = sizeof operations / sizeof *operations;
 
 const struct operation chained[] = {
-    {"set-filling", NULL, ready_filling, set_filling, {0}}, {"set-small", NULL, ready_small, set_small, {0}},
-    {"set-long", NULL, ready_long, set_long, {0}},          {"set-large", NULL, ready_large, set_large, {0}},
-    {"delete", NULL, operations_ready, take_out, {0}},      {"claim", NULL, operations_ready, claim, {0}},
+    {"set-filling", NULL, ready_filling, act_set_filling, {0}}, {"set-small", NULL, ready_small, act_set_small, {0}},
+    {"set-long", NULL, ready_long, act_set_long, {0}},          {"set-large", NULL, ready_large, act_set_large, {0}},
+    {"delete", NULL, ready_placed, act_take_out, {0}},          {"claim", NULL, ready_placed, act_claim, {0}},
 };
 const unsigned chained_there = sizeof chained / sizeof *chained;

@@ -26,7 +26,4 @@ extern const struct operation chained[];
 extern const unsigned chained_there;
 void operations_fill_pool(void);
 
-/* The victim's first call, by which it takes its place. */
-uint32_t operations_ready(void);
-
 #endif

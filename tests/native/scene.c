@@ -178,7 +178,8 @@ bool scene_subject_is(const struct looks *at, uint64_t serial) {
 
 static bool same(const struct look *a, const struct look *b) {
     return a->status == b->status &&
-           (a->status != PLC_OK || (a->length == b->length && a->deadline_ms == b->deadline_ms && a->digest == b->digest));
+           (a->status != PLC_OK ||
+            (a->length == b->length && a->deadline_ms == b->deadline_ms && a->digest == b->digest));
 }
 
 static void show(const char *key, const struct look *l) {

@@ -10,7 +10,7 @@
  * every instruction.  ONLY=name: that operation; ONLY=deaths: several deaths one behind another.
  */
 #include "soak.h"
-#include "counters.h"
+#include "acts.h"
 #include "operations.h"
 #include "process.h"
 #include "stepper.h"
@@ -271,7 +271,7 @@ static void fills_pool(void) {
 
 /* Up to six die, each wherever it is, in what the earlier ones left. */
 static void some_die(void) {
-    static const struct operation start = {"deaths", fills_pool, operations_ready, NULL, {.loses = LOSES_ANY}};
+    static const struct operation start = {"deaths", fills_pool, ready_placed, NULL, {.loses = LOSES_ANY}};
     struct looks now;
     operation = &start;
     start_state();
@@ -294,7 +294,7 @@ static void some_die(void) {
 
 static void deaths(void) {
     struct tried was = all;
-    static const struct operation start = {"deaths", fills_pool, operations_ready, NULL, {.loses = LOSES_ANY}};
+    static const struct operation start = {"deaths", fills_pool, ready_placed, NULL, {.loses = LOSES_ANY}};
     operation = &start;
     make_scene();
     for (uint64_t i = 0; i < soak_rounds(2000, 40, 10); i++) {
@@ -319,7 +319,8 @@ static void death(void) {
     }
     CHECK(all.kills > 0);
     soak_line("death at every instruction",
-              "%u operations of %" PRIu64 " instructions: %" PRIu64 " kills, %" PRIu64 " stops; nothing lost, torn or kept",
+              "%u operations of %" PRIu64 " instructions: %" PRIu64 " kills, %" PRIu64
+              " stops; nothing lost, torn or kept",
               all.operations, all.instructions, all.kills, all.stops);
     plc_close(scene);
 }
