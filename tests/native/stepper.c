@@ -3,12 +3,14 @@
 #include "check.h"
 #include "stepper.h"
 
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 
 #define TRAP_STEPS 4 /* to come to a trap once takes as long as so many steps */
+#define VDSO_BYTES 0x4000u
 #define STEPS_MOST 2000000u /* an act with more of them has no end */
 
 /* What the victim tells: in memory that both have, so that asking costs nothing. */
@@ -24,8 +26,6 @@ uint64_t stepper_diverged(void) {
 }
 
 #if defined(__x86_64__)
-
-extern const char __executable_start[], etext[];
 
 static inline void halt(void) {
     __asm__ volatile("int3" ::: "memory");
@@ -108,22 +108,39 @@ static void note_place(struct path *p, const struct victim *v) {
     p->pc[p->n] = place_of(v);
 }
 
-/* A trap is set at the landmark, and met as often as it was passed by then. */
+/* How often a place was passed; places of a path are few. */
+struct passed {
+    uint64_t pc;
+    uint32_t times;
+};
+
+static uint32_t pass(struct passed *table, uint64_t mask, uint64_t pc) {
+    uint64_t at = pc * 0x9e3779b97f4a7c15ull >> 32 & mask;
+    while (table[at].pc != 0 && table[at].pc != pc) {
+        at = (at + 1) & mask;
+    }
+    table[at].pc = pc;
+    return ++table[at].times;
+}
+
+/* A trap is set at the landmark, and met as often as it was passed by then; not in the kernel's page, though. */
 static void note_landmarks(struct path *p) {
-    uint64_t from = (uintptr_t)__executable_start, bytes = (uint64_t)(etext - __executable_start);
-    uint32_t *passed = calloc(bytes, sizeof *passed);
+    uint64_t kernels = getauxval(AT_SYSINFO_EHDR), places = 1024;
     int64_t least = 0;
-    CHECK(passed != NULL);
+    while (places < 2ull * p->n) {
+        places *= 2;
+    }
+    struct passed *table = calloc(places, sizeof *table);
+    CHECK(table != NULL);
     p->landmark[0] = 0;
     for (uint32_t i = 1; i <= p->n; i++) {
-        uint64_t at = p->pc[i] - from;
-        p->passed[i] = at < bytes ? ++passed[at] : 0;
+        p->passed[i] = pass(table, places - 1, p->pc[i]);
         int64_t cost = (int64_t)p->passed[i] * TRAP_STEPS - i; /* and one for each instruction from there on */
-        bool better = p->passed[i] != 0 && i < p->n && cost < least;
+        bool better = p->pc[i] - kernels >= VDSO_BYTES && i < p->n && cost < least;
         least = better ? cost : least;
         p->landmark[i] = better ? i : p->landmark[i - 1];
     }
-    free(passed);
+    free(table);
 }
 
 void stepper_walk(struct victim *v, struct path *p, void (*each)(uint32_t i)) {
