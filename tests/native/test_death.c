@@ -258,8 +258,9 @@ static void run_operation(const struct operation *o) {
     all.operations++;
     all.instructions += path.n;
     all.places += places.there;
-    (void)printf("  %-24s %6" PRIu32 " instructions, %5" PRIu64 " kills, %5" PRIu64 " stops, %" PRIu64 " elsewhere\n",
-                 o->name, path.n, all.kills - was.kills, all.stops - was.stops, stepper_diverged() - lost);
+    soak_line("death at every instruction",
+              "%s: %" PRIu32 " instructions, %" PRIu64 " kills, %" PRIu64 " stops, %" PRIu64 " elsewhere", o->name,
+              path.n, all.kills - was.kills, all.stops - was.stops, stepper_diverged() - lost);
     (void)fflush(stdout);
 }
 
@@ -300,7 +301,7 @@ static void deaths(void) {
     for (uint64_t i = 0; i < soak_rounds(2000, 40, 10); i++) {
         some_die();
     }
-    (void)printf("  %-24s %" PRIu64 " kills\n", "deaths", all.kills - was.kills);
+    soak_line("deaths one behind another", "%" PRIu64 " kills", all.kills - was.kills);
 }
 
 static void death(void) {
@@ -318,7 +319,7 @@ static void death(void) {
         deaths();
     }
     CHECK(all.kills > 0);
-    soak_line("death at every instruction",
+    soak_line("death at every instruction, in all",
               "%u operations of %" PRIu64 " instructions: %" PRIu64 " kills, %" PRIu64
               " stops; nothing lost, torn or kept",
               all.operations, all.instructions, all.kills, all.stops);
