@@ -11,7 +11,7 @@
 
 struct operation {
     const char *name;
-    void (*prepare)(void);   /* behind scene_new(); NULL: nothing */
+    void (*prepare)(void);   /* behind scene_new; NULL: nothing */
     uint32_t (*ready)(void); /* in the victim, before it is stepped; returns its slot */
     plc_status (*act)(void);
     struct allowance may;

@@ -10,10 +10,6 @@
 #define SCENE_BYTES (4 * MIB)
 #define SCENE_ENTRY 1024u /* expected: few buckets, so that one look at everything is short */
 #define BUFFER (256u * 1024u)
-#define RECYCLE_KEYS 80u
-#define RECYCLE_MOST 2000u
-#define RECYCLE_BYTES (3u * 1024u * 1024u)
-#define RECYCLE_AGAIN 64u
 
 plc_cache *scene;
 uint64_t scene_deadline_ms;
@@ -56,20 +52,44 @@ void scene_subject(size_t length, uint64_t serial, uint64_t deadline_ms) {
     put(SUBJECT, length, 0, serial, deadline_ms);
 }
 
+static void make_folder(bool on_disk) {
+    const char *disk = getenv("TEST_DISK_FOLDER");
+    check_folder_make(on_disk ? disk != NULL ? disk : "/var/tmp" : access("/dev/shm", W_OK) == 0 ? NULL : "/tmp");
+}
+
+plc_cache *scene_open(const char *name) {
+    plc_cache *c = NULL;
+    plc_report report;
+    const plc_options options = {
+        .path = check_path(name), .size_bytes = SCENE_BYTES, .expected_entry = SCENE_ENTRY, .create = 1};
+    plc_status s = plc_open(&options, &c, &report);
+    CHECK(s == PLC_OK || s == PLC_UNSUPPORTED || (s == PLC_SYSTEM && report.system_error == EAGAIN));
+    return c;
+}
+
+bool scene_has_disk(void) {
+    make_folder(true);
+    plc_cache *c = scene_open("r");
+    bool has = c != NULL && !c->in_memory;
+    plc_close(c);
+    return has;
+}
+
 /* The first store takes a step of memory; then growth is put off for ever. */
-void scene_new(void) {
+void scene_new(bool on_disk) {
     static const size_t lengths[] = {20, 300, 1500, LARGE_BYTES, 77, 4000, 12000, 8, 1000, 2500};
     char key[24];
     if (scene != NULL) {
         plc_close(scene);
+        scene = NULL;
     }
     if (scene_deadline_ms == 0) {
         scene_deadline_ms = now_ms() + 24 * 3600 * 1000;
     }
     (void)alarm(HANG_SECONDS);
-    check_folder_make(access("/dev/shm", W_OK) == 0 ? NULL : "/tmp");
-    scene = region_named("r", SCENE_BYTES, SCENE_ENTRY);
-    CHECK(scene->geo.shards > 1);
+    make_folder(on_disk);
+    scene = scene_open("r");
+    CHECK(scene != NULL && scene->geo.shards > 1);
     others_there = 0;
     for (unsigned i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         (void)snprintf(key, sizeof key, "other-%u", i);
@@ -307,86 +327,4 @@ void scene_survives(const struct looks *before, const struct looks *after, const
     scene_look(&now);
     scene_compare(&now, before, after, may, false);
     scene_goes_on();
-}
-
-/* ---- recycling the pool ------------------------------------------------------------------------------ */
-
-/* What is stored, and what of it has been stored last under each key.  The values are made once for many times. */
-static struct {
-    unsigned key;
-    size_t length;
-    const uint8_t *bytes;
-} *recycle;
-static unsigned recycle_there, recycle_uses;
-static struct {
-    uint64_t serial;
-    size_t length;
-} recycled[RECYCLE_KEYS];
-
-static void recycle_key(char key[24], unsigned i) {
-    (void)snprintf(key, 24, "recycle-%u", i);
-}
-
-/* Keys of other shards: whoever holds the subject's lock may be stopped. */
-static bool beside(unsigned i) {
-    static uint64_t region;
-    static bool is[RECYCLE_KEYS];
-    if (region != scene->region_id) {
-        char key[24];
-        region = scene->region_id;
-        for (unsigned j = 0; j < RECYCLE_KEYS; j++) {
-            recycle_key(key, j);
-            is[j] = scene_shard_of(key) != scene_shard_of(SUBJECT);
-        }
-    }
-    return is[i];
-}
-
-static void choose_values(void) {
-    static const size_t most[] = {200, 2000, 7000, 12000, 40000, 100000};
-    static uint8_t bytes[RECYCLE_BYTES + BUFFER];
-    size_t made = 0;
-    recycle = realloc(recycle, RECYCLE_MOST * sizeof *recycle);
-    CHECK(recycle != NULL);
-    for (recycle_there = 0; recycle_there < RECYCLE_MOST && made < RECYCLE_BYTES; recycle_there++) {
-        recycle[recycle_there].key = (unsigned)below(RECYCLE_KEYS);
-        recycle[recycle_there].length = VALUE_MIN + below(most[below(sizeof most / sizeof *most)]);
-        recycle[recycle_there].bytes = bytes + made;
-        value_make(bytes + made, recycle[recycle_there].length, 1000 + recycle[recycle_there].key, recycle_there + 1);
-        made += recycle[recycle_there].length;
-    }
-}
-
-void scene_recycle(void) {
-    uint64_t wanted = 3 * info_of(scene).pool_taken_bytes, stored = 0;
-    char key[24];
-    if (recycle_uses++ % RECYCLE_AGAIN == 0) {
-        choose_values();
-    }
-    memset(recycled, 0, sizeof recycled);
-    for (unsigned at = 0; stored < wanted; at = (at + 1) % recycle_there) {
-        unsigned i = recycle[at].key;
-        if (beside(i)) {
-            recycle_key(key, i);
-            plc_status s = store(scene, PLC_SET, key, recycle[at].bytes, recycle[at].length);
-            CHECK(s == PLC_OK || s == PLC_FULL); /* who is stopped may be in the way of a large one */
-            recycled[i].serial = s == PLC_OK ? at + 1 : recycled[i].serial;
-            recycled[i].length = s == PLC_OK ? recycle[at].length : recycled[i].length;
-            stored += recycle[at].length;
-        }
-    }
-}
-
-void scene_recycled_is_right(void) {
-    char key[24];
-    plc_found found;
-    for (unsigned i = 0; i < RECYCLE_KEYS; i++) {
-        recycle_key(key, i);
-        plc_status s = get(scene, key, buffer, sizeof buffer, &found);
-        CHECK(s == PLC_MISS || (s == PLC_OK && recycled[i].serial != 0));
-        if (s == PLC_OK) {
-            CHECK(found.length == recycled[i].length);
-            CHECK(value_serial(buffer, found.length, 1000 + i) == recycled[i].serial);
-        }
-    }
 }

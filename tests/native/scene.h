@@ -35,16 +35,21 @@ struct looks {
     uint32_t others_there;
 };
 
-/* What an operation may do to the scene. */
+/* What an operation may do to the scene, and where that is. */
 struct allowance {
     uint32_t loses;   /* so many other entries may be gone, which is the operation's work */
     bool together;    /* the others change when the subject does, or not at all */
     bool inserts;     /* it stores the subject though somebody has deleted it meanwhile */
     bool created;     /* it makes a region "new" */
+    bool on_disk;     /* attaching and closing hold the folder's lock; the last to close says so in the file */
 };
 
-/* A region whose file does not grow any more, with the others in it. */
-void scene_new(void);
+/* A region whose file does not grow any more, with the others in it; in memory, or on disk. */
+void scene_new(bool on_disk);
+/* Is there a disk that holds regions?  (TEST_DISK_FOLDER, or /var/tmp) */
+bool scene_has_disk(void);
+/* Opens or makes another region beside it.  NULL: somebody holds the folder's lock, who is halted. */
+plc_cache *scene_open(const char *name);
 /* Another key that is to be as it was.  Its value is of its own making. */
 void scene_other(const char *key, size_t length);
 void scene_subject(size_t length, uint64_t serial, uint64_t deadline_ms);
@@ -76,11 +81,6 @@ void scene_forget_when(void);
 
 /* Somebody has died. */
 void scene_survives(const struct looks *before, const struct looks *after, const struct allowance *may);
-
-/* Stores three times as many bytes as the pool has, beside the subject's shard; and then: all of it is read, and what
- * is there is what was stored last. */
-void scene_recycle(void);
-void scene_recycled_is_right(void);
 
 /* Nothing is found, nothing is lost; everything can be had again as one piece. */
 void scene_is_whole(void);
