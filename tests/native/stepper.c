@@ -13,12 +13,6 @@
 #define VDSO_BYTES 0x4000u
 #define STEPS_MOST 2000000u /* an act with more of them has no end */
 
-/* What the victim tells: in memory that both have, so that asking costs nothing. */
-static struct stage {
-    volatile uint64_t done;
-    volatile uint64_t status, slot;
-} *stage;
-
 static uint64_t diverged;
 
 uint64_t stepper_diverged(void) {
@@ -26,6 +20,12 @@ uint64_t stepper_diverged(void) {
 }
 
 #if defined(__x86_64__)
+
+/* What the victim tells: in memory that both have, so that asking costs nothing. */
+static struct stage {
+    volatile uint64_t done;
+    volatile uint64_t status, slot;
+} *stage;
 
 static inline void halt(void) {
     __asm__ volatile("int3" ::: "memory");
