@@ -200,7 +200,8 @@ static bool frees(const struct victim *v) {
     return pages > 1 && page_state(word_acq(page_word(scene, act_page + pages - 1))) == PAGE_FREE;
 }
 
-static bool has_claimed(const struct victim *v) {
+/* Not before it has returned. */
+static bool at_the_end(const struct victim *v) {
     (void)v;
     return false;
 }
@@ -212,7 +213,7 @@ static void somebody_died(uint32_t (*ready)(void), plc_status (*act)(void), bool
     while (more && !at(&v)) {
         more = stepper_step(&v);
     }
-    CHECK(more || at == has_claimed);
+    CHECK(more || at == at_the_end);
     stepper_kill(&v);
 }
 
@@ -274,7 +275,7 @@ static void died_freeing(void) {
 
 static void died_computing(void) {
     nothing_there();
-    somebody_died(ready_placed, act_claim, has_claimed);
+    somebody_died(ready_placed, act_claim, at_the_end);
 }
 
 /* ---- the table -------------------------------------------------------------------------------------- */

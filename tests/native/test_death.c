@@ -271,15 +271,11 @@ static void run_operation(const struct operation *o) {
 
 /* ---- deaths one behind another ---------------------------------------------------------------------- */
 
-static void fills_pool(void) {
-    operations_fill_pool();
-}
+static const struct operation crowd = {"deaths", operations_fill_pool, ready_placed, NULL, {.loses = LOSES_ANY}};
 
 /* Up to six die, each wherever it is, in what the earlier ones left. */
 static void some_die(void) {
-    static const struct operation start = {"deaths", fills_pool, ready_placed, NULL, {.loses = LOSES_ANY}};
     struct looks now;
-    operation = &start;
     start_state();
     for (uint64_t i = 0, deaths = 2 + below(5); i < deaths; i++) {
         const struct operation *o = &chained[below(chained_there)];
@@ -293,15 +289,14 @@ static void some_die(void) {
         all.kills++;
     }
     scene_look(&now);
-    scene_compare(&now, &now, &now, &start.may, false);
+    scene_compare(&now, &now, &now, &crowd.may, false);
     CHECK(now.subject.status == PLC_MISS || scene_subject_is(&now, SERIAL_NEW));
     scene_goes_on();
 }
 
 static void deaths(void) {
     struct tried was = all;
-    static const struct operation start = {"deaths", fills_pool, ready_placed, NULL, {.loses = LOSES_ANY}};
-    operation = &start;
+    operation = &crowd;
     make_scene();
     for (uint64_t i = 0; i < soak_rounds(2000, 40, 10); i++) {
         some_die();
