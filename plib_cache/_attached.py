@@ -22,8 +22,6 @@ from plib_cache.serialize import DefaultSerializer, Encoded, Serializer
 Key = str | bytes
 
 _NAME_MAX = MAX_KEY_BYTES - 2  # "n:" and "t:" stand before it
-_NO_TERMS = Terms()
-_TEXT_TERMS = Terms(text=True)
 
 
 class Attached(Quick):
@@ -41,6 +39,7 @@ class Attached(Quick):
         strict: bool = False,
         create: bool = True,
         expected_entry: int | None = None,
+        immutable: bool = False,
     ) -> None:
         if name is not None and path is not None:
             raise ConfigurationError("name and path both say where the region is: give one")
@@ -51,8 +50,13 @@ class Attached(Quick):
             "strict": strict,
             "create": create,
             "expected_entry": expected_entry,
+            "immutable": immutable,
         }
         self._strict = strict
+        self._immutable = bool(immutable)
+        self._no_terms = {
+            text: Terms(text=text, immutable=self._immutable) for text in (False, True)
+        }
         self._warned = False
         self._serializer = serializer or DefaultSerializer(config.check_trust(trust))
         if isinstance(self._serializer, DefaultSerializer):  # it goes along in a pickle
@@ -66,7 +70,8 @@ class Attached(Quick):
             protection=config.check_protection(protection),
             expected_entry=check_expected(expected_entry),
         )
-        self._lend(self._region.port, type(self._serializer) is DefaultSerializer)
+        scalars = type(self._serializer) is DefaultSerializer
+        self._lend(self._region.port, scalars, self._immutable)
 
     def __repr__(self) -> str:
         state = " closed" if self._region.closed else ""
@@ -140,7 +145,8 @@ class Attached(Quick):
     def _store_encoded(self, key: Key, encoded: Encoded, deadline: int) -> None:
         """Store what was encoded, and could not be stored at once."""
         raw, text = key_bytes(key)
-        self._region.store(SET, raw, encoded, Terms(deadline, text=text))
+        terms = Terms(deadline, text=text, immutable=self._immutable)
+        self._region.store(SET, raw, encoded, terms)
 
     def _load_or(self, found: Found, absent: Any) -> Any:
         """As ``_load``, with ``absent`` for MISSING."""
@@ -160,12 +166,13 @@ class Attached(Quick):
     ) -> Terms:
         """How an entry is stored, from the options of a call."""
         if expire is None and namespace is None and not tags:
-            return _TEXT_TERMS if text else _NO_TERMS
+            return self._no_terms[text]
         return Terms(
             deadline_ms=deadline_ms(expire),
             name=self._namespace(namespace),
             tags=tag_numbers(self._region, tags),
             text=text,
+            immutable=self._immutable,
         )
 
     def _namespace(self, namespace: str | None) -> int:

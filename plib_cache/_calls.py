@@ -33,7 +33,7 @@ class CallJob:
         self._terms = Terms()
         if self._home is not None:
             tags = self._attempt(memo.tags, self._home, args, kwargs)
-            self._terms = Terms(name=self._home.name, tags=tags or ())
+            self._terms = Terms(name=self._home.name, tags=tags or (), immutable=True)
 
     def look(self) -> bool:
         """Look again; True: ``value`` is there."""

@@ -38,7 +38,8 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
         size: the most that the region may ever take, in bytes or as "512MiB" or "2GB"; it is
             taken in steps as the cache fills.  None attaches to any size, and creates with 1 GiB
             or half of what the folder has free, if that is less.
-        path: a file anywhere instead of a name; on a disk, the entries survive a restart.
+        path: a file anywhere instead of a name; on a disk, the entries survive that all processes
+            end, are killed, or the machine is restarted; see ``sync`` for a power loss.
         protection: "auto", "pku" (protection keys; an error where the CPU has none) or "none".
         serializer: turns values into bytes; see ``plib_cache.serialize.Serializer``.
         trust: "code" stores any picklable value; "data" neither stores nor reads what would run
@@ -47,6 +48,9 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
         create: False raises ConfigurationError if there is no such region.
         expected_entry: typical bytes of key and value together, which decides the size of the
             index; only used at creation.
+        immutable: promises that whoever stores a key stores the same value: its name says all that
+            the value depends on, as of a function's result. On a disk, only such entries outlive a
+            power loss; see ``sync``.
 
     Raises:
         ConfigurationError: the options contradict each other, the machine, or the region that

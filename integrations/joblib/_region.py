@@ -123,6 +123,7 @@ def _open(location: str, options: dict[str, Any]) -> Opened:
         "serializer": measure,
         "expected_entry": options.get("expected_entry") or EXPECTED_ENTRY,
         "protection": options.get("protection") or "auto",
+        "immutable": True,  # an item is named after what it was computed from
     }
     cache = _in_file(location, options, given)
     file = _file(cache.path)

@@ -110,7 +110,8 @@ PyObject *read_found(struct reading *reading);
 
 typedef struct quick {
     PyObject_HEAD _Atomic(Port *) port;
-    bool scalars; /* the serializer is the default one */
+    bool scalars;     /* the serializer is the default one */
+    uint32_t options; /* of every entry that is stored: PLC_IMMUTABLE or 0 */
 } Quick;
 
 extern PyType_Spec quick_spec;

@@ -157,12 +157,13 @@ static PyObject *quick_decr(PyObject *object, PyObject *const *args, Py_ssize_t 
 static PyObject *quick_lend(PyObject *object, PyObject *args) {
     Quick *self = (Quick *)(void *)object;
     PyObject *port = NULL;
-    int scalars = 0;
-    if (!PyArg_ParseTuple(args, "Op", &port, &scalars)) {
+    int scalars = 0, immutable = 0;
+    if (!PyArg_ParseTuple(args, "Opp", &port, &scalars, &immutable)) {
         return NULL;
     }
     Port *new = (Port *)(void *)port;
     self->scalars = scalars != 0;
+    self->options = immutable != 0 ? PLC_IMMUTABLE : 0;
     new->older = (PyObject *)atomic_load(&self->port); /* another thread may be about to use it */
     Py_INCREF(port);
     atomic_store(&self->port, new);
@@ -204,7 +205,7 @@ PyObject *quick_operation(PyTypeObject *type, const char *name, const char *doc)
 }
 
 static PyMethodDef quick_methods[] = {
-    {"_lend", quick_lend, METH_VARARGS, "_lend($self, port, scalars, /)\n--\n\nUse this port from now on."},
+    {"_lend", quick_lend, METH_VARARGS, "_lend($self, port, scalars, immutable, /)\n--\n\nUse this port from now on."},
     {NULL, NULL, 0, NULL},
 };
 

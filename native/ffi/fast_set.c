@@ -122,7 +122,7 @@ PyObject *quick_set(PyObject *object, PyObject *const *args, Py_ssize_t count, P
     plc_entry entry = {
         .key = text.bytes,
         .key_length = text.length,
-        .options = text.is_text ? PLC_KEY_IS_TEXT : 0,
+        .options = (text.is_text ? PLC_KEY_IS_TEXT : 0) | self->options,
     };
     if (!deadline_of(object, expire, &entry.deadline_ms)) {
         return NULL;

@@ -60,3 +60,28 @@ static plc_status plc_remove_nogil(const char *path, plc_report *report) {
     WITHOUT_GIL(status = plc_remove(path, report));
     return status;
 }
+
+/* These wait for the disk, where the region lies on one. */
+static plc_status plc_sync_nogil(plc_cache *cache) {
+    plc_status status;
+    WITHOUT_GIL(status = plc_sync(cache));
+    return status;
+}
+
+static plc_status plc_flush_nogil(plc_cache *cache, uint64_t at_ms) {
+    plc_status status;
+    WITHOUT_GIL(status = plc_flush(cache, at_ms));
+    return status;
+}
+
+static plc_status plc_name_nogil(plc_cache *cache, const void *name, size_t length, uint16_t *number) {
+    plc_status status;
+    WITHOUT_GIL(status = plc_name(cache, name, length, number));
+    return status;
+}
+
+static plc_status plc_name_invalidate_nogil(plc_cache *cache, uint16_t number) {
+    plc_status status;
+    WITHOUT_GIL(status = plc_name_invalidate(cache, number));
+    return status;
+}

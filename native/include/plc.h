@@ -100,6 +100,12 @@ typedef struct plc_report {
  * same handle, counted.  PLC_OK or any of the environment, integrity and misuse statuses. */
 PLC_API plc_status plc_open(const plc_options *options, plc_cache **out, plc_report *report);
 
+/* Makes the content-addressed entries (PLC_IMMUTABLE) of a region on a disk that were written before it safe from a
+ * loss of power: writes everything to the disk and waits for it.  An entry that an eviction or a cleaning moves
+ * meanwhile or later is as unsafe as a new one until the next plc_sync.  In memory (tmpfs) nothing survives a loss of
+ * power, and it does nothing.  PLC_OK; PLC_AGAIN; PLC_SYSTEM: the disk has failed. */
+PLC_API plc_status plc_sync(plc_cache *cache);
+
 /* Gives one reference back; the last one detaches.  Calls in other threads end with PLC_CLOSED. */
 PLC_API_VOID void plc_close(plc_cache *cache);
 
@@ -213,7 +219,9 @@ PLC_API plc_status plc_touch(plc_cache *cache, const void *key, size_t key_lengt
 
 /* ---- invalidation -------------------------------------------------------------------------- */
 
-/* Invalidates every entry: now (at_ms 0), or those written before the moment at_ms, from that moment on (to a
+/* On a disk, what these invalidate stays invalid after a loss of power: they wait for the disk.
+ *
+ * Invalidates every entry: now (at_ms 0), or those written before the moment at_ms, from that moment on (to a
  * tenth of a second: what was written in the moment's own tenth stays).  PLC_BUSY: four such moments are pending. */
 PLC_API plc_status plc_flush(plc_cache *cache, uint64_t at_ms);
 

@@ -4,6 +4,27 @@
 #include "counters.h"
 #include "hash.h"
 
+/* What a persistent region must not forget is on the disk when the call returns: after it, outside the window.  An
+ * error of the disk is an answer; in memory it has happened. */
+static plc_status lasting(plc_cache *c, plc_status s, int (*sync)(plc_cache *c)) {
+    if (s != PLC_OK || !c->persistent) {
+        return s;
+    }
+    if (!call_stay(c)) {
+        return PLC_CLOSED;
+    }
+    int error = sync(c);
+    call_go(c);
+    return error == 0 ? PLC_OK : PLC_SYSTEM;
+}
+
+plc_status plc_sync(plc_cache *cache) {
+    struct call k;
+    plc_status s = call_enter(&k, cache); /* also: is it open, are we a fork child */
+    s = s == PLC_OK ? call_leave(&k, PLC_OK) : s;
+    return lasting(cache, s, region_sync);
+}
+
 plc_status plc_flush(plc_cache *cache, uint64_t at_ms) {
     struct call k;
     plc_status s = call_enter(&k, cache);
@@ -16,7 +37,7 @@ plc_status plc_flush(plc_cache *cache, uint64_t at_ms) {
     } else {
         done = name_flush_at(cache, at_ms, k.now_ms);
     }
-    return call_leave(&k, done ? PLC_OK : PLC_BUSY);
+    return lasting(cache, call_leave(&k, done ? PLC_OK : PLC_BUSY), region_sync_names);
 }
 
 plc_status plc_name(plc_cache *cache, const void *name, size_t length, uint16_t *number) {
@@ -30,7 +51,17 @@ plc_status plc_name(plc_cache *cache, const void *name, size_t length, uint16_t 
     }
     memcpy(k.key, name, length);
     *number = name_find(&k, hash_key(cache->hash_key, k.key, length));
-    return call_leave(&k, PLC_OK);
+    s = call_leave(&k, PLC_OK);
+    if (s != PLC_OK || !cache->persistent) {
+        return s;
+    }
+    if (!call_stay(cache)) {
+        return PLC_CLOSED;
+    }
+    /* before an entry has the number: else another name may be given it after a power loss */
+    int error = region_sync_name(cache, *number);
+    call_go(cache);
+    return error == 0 ? PLC_OK : PLC_SYSTEM;
 }
 
 plc_status plc_name_invalidate(plc_cache *cache, uint16_t number) {
@@ -40,7 +71,7 @@ plc_status plc_name_invalidate(plc_cache *cache, uint16_t number) {
         return s;
     }
     name_invalidate(cache, number);
-    return call_leave(&k, PLC_OK);
+    return lasting(cache, call_leave(&k, PLC_OK), region_sync_names);
 }
 
 plc_status plc_name_read(plc_cache *cache, uint16_t number, plc_name_counts *counts) {

@@ -6,6 +6,7 @@
 #include "flight.h"
 #include "hash.h"
 #include "read.h"
+#include "rebuild.h"
 #include "verbs.h"
 
 /* Enters with a key. */
@@ -21,7 +22,7 @@ static plc_status enter_key(struct call *k, plc_cache *c, const void *key, size_
 plc_status plc_open(const plc_options *options, plc_cache **out, plc_report *report) {
     return options == NULL || out == NULL || report == NULL || options->path == NULL
                ? PLC_INVALID
-               : region_open(options, out, report);
+               : region_open(options, rebuild_region, out, report);
 }
 
 void plc_close(plc_cache *cache) {

@@ -57,6 +57,13 @@ static uint64_t same_key(struct call *k, const word *slot) {
     return 0;
 }
 
+/* I11; a value is looked at even if this process has verified it before. */
+static bool sums_hold(const plc_cache *c, const struct entry *e) {
+    const struct entry_place nowhere = {0, 0, 0};
+    return !c->persistent ||
+           (e->intact && entry_value_holds(c, nowhere, false, e->value, e->spec.length, e->value_check));
+}
+
 /* The number of the invariant that the slot breaks, or 0. */
 static uint32_t slot_breaks(struct call *k, uint64_t bucket, const word *slot, uint64_t *value) {
     plc_cache *c = k->c;
@@ -82,7 +89,10 @@ static uint32_t slot_breaks(struct call *k, uint64_t bucket, const word *slot, u
     if (slot_tag(v) != k->tag || (b != k->buckets[0] && b != k->buckets[1])) {
         return 3;
     }
-    return same_key(k, slot) != 0 && word_acq(slot) == v ? 4 : 0;
+    if (same_key(k, slot) != 0 && word_acq(slot) == v) {
+        return 4;
+    }
+    return sums_hold(c, &e) || !index_still(k, &e) ? 0 : 11;
 }
 
 static void check_bucket(struct call *k, uint64_t bucket, struct report *r) {

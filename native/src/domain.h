@@ -10,7 +10,7 @@
 #include <pthread.h>
 
 #include "../include/plc.h"
-#include "layout.h"
+#include "words.h"
 
 struct given_up { /* a lock word that a call of this process waited for in vain */
     word value;
@@ -31,6 +31,9 @@ struct seat {
 };
 static_assert(sizeof(struct seat) == 64, "threads share no line");
 
+#define VERIFIED_PLACES 8192u /* of plc_cache.verified */
+#define LASTING_WORDS 1024u   /* of plc_cache.lasting: a bit for every name that there can be */
+
 struct plc_cache {
     /* fixed while attached */
     uint8_t *base; /* the whole region at its largest is mapped */
@@ -50,7 +53,10 @@ struct plc_cache {
     uint8_t hash_key[16];
     uint64_t region_id;
     uint64_t created_ms;
-    bool in_memory; /* the file system is tmpfs: nothing survives a boot */
+    bool in_memory;  /* the file system is tmpfs: nothing survives a boot */
+    bool persistent; /* the region is to survive a boot: its entries carry checksums */
+    word *verified;  /* persistent: values with runs of their own that this process has verified (entry.c), */
+    word *lasting;   /* and, behind them, bits of names that are known to be on the disk (region_sync.c) */
     uint32_t protection;
 
     /* the file; both descriptors live as long as the attachment (closing one drops the lock byte) */

@@ -134,6 +134,7 @@ static bool move(struct victim *v, const struct entry *e, unsigned way) {
     }
     uint8_t *to = run_write(k, &v->copy, &e->spec);
     fill_racing(to, e->value, e->spec.length);
+    run_sign(k, &v->copy);
     run_commit(k, &v->copy);
     v->copy.published = word_swap(index_slot(k, way), e->slot, run_place(k, &v->copy));
     if (v->copy.published) {
@@ -189,6 +190,10 @@ static bool unlink_entry(struct victim *v, struct entry *e) {
     bool visited = atomic_load_explicit(index_visited(k, (unsigned)way), memory_order_relaxed) != 0;
     bool claim = entry_live_claim(k, e);
     bool keep = claim || (judges(v) ? visited && entry_valid(k, e) : entry_current(k, e));
+    if (keep && !v->own && v->mode != EVICT_ALL && !entry_whole(k->c, e)) { /* a copy would get a checksum that holds */
+        count(k, COUNT_CORRUPT_SEEN, 1);
+        keep = false;
+    }
     if (keep && v->mode != EVICT_ALL) {
         if (v->own) {
             if (judges(v)) {
@@ -206,7 +211,7 @@ static bool unlink_entry(struct victim *v, struct entry *e) {
         }
     }
     if (word_swap(index_slot(k, (unsigned)way), e->slot, 0)) {
-        v->gone += e->bytes;
+        v->gone += entry_dead_bytes(e);
         count_unlinked(v, e, visited);
     }
     return true;
@@ -229,19 +234,21 @@ static uint64_t ask_ahead(struct victim *v, uint64_t offset, uint64_t end) {
     return offset;
 }
 
-/* Walks the entries below the mark.  True: all are out of the index. */
+/* Walks the entries below the mark.  True: all are out of the index.  Behind a damaged one the next is looked for at
+ * every place, so that no slot goes on naming a run that is freed. */
 static bool unlink_all(struct victim *v) {
     uint32_t end = v->own ? (v->mark != 0 ? 1 : 0) : v->mark;
     for (uint64_t offset = 0, asked = 0; offset < end;) {
         struct entry e;
         asked = offset >= asked ? ask_ahead(v, offset, end) : asked;
         if (!entry_read_at(v->k->c, v->head, v->word, (uint32_t)offset, &e)) {
-            return true; /* garbage: what is behind it is unreadable by its generation from now on */
+            offset += ALIGN;
+            continue;
         }
         if (!unlink_entry(v, &e)) {
             return false;
         }
-        offset += e.bytes;
+        offset += e.intact ? e.bytes : ALIGN;
     }
     return true;
 }

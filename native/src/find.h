@@ -39,6 +39,9 @@ static inline uint8_t glance_type(const struct glance *g) {
 static inline uint32_t glance_kind(const struct glance *g) {
     return (uint32_t)BITS(g->first, 45, 3);
 }
+static inline struct entry_place glance_place(const struct glance *g) {
+    return (struct entry_place){g->head, page_gen(g->word), slot_offset(g->slot)};
+}
 static inline uint16_t glance_name(const struct glance *g) {
     return (uint16_t)(g->size >> ENTRY_LENGTH_BITS);
 }
@@ -73,7 +76,11 @@ HOT bool glance_header(struct call *k, struct glance *g) {
     if (value_at + g->length > room) {
         return false;
     }
-    g->deadline = options & ENTRY_DEADLINE ? word_rlx(&header[5]) : 0;
+    g->deadline = 0;
+    if (options & ENTRY_DEADLINE) {
+        uint64_t deadline = word_rlx(&header[5]);
+        g->deadline = deadline != 0 ? deadline : 1; /* never written so: as any word whose check fails */
+    }
     return true;
 }
 

@@ -137,6 +137,7 @@ static const uint64_t agreed[] = {
     offsetof(struct shm_process, lanes),
     offsetof(struct shm_process, transient),
     sizeof(struct shm_entry),
+    offsetof(struct shm_superblock, check),
     offsetof(struct shm_entry, size),
     offsetof(struct shm_entry, token),
     offsetof(struct shm_entry, client_flags),

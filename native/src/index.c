@@ -110,6 +110,15 @@ bool index_look_again(struct call *k, const struct hit *hit) {
     return false;
 }
 
+/* What stands in a slot and cannot be read, though it is pinned, is damaged, or names a run that is gone.  It is taken
+ * out, without counting anything dead: it might name whatever comes to lie there next, and so make one entry stand in
+ * two slots. */
+static void clear_unreadable(struct call *k, unsigned way, uint64_t v) {
+    if (page_in_pool(k->c, slot_head(v)) && word_swap(index_slot(k, way), v, 0)) {
+        count(k, COUNT_CORRUPT_SEEN, 1);
+    }
+}
+
 plc_status index_look(struct call *k, struct hit *hit) {
     unsigned tries = 0, way = 0;
     for (uint64_t v = next_tagged(k, &way); v != 0; v = next_tagged(k, &way)) {
@@ -122,6 +131,9 @@ plc_status index_look(struct call *k, struct hit *hit) {
             return PLC_OK;
         }
         bool other = word_acq(index_slot(k, way)) == v; /* unreadable, or another key */
+        if (other && (s == PLC_MISS || !hit->e.intact)) {
+            clear_unreadable(k, way, v);
+        }
         way += other ? 1 : 0;
         tries = other ? 0 : tries + 1;
     }

@@ -40,11 +40,12 @@
  *        8    8 format         "
  *       16    8 size_bytes     "   (the rest of the geometry follows from it and expected_entry)
  *       24    4 expected_entry "
- *       28    4 -              0
+ *       28    4 persistent     at creation: 1 on a disk, entries carry checksums; later only by a rebuild
  *       32   16 hash_key       "
  *       48    8 region_id      "
  *       56    8 created_ms     "
- *       64   16 boot_id        at creation; by the first to attach after a boot, under the folder's lock
+ *       64   16 boot_id        at creation; by the first to attach after a boot, under the folder's lock, last of all
+ *       80    8 check          CRC-32C of the first 64 bytes; looked at where persistent
  *      128    8 retired        once, by plc_remove: 1
  *      136    8 clean          0 from the first attach on; 1 by the last to close
  *      144    8 taken_pages    hint: pages of the file; the file's size is the truth
@@ -55,7 +56,7 @@
  *      184    8 -
  *      192... cursors          hints: frontier, rings, hand, sweep (a cache line each)
  *
- * ENTRY HEADER, 40 bytes at a multiple of 16; then optional u64s (deadline, tags, checksum), key, value.
+ * ENTRY HEADER, 40 bytes at a multiple of 16; then optional fields (deadline 8, tags 8, checksums 16), key, value.
  *   OFFSET SIZE FIELD
  *        0    4 self           hash of region id, place and generation: the entry names itself
  *        4    2 key            length 13 bits, kind 3 bits (VALUE, CLAIM)
@@ -66,6 +67,12 @@
  *       24    8 token          unique to this write, over restarts
  *       32    4 created        tenths of a second since the region's creation
  *       36    4 client_flags   the caller's
+ *   deadline   ms since 1970, 48 bits, and 16 bits of its own check, because it may change in place; a word whose
+ *              check fails is a past deadline
+ *   checksums  generation 32, CRC-32C of the head 32 (region id, place, generation, header, tags, key, and the next
+ *              word) | CRC-32C of the value 32 (crc32c.h), 0: in persistent regions, where every entry has them.  So
+ *              an entry can be told to be one of that place without the page words; a reader believes neither head
+ *              nor value before their checksums hold.  The generation is what a rebuild has from nowhere else.
  *
  * STATES OF A PAGE, and who may store it from where
  *   FREE      -> CLAIM(me)      by CAS, anybody
@@ -99,6 +106,11 @@
  *              5 head LIMBO, or FREEING (release); 6 tails FREE, descending; 7 head FREE
  *              behind any of them: the run says EVICT(dead) or FREEING(dead), and is evicted or freed again
  *   attach     1 lock byte (kernel); 2 pins cleared; 3 identity; 4 incarnation even -> odd (release)
+ *   open       (persistent) 1 clean := 0; 2 msync: a crash from here on is one of a region in use
+ *   close      1 msync of all; 2 clean := 1; 3 msync: before it, as in use
+ *   rebuild    1 tables wiped; 2 slots emptied, words formed; 3 msync of all; 4 boot_id by pwrite: behind any of the
+ *              first three the boot id is another's still, and all is done again, from the slots that are left
+ *   clear      1 generation; 2 msync, and the call returns: before it, either has happened
  *   death      1 incarnation odd -> even: from then on all that the dead one owned is nobody's
  *
  * INVARIANTS (check.c has a function for each that can be seen in a resting region)
@@ -112,6 +124,7 @@
  *   I8  A parked run is in the parked list, or in a ring, or will be met by the sweep.
  *   I9  The superblock's fixed part agrees with the geometry computed from it.
  *   I10 A pin cell of a live process names a page of the pool or is 0.
+ *   I11 In a persistent region the checksums of head and value of an entry that a slot names hold.
  */
 #ifndef PLC_LAYOUT_H
 #define PLC_LAYOUT_H
@@ -120,7 +133,7 @@
 
 #include "sync.h"
 
-#define LAYOUT_VERSION 2u
+#define LAYOUT_VERSION 3u
 #define LAYOUT_MAGIC 0x0045484341434c50ull /* "PLCACHE\0" */
 
 #define PAGE_BYTES 4096u
@@ -183,12 +196,13 @@ struct shm_superblock {
     uint64_t format;
     uint64_t size_bytes;
     uint32_t expected_entry;
-    uint32_t zero;
+    uint32_t persistent;
     uint8_t hash_key[16];
     uint64_t region_id;
     uint64_t created_ms;
     uint8_t boot_id[16];
-    uint64_t pad0[6];
+    uint64_t check;
+    uint64_t pad0[5];
     word retired;        /* 128 */
     word clean;
     word taken_pages;
@@ -291,107 +305,5 @@ struct geometry {
     uint64_t wait_at, locks_at, names_at, processes_at, ring_at, free_at, ghosts_at, words_at, side_a_at, side_b_at,
         index_at;
 };
-
-/* ---- words ----------------------------------------------------------------------------------- */
-
-#define BITS(value, shift, width) (((value) >> (shift)) & ((1ull << (width)) - 1))
-
-/* owner: (slot, incarnation) in the place that it has in a page word */
-static inline uint64_t owner_make(uint32_t slot, uint32_t inc) {
-    return (uint64_t)slot << 50 | (uint64_t)inc << 32;
-}
-static inline uint32_t owner_slot(uint64_t page_word) {
-    return (uint32_t)BITS(page_word, 50, 10);
-}
-static inline uint32_t owner_inc(uint64_t page_word) {
-    return (uint32_t)BITS(page_word, 32, 18);
-}
-
-static inline uint64_t page_make(enum page_state state, uint64_t owner, uint32_t gen) {
-    return (uint64_t)state << 60 | owner | gen;
-}
-static inline uint64_t page_cont(uint32_t head, uint32_t gen) {
-    return (uint64_t)PAGE_CONT << 60 | (uint64_t)head << 32 | gen;
-}
-static inline enum page_state page_state(uint64_t page_word) {
-    return (enum page_state)(page_word >> 60);
-}
-static inline uint32_t page_gen(uint64_t page_word) {
-    return (uint32_t)page_word;
-}
-static inline uint32_t page_cont_head(uint64_t page_word) {
-    return (uint32_t)BITS(page_word, 32, 28);
-}
-/* May a slot name the run whose head has this word?  (I1) */
-static inline bool page_readable(uint64_t page_word) {
-    const unsigned set = 1u << PAGE_OPEN | 1u << PAGE_PARKED | 1u << PAGE_SEALED | 1u << PAGE_EVICT | 1u << PAGE_LIMBO;
-    return set >> (page_word >> 60) & 1u;
-}
-static inline bool page_owned(uint64_t page_word) {
-    const unsigned set = 1u << PAGE_CLAIM | 1u << PAGE_OPEN | 1u << PAGE_EVICT | 1u << PAGE_FREEING;
-    return set >> (page_word >> 60) & 1u;
-}
-
-static inline uint64_t slot_make(uint32_t tag, uint32_t head, uint32_t offset) {
-    return (uint64_t)tag << 42 | (uint64_t)head << 14 | offset / ALIGN;
-}
-static inline uint32_t slot_tag(uint64_t slot) {
-    return (uint32_t)(slot >> 42);
-}
-static inline uint32_t slot_head(uint64_t slot) {
-    return (uint32_t)BITS(slot, 14, 28);
-}
-static inline uint32_t slot_offset(uint64_t slot) {
-    return (uint32_t)BITS(slot, 0, 14) * ALIGN;
-}
-
-static inline uint64_t side_a_make(uint32_t pages, uint32_t mark, bool own) {
-    return (uint64_t)pages << 36 | (uint64_t)(mark / ALIGN) << 21 | (uint64_t)own << 20;
-}
-static inline uint32_t side_a_pages(uint64_t a) {
-    return (uint32_t)(a >> 36);
-}
-static inline uint32_t side_a_mark(uint64_t a) {
-    return (uint32_t)BITS(a, 21, 15) * ALIGN;
-}
-static inline bool side_a_own(uint64_t a) {
-    return BITS(a, 20, 1) != 0;
-}
-
-#define RING_NONE ((1u << 25) - 1u)
-
-static inline uint64_t side_b_make(uint32_t gen, uint32_t dead_units, uint32_t ring) {
-    return (uint64_t)(gen & 0x3fffffu) << 42 | (uint64_t)dead_units << 26 | ring;
-}
-static inline uint32_t side_b_gen(uint64_t b) {
-    return (uint32_t)(b >> 42);
-}
-static inline uint32_t side_b_dead(uint64_t b) { /* in units of ALIGN bytes; of an own run 0 or 1 */
-    return (uint32_t)BITS(b, 26, 16);
-}
-static inline uint32_t side_b_ring(uint64_t b) {
-    return (uint32_t)BITS(b, 0, 26);
-}
-
-#define LOCK_WAITERS (1ull << 63)
-static inline uint64_t lock_make(uint32_t slot, uint32_t inc, uint32_t tid, uint32_t seq) {
-    return (uint64_t)slot << 53 | (uint64_t)inc << 35 | (uint64_t)(tid & 0x3fffffu) << 13 | (seq & 0x1fffu);
-}
-static inline uint32_t lock_slot(uint64_t w) {
-    return (uint32_t)BITS(w, 53, 10);
-}
-static inline uint32_t lock_inc(uint64_t w) {
-    return (uint32_t)BITS(w, 35, 18);
-}
-static inline uint32_t lock_tid(uint64_t w) {
-    return (uint32_t)BITS(w, 13, 22);
-}
-
-static inline uint64_t pin_make(uint32_t head, uint32_t count) {
-    return (uint64_t)head << 36 | (uint64_t)count << 16;
-}
-static inline uint32_t pin_head(uint64_t cell) {
-    return (uint32_t)(cell >> 36);
-}
 
 #endif

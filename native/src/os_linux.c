@@ -5,6 +5,7 @@
 
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -153,6 +154,11 @@ int os_sync(void *base, uint64_t n) {
     return os_outcome(saved, msync(base, n, MS_SYNC));
 }
 
+int os_sync_file(int fd) {
+    int saved = errno;
+    return os_outcome(saved, fsync(fd));
+}
+
 int os_fork_mark(word **mark) {
     int saved = errno;
     void *page = mmap(NULL, MARK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -207,4 +213,15 @@ void os_settle(void) {
     (void)os_outcome(saved, syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0));
 #endif
     fence_full();
+}
+
+bool os_cpu_has_crc32c(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init(); /* this may be a constructor that runs before libgcc's own */
+    return __builtin_cpu_supports("sse4.2") != 0;
+#elif defined(__aarch64__)
+    return (getauxval(AT_HWCAP) & 1ul << 7) != 0; /* HWCAP_CRC32 */
+#else
+    return false;
+#endif
 }

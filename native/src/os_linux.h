@@ -17,6 +17,7 @@ uint32_t os_thread(void);        /* gettid, cached per thread, right after every
 bool os_thread_there(uint32_t tid); /* false: there is certainly no such thread in this process */
 int os_random(void *to, size_t n);
 int os_boot_id(uint8_t id[16]);
+bool os_cpu_has_crc32c(void); /* the instruction: SSE 4.2, arm64 crc */
 
 /* A folder that is the caller's own and that nobody else may write in.  0 and *fd; EPERM with *owner when
  * it is not safe (a symlink is not); another errno. */
@@ -57,6 +58,7 @@ void os_unmap(void *base, uint64_t n);
  * not to be had here, ever; another errno: not now.  Takes a millisecond or some. */
 int os_collapse(void *at);
 int os_sync(void *base, uint64_t n); /* msync(MS_SYNC) */
+int os_sync_file(int fd);            /* fsync, also of a folder */
 /* A private page that reads 0 in every fork child, however made; its first word holds 1 here. */
 int os_fork_mark(word **mark);
 

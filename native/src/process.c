@@ -77,7 +77,7 @@ static void open_again(struct plc_cache *c) {
 
 int process_lock_folder(const struct plc_cache *c, uint32_t limit_ms, int *lock) {
     struct os_file file;
-    if (c->in_memory) {
+    if (!c->persistent) {
         return EOPNOTSUPP;
     }
     int error = os_stat(c->folder, &file);
@@ -293,7 +293,7 @@ static void mark_used(struct plc_cache *c) {
     uint64_t clean = word_acq(&c->super->clean);
     word_put_rel(&c->super->clean, 0);
     domain_close(c);
-    if (clean != 0 && !c->in_memory) {
+    if (clean != 0 && c->persistent) {
         (void)os_sync(c->base, PAGE_BYTES);
     }
 }

@@ -3,6 +3,7 @@
 #include "read.h"
 
 #include "find.h"
+#include "store.h"
 
 #define PINNED_FROM (64u * 1024u) /* copies of so many bytes are made under a pin */
 #define BARE_TRIES 8u             /* copies without a pin before one is taken */
@@ -18,7 +19,8 @@ HOT bool valid(const struct call *k, const struct glance *g) {
     uint16_t tags[4];
     bool tagged = glance_options(g) & ENTRY_TAGS;
     if (tagged) {
-        copy_racing(tags, g->key - 8 - (glance_options(g) & ENTRY_CHECKSUM ? 8 : 0), sizeof tags);
+        bool sums = glance_options(g) & ENTRY_CHECKSUM;
+        copy_racing(tags, g->key - 8 - (sums ? sizeof(struct entry_checks) : 0), sizeof tags);
     }
     bool current = glance_kind(g) == ENTRY_VALUE && g->sum == name_sum(c, glance_name(g), tagged ? tags : NULL);
     uint64_t deadline = g->deadline != 0 ? entry_deadline_of(g->deadline) : 0;
@@ -50,7 +52,17 @@ static inline void mark_visited(_Atomic uint8_t *visited) {
     }
 }
 
-/* One attempt without a pin.  PLC_BUSY: it changed under the copy, or wants a pin, or wanted the time. */
+/* In a persistent region: do the checksums of the entry and of its copy (NULL: none was made) hold? */
+__attribute__((noinline)) static bool holds(const struct call *k, const struct glance *g, const void *copy) {
+    const uint64_t words[5] = {g->first, g->size, g->sum, g->token, g->stamp};
+    const uint8_t *at = page_bytes(k->c, g->head) + slot_offset(g->slot);
+    uint32_t check = 0;
+    return entry_head_holds(k->c, words, at, glance_place(g), k->key, &check) &&
+           (copy == NULL ||
+            entry_value_holds(k->c, glance_place(g), glance_options(g) & ENTRY_OWN, copy, g->length, check));
+}
+
+/* One attempt without a pin.  PLC_BUSY: it changed under the copy, is damaged, wants a pin, or wanted the time. */
 HOT plc_status read_bare(struct call *k, void *buffer, size_t capacity, plc_found *found) {
     struct glance g;
     plc_status s = find_entry(k, &g);
@@ -69,7 +81,8 @@ HOT plc_status read_bare(struct call *k, void *buffer, size_t capacity, plc_foun
         return PLC_BUSY;
     }
     copy_racing(buffer, g.value, fits ? g.length : 0);
-    if (!index_still_at(k, g.head, g.word)) {
+    bool whole = !k->c->persistent || holds(k, &g, fits ? buffer : NULL);
+    if (!index_still_at(k, g.head, g.word) || !whole) {
         return PLC_BUSY;
     }
     fill_found(k, &g, found);
@@ -91,6 +104,14 @@ static void glance_at(const struct entry *e, struct glance *g) {
     g->deadline = s->deadline_ms != 0 ? entry_deadline_word(s->deadline_ms) : 0;
 }
 
+/* A damaged entry is a miss, and is taken out of the index: else it would be in the way of `add`. */
+static plc_status drop_damaged(struct call *k, const struct hit *hit) {
+    count(k, COUNT_CORRUPT_SEEN, 1);
+    (void)store_unlink(k, hit); /* lost: it has gone already */
+    index_unpin(k);
+    return PLC_MISS;
+}
+
 static plc_status read_pinned(struct call *k, void *buffer, size_t capacity, plc_found *found) {
     struct hit hit;
     struct glance g;
@@ -101,6 +122,9 @@ static plc_status read_pinned(struct call *k, void *buffer, size_t capacity, plc
     plc_status s = index_look(k, &hit);
     if (s != PLC_OK) {
         return s;
+    }
+    if (!hit.e.intact || !entry_whole(k->c, &hit.e)) {
+        return drop_damaged(k, &hit);
     }
     if (!entry_valid(k, &hit.e)) {
         s = PLC_MISS;

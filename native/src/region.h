@@ -12,7 +12,15 @@ bool region_geometry(uint64_t size_bytes, uint32_t expected_entry, struct geomet
 /* version << 48 | hash of sizes and offsets of every shared structure */
 uint64_t region_format(void);
 
-plc_status region_open(const plc_options *options, plc_cache **out, plc_report *report);
+/* For tests: regions made from now on are persistent, whatever the file system is that they lie on. */
+extern bool region_always_persistent;
+
+#define TOKENS_PER_BOOT (1ull << (40 - 24)) /* blocks of 2^24: what a lost page may have handed out already */
+
+/* What is done with a persistent region that was in use when the machine went down; 0 or an errno (rebuild.h). */
+typedef int region_rebuild(plc_cache *c, uint64_t now_ms);
+
+plc_status region_open(const plc_options *options, region_rebuild *rebuild, plc_cache **out, plc_report *report);
 void region_close(plc_cache *c);
 plc_status region_remove(const char *path, plc_report *report);
 
@@ -21,6 +29,10 @@ plc_status region_remove(const char *path, plc_report *report);
 void region_grow(plc_cache *c, uint32_t pages);
 /* The file may have grown: asks the kernel, raises limit_page. */
 void region_refresh(plc_cache *c);
+/* Persistent regions; 0 or an errno.  pre: no window is open, the mapping stays (call_stay). */
+int region_sync(plc_cache *c);       /* everything */
+int region_sync_names(plc_cache *c); /* generations of names, moments of flushes */
+int region_sync_name(plc_cache *c, uint16_t number); /* that the name has this number; once for each process */
 bool region_retired(plc_cache *c); /* removed by plc_remove, or its name is another inode now */
 uint64_t region_file_pages(plc_cache *c);
 

@@ -2,18 +2,16 @@
 /*
  * region_attach.c: mapping a region that was examined, and taking a place in it.
  *
- * A region on disk outlives the machine's boot.  Then nobody of the earlier boot lives, whatever the process
- * rows say, and locks are nobody's; what was closed cleanly is kept, anything else is replaced by an empty
- * region, because the kernel writes pages back in any order.  Containers may show a boot id of their own: so a
- * boot is believed only when nobody holds a lock byte.
+ * A persistent region outlives the machine's boot.  Then nobody of the earlier boot lives, whatever the process
+ * rows say, and locks are nobody's; what was closed cleanly is kept as it is, anything else is rebuilt, because the
+ * kernel writes pages back in any order.  Containers may show a boot id of their own: so a boot is believed only
+ * when nobody holds a lock byte.
  */
 #include "region_parts.h"
 #include "seat.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-#define TOKENS_PER_BOOT (1ull << (40 - 24)) /* blocks of 2^24: what a lost page may have handed out already */
 
 static void point_into(plc_cache *c) {
     const struct geometry *g = &c->geo;
@@ -48,6 +46,12 @@ static int make_parts(plc_cache *c, const struct place *at) {
     error = error != 0 ? error : os_reopen(c->fd, false, &c->fd_read);
     error = error != 0 ? error : os_free_bytes(c->fd, &left, &c->in_memory);
     error = error != 0 ? error : os_fork_mark(&c->fork_mark);
+    c->persistent = c->persistent || !c->in_memory;
+    if (error == 0 && c->persistent) {
+        c->verified = calloc(VERIFIED_PLACES + LASTING_WORDS, sizeof(word));
+        c->lasting = c->verified != NULL ? c->verified + VERIFIED_PLACES : NULL;
+        error = c->verified != NULL ? 0 : ENOMEM;
+    }
     if (error == 0) {
         void *base = NULL;
         error = os_map(c->fd, c->geo.size_bytes, true, &base);
@@ -70,6 +74,7 @@ static void unmake(plc_cache *c) {
             os_close(descriptors[i]);
         }
     }
+    free(c->verified);
     free(c->path);
     free(c);
 }
@@ -85,6 +90,7 @@ static plc_cache *handle_new(int fd, const struct facts *f) {
     c->region_id = f->super.region_id;
     c->created_ms = f->super.created_ms;
     c->protection = PLC_PROTECT_NONE;
+    c->persistent = f->super.persistent != 0;
     c->fd = fd;
     c->fd_read = c->folder = -1;
     c->device = f->file.device;
@@ -111,9 +117,18 @@ static void everybody_died(plc_cache *c) {
     domain_close(c);
 }
 
-/* pre: the folder's lock is held.  PLC_OK: go on.  PLC_DONE: the region was not closed before the machine went
- * down, and is to be replaced. */
-static plc_status after_boot(plc_cache *c, plc_report *report) {
+/* What the superblock is to say of a region that was made ready for this boot: by pwrite, and last of all, when
+ * everything else is on the disk.  Whoever dies before leaves a region that is made ready again. */
+static int say_ready(const plc_cache *c, struct shm_superblock *super, const uint8_t boot[16]) {
+    super->persistent = 1;
+    super->check = region_fixed_check(super);
+    memcpy(super->boot_id, boot, sizeof super->boot_id);
+    return os_write_at(c->fd, 0, super, offsetof(struct shm_superblock, pad0));
+}
+
+/* pre: the folder's lock is held.  A region that lies on a disk and was not made persistent was copied there: its
+ * entries prove nothing, so it is rebuilt, which empties it. */
+static plc_status after_boot(plc_cache *c, const struct place *at, plc_report *report) {
     uint8_t boot[16] = {0};
     struct shm_superblock super;
     bool held = true;
@@ -123,15 +138,18 @@ static plc_status after_boot(plc_cache *c, plc_report *report) {
     if (error != 0) {
         return region_fail_system(report, error);
     }
-    if (untold != 0 || held || memcmp(boot, super.boot_id, sizeof boot) == 0) {
+    bool booted = untold == 0 && memcmp(boot, super.boot_id, sizeof boot) != 0;
+    if (held || (!booted && super.persistent != 0)) {
         return PLC_OK;
     }
-    if (word_rlx(&super.clean) != 1) {
-        return PLC_DONE;
+    if (word_rlx(&super.clean) == 1 && super.persistent != 0) {
+        everybody_died(c);
+        error = os_sync(c->base, (uint64_t)c->geo.first_page << PAGE_SHIFT);
+    } else {
+        region_refresh_locked(c);
+        error = at->rebuild(c, os_now_ms());
     }
-    everybody_died(c);
-    error = os_sync(c->base, (uint64_t)c->geo.first_page << PAGE_SHIFT);
-    error = error != 0 ? error : os_write_at(c->fd, offsetof(struct shm_superblock, boot_id), boot, sizeof boot);
+    error = error != 0 ? error : say_ready(c, &super, boot);
     return error == 0 ? PLC_OK : region_fail_system(report, error);
 }
 
@@ -142,25 +160,14 @@ static plc_status take_place(plc_cache *c, plc_report *report) {
     return error == 0 ? PLC_OK : error == EAGAIN ? PLC_NO_SLOT : region_fail_system(report, error);
 }
 
-/* A region on disk, with the folder's lock held.  PLC_AGAIN: its name is another file's now. */
-static plc_status take_place_on_disk(plc_cache *c, const struct place *at, plc_report *report) {
+/* A persistent region, with the folder's lock held.  PLC_AGAIN: its name is another file's now. */
+static plc_status take_place_again(plc_cache *c, const struct place *at, plc_report *report) {
     struct os_file named;
     if (os_stat_at(at->folder, at->name, &named) != 0 || named.device != c->device || named.inode != c->inode) {
         return PLC_AGAIN;
     }
-    plc_status status = after_boot(c, report);
+    plc_status status = after_boot(c, at, report);
     return status == PLC_OK ? take_place(c, report) : status;
-}
-
-/* The old file is let go first, so that its room can be had.  The same size again, and with the lock held: so
- * also those find one who would not create it. */
-static plc_status replace(const struct place *at, const struct geometry *geo, plc_report *report) {
-    int error = os_unlink(at->folder, at->name);
-    if (error != 0) {
-        return region_fail_system(report, error);
-    }
-    plc_status status = region_make(at, geo->size_bytes, geo->expected_entry, report);
-    return status == PLC_OK || status == PLC_EXISTS ? PLC_AGAIN : status;
 }
 
 plc_status region_attach(const struct place *at, int fd, const struct facts *facts, plc_cache **out,
@@ -172,13 +179,13 @@ plc_status region_attach(const struct place *at, int fd, const struct facts *fac
         return refused;
     }
     int lock = -1, error = make_parts(c, at);
-    if (error == 0 && !c->in_memory) {
-        error = os_lock_folder(at->folder, REGION_LOCK_MS, &lock);
+    if (error == 0 && c->persistent) {
+        error = os_lock_folder(at->folder, REGION_REBUILD_MS, &lock);
     }
     plc_status status = error == 0 ? PLC_OK : region_fail_system(report, error);
     if (status == PLC_OK) {
         point_into(c);
-        status = c->in_memory ? take_place(c, report) : take_place_on_disk(c, at, report);
+        status = c->persistent ? take_place_again(c, at, report) : take_place(c, report);
     }
     if (status == PLC_OK) {
         region_refresh_locked(c);
@@ -186,7 +193,6 @@ plc_status region_attach(const struct place *at, int fd, const struct facts *fac
         *out = c;
     } else {
         unmake(c);
-        status = status == PLC_DONE ? replace(at, &facts->geo, report) : status;
     }
     if (lock >= 0) {
         os_unlock_folder(lock);

@@ -6,6 +6,8 @@
  */
 #include "region_parts.h"
 
+#include "crc32c.h"
+
 #include <errno.h>
 
 #define NAME_LONGEST 255u
@@ -76,7 +78,8 @@ bool region_file_safe(const struct os_file *file) {
 
 static bool consistent(const struct facts *f) {
     uint64_t pages = f->file.size >> PAGE_SHIFT;
-    return f->geo.size_bytes == f->super.size_bytes && f->geo.expected_entry == f->super.expected_entry &&
+    bool whole = f->super.persistent == 0 || f->super.check == region_fixed_check(&f->super);
+    return whole && f->geo.size_bytes == f->super.size_bytes && f->geo.expected_entry == f->super.expected_entry &&
            pages >= f->geo.first_page && f->file.size <= f->geo.size_bytes;
 }
 
@@ -109,12 +112,19 @@ plc_status region_examine(int fd, uint64_t size_bytes, struct facts *f, plc_repo
 
 /* ---- making --------------------------------------------------------------------------------- */
 
-static int first_superblock(struct shm_superblock *super, const struct geometry *geo) {
+bool region_always_persistent;
+
+uint64_t region_fixed_check(const struct shm_superblock *super) {
+    return crc32c(0, super, offsetof(struct shm_superblock, boot_id));
+}
+
+static int first_superblock(struct shm_superblock *super, const struct geometry *geo, bool persistent) {
     memset(super, 0, sizeof *super);
     super->magic = LAYOUT_MAGIC;
     super->format = region_format();
     super->size_bytes = geo->size_bytes;
     super->expected_entry = geo->expected_entry;
+    super->persistent = persistent ? 1 : 0;
     super->created_ms = os_now_ms();
     word_put_rlx(&super->taken_pages, geo->first_page);
     word_put_rlx(&super->frontier.value, geo->first_page);
@@ -124,26 +134,28 @@ static int first_superblock(struct shm_superblock *super, const struct geometry 
     int error = os_random(super->hash_key, sizeof super->hash_key);
     error = error != 0 ? error : os_random(&super->region_id, sizeof super->region_id);
     (void)os_boot_id(super->boot_id); /* zeros where it cannot be told */
+    super->check = region_fixed_check(super);
     return error;
 }
 
 /* Everything that is not zero in an empty region: the superblock, and the generation of the whole. */
-static int write_tables(int fd, const struct geometry *geo) {
+static int write_tables(int fd, const struct geometry *geo, bool persistent) {
     struct shm_superblock super;
     struct shm_name whole;
     memset(&whole, 0, sizeof whole);
     word_put_rlx(&whole.generation, 1);
     int error = os_reserve(fd, 0, (uint64_t)geo->first_page << PAGE_SHIFT);
-    error = error != 0 ? error : first_superblock(&super, geo);
+    error = error != 0 ? error : first_superblock(&super, geo, persistent);
     error = error != 0 ? error : os_write_at(fd, geo->names_at, &whole, sizeof whole);
-    return error != 0 ? error : os_write_at(fd, 0, &super, sizeof super);
+    error = error != 0 ? error : os_write_at(fd, 0, &super, sizeof super);
+    /* before it has a name: else that may be an empty file's */
+    return error == 0 && persistent ? os_sync_file(fd) : error;
 }
 
 /* The pool is taken as the cache fills; but a size that can never be had is refused at once. */
-static plc_status enough_room(int folder, uint64_t bytes, plc_report *report) {
+static plc_status enough_room(int folder, uint64_t bytes, bool *in_memory, plc_report *report) {
     uint64_t left = 0;
-    bool in_memory = false;
-    int error = os_free_bytes(folder, &left, &in_memory);
+    int error = os_free_bytes(folder, &left, in_memory);
     if (error != 0) {
         return region_fail_system(report, error);
     }
@@ -153,13 +165,14 @@ static plc_status enough_room(int folder, uint64_t bytes, plc_report *report) {
 plc_status region_make(const struct place *at, uint64_t size_bytes, uint32_t expected_entry, plc_report *report) {
     struct geometry geo;
     int fd = -1;
+    bool in_memory = false;
     if (!region_geometry(size_bytes, expected_entry, &geo)) {
         return PLC_INVALID;
     }
     if (!os_holds_regions(at->folder)) {
         return PLC_UNSUPPORTED;
     }
-    plc_status status = enough_room(at->folder, geo.size_bytes, report);
+    plc_status status = enough_room(at->folder, geo.size_bytes, &in_memory, report);
     if (status != PLC_OK) {
         return status;
     }
@@ -167,7 +180,7 @@ plc_status region_make(const struct place *at, uint64_t size_bytes, uint32_t exp
     if (error != 0) {
         return region_fail_system(report, error);
     }
-    error = write_tables(fd, &geo);
+    error = write_tables(fd, &geo, !in_memory || region_always_persistent);
     error = error != 0 ? error : os_link(fd, at->folder, at->name);
     os_close(fd);
     if (error == EEXIST) {
@@ -176,7 +189,6 @@ plc_status region_make(const struct place *at, uint64_t size_bytes, uint32_t exp
     status = error == 0 ? PLC_OK : region_fail_system(report, error);
     if (status == PLC_NO_SPACE) {
         uint64_t left = 0;
-        bool in_memory = false;
         (void)os_free_bytes(at->folder, &left, &in_memory);
         (void)region_fail(report, status, geo.size_bytes, left);
     }

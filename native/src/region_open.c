@@ -121,7 +121,7 @@ static plc_status look(const plc_options *o, const struct place *at, plc_cache *
     return retired ? met_retired(o, at, &file, report) : share(c, o, out, report);
 }
 
-plc_status region_open(const plc_options *options, plc_cache **out, plc_report *report) {
+plc_status region_open(const plc_options *options, region_rebuild *rebuild, plc_cache **out, plc_report *report) {
     struct place at;
     *report = (plc_report){0};
     if (!options_valid(options)) {
@@ -139,6 +139,7 @@ plc_status region_open(const plc_options *options, plc_cache **out, plc_report *
     if (status != PLC_OK) {
         return status;
     }
+    at.rebuild = rebuild;
     registry_lock();
     status = PLC_AGAIN;
     for (int looks = 0; status == PLC_AGAIN && looks < LOOKS_MAX; looks++) {
@@ -195,6 +196,8 @@ static void release(plc_cache *c) {
     close_if(c->fd, c->device, c->inode);
     close_if(c->folder, c->folder_device, c->folder_inode);
     c->fd = c->fd_read = c->folder = -1;
+    free(c->verified);
+    c->verified = NULL;
     free(c->path);
     c->path = NULL;
 }

@@ -11,13 +11,15 @@
 #include "region.h"
 
 #define REGION_PATH_MAX 4096u
-#define REGION_LOCK_MS 1000u /* for the folder: longer, and somebody who holds it is stopped */
+#define REGION_LOCK_MS 1000u /* for the folder: longer, and somebody who holds it is stopped, */
+#define REGION_REBUILD_MS 60000u /* or rebuilds a region on a disk, or writes one to it */
 
 /* Where the region is to be, while it is opened or removed. */
 struct place {
     int folder;           /* opened, and found safe */
     const char *path;     /* absolute */
     const char *name;     /* its last part */
+    region_rebuild *rebuild; /* when it is opened */
 };
 
 /* Takes path apart and opens its folder.  PLC_OK; PLC_INVALID, PLC_UNSAFE_FOLDER, PLC_NOT_FOUND, ... */
@@ -34,6 +36,9 @@ struct facts {
 plc_status region_fail(plc_report *report, plc_status status, uint64_t a, uint64_t b);
 plc_status region_fail_system(plc_report *report, int error);
 plc_status region_fail_unsafe(plc_report *report, plc_status status, uint32_t owner);
+
+/* The checksum of the fixed part of a superblock. */
+uint64_t region_fixed_check(const struct shm_superblock *super);
 
 /* A regular file of the caller's own with one link? */
 bool region_file_safe(const struct os_file *file);

@@ -42,6 +42,12 @@ bool run_again(struct call *k, word *last, enum queue_of queue, uint64_t need, s
 
 /* Writes header and key of the entry; the value goes to what is returned.  pre: there is room. */
 uint8_t *run_write(struct call *k, struct fill *f, const struct spec *s);
+/* The entry's checksums, when its value is complete and before it is committed; nothing where entries have none. */
+static inline void run_sign(const struct call *k, const struct fill *f) {
+    if (k->c->persistent) {
+        entry_sign(k->c, page_bytes(k->c, f->head) + f->mark, (struct entry_place){f->head, f->gen, f->mark});
+    }
+}
 /* The slot value that names the entry. */
 uint64_t run_place(const struct call *k, const struct fill *f);
 /* Raises the mark over the entry.  Immediately before each swap of a slot. */

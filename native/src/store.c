@@ -23,7 +23,7 @@ plc_status store_spec(struct store *st, const plc_entry *e) {
     s->kind = ENTRY_VALUE;
     s->type = e->type;
     s->options = (uint8_t)((e->options & PLC_KEY_IS_TEXT ? ENTRY_TEXT : 0u) |
-                           (e->options & PLC_IMMUTABLE ? ENTRY_IMMUTABLE : 0u));
+                           (e->options & PLC_IMMUTABLE ? ENTRY_IMMUTABLE : 0u) | (c->persistent ? ENTRY_CHECKSUM : 0u));
     s->cost = e->cost;
     s->name = e->name;
     memcpy(s->tags, e->tags, sizeof s->tags);
@@ -59,6 +59,7 @@ static plc_status prepare(struct store *st) {
     st->spec.token = call_token(st->k);
     uint8_t *to = run_write(st->k, &st->fill, &st->spec);
     store_parts(st, to);
+    run_sign(st->k, &st->fill);
     count(st->k, COUNT_BYTES_WRITTEN, st->fill.bytes);
     return PLC_OK;
 }
@@ -67,7 +68,7 @@ bool store_unlink(struct call *k, const struct hit *hit) {
     if (!word_swap(index_slot(k, hit->way), hit->e.slot, 0)) {
         return false;
     }
-    run_dead(k, hit->e.head, page_gen(hit->e.head_word), hit->e.bytes);
+    run_dead(k, hit->e.head, page_gen(hit->e.head_word), entry_dead_bytes(&hit->e));
     if (hit->e.spec.kind == ENTRY_CLAIM) {
         wake_later(k, k->wait_word);
     }
@@ -89,7 +90,7 @@ static bool publish(struct store *st, unsigned way, uint64_t old) {
 static void note_replaced(struct store *st, const struct entry *e) {
     st->replaced.head = e->head;
     st->replaced.gen = page_gen(e->head_word);
-    st->replaced.bytes = e->bytes;
+    st->replaced.bytes = entry_dead_bytes(e);
     st->replaced.kind = e->spec.kind;
 }
 

@@ -22,6 +22,16 @@ static plc_status admit_present(struct store *st, const struct hit *hit) {
     return hit != NULL && entry_valid(st->k, &hit->e) ? PLC_OK : PLC_MISS;
 }
 
+/* What is built from an entry gets a checksum of its own: a damaged one must not get a new one that holds. */
+static plc_status admit_whole(struct store *st, const struct hit *hit) {
+    plc_status s = admit_present(st, hit);
+    if (s == PLC_OK && !entry_whole(st->k->c, &hit->e)) {
+        count(st->k, COUNT_CORRUPT_SEEN, 1);
+        return PLC_MISS;
+    }
+    return s;
+}
+
 static plc_status admit_cas(struct store *st, const struct hit *hit) {
     plc_status s = admit_present(st, hit);
     return s == PLC_OK && hit->e.spec.token != st->token ? PLC_EXISTS : s;
@@ -31,7 +41,7 @@ static plc_status admit_cas(struct store *st, const struct hit *hit) {
  * has voided it. */
 static plc_status admit_publish(struct store *st, const struct hit *hit) {
     const struct call *k = st->k;
-    if (hit == NULL || hit->e.spec.kind != ENTRY_CLAIM || hit->e.spec.token != st->token) {
+    if (hit == NULL || !hit->e.intact || hit->e.spec.kind != ENTRY_CLAIM || hit->e.spec.token != st->token) {
         return PLC_MISS;
     }
     return hit->e.spec.deadline_ms != 0 && hit->e.spec.deadline_ms <= k->now_ms ? PLC_MISS : PLC_OK;
@@ -64,7 +74,7 @@ static plc_status begin(struct store *st, uint8_t **value) {
 }
 
 static plc_status admit_extend(struct store *st, const struct hit *hit) {
-    plc_status s = admit_present(st, hit);
+    plc_status s = admit_whole(st, hit);
     if (s == PLC_OK && hit->e.spec.type != PLC_TYPE_BYTES) {
         return PLC_WRONG_TYPE;
     }
@@ -85,6 +95,7 @@ static plc_status build_extend(struct store *st, const struct hit *hit) {
     uint8_t *new_at = st->front ? to : to + hit->e.spec.length;
     fill_racing(old_at, hit->e.value, hit->e.spec.length);
     store_parts(st, new_at);
+    run_sign(st->k, &st->fill);
     return PLC_OK;
 }
 
@@ -115,7 +126,7 @@ static uint32_t digits(uint64_t n, uint8_t text[DIGITS_MOST]) {
 }
 
 static plc_status admit_number(struct store *st, const struct hit *hit) {
-    plc_status s = admit_present(st, hit);
+    plc_status s = admit_whole(st, hit);
     if (s != PLC_OK) {
         return s;
     }
@@ -140,12 +151,13 @@ static plc_status build_number(struct store *st, const struct hit *hit) {
     plc_status s = begin(st, &to);
     if (s == PLC_OK) {
         fill_racing(to, st->text + DIGITS_MOST - st->spec.length, st->spec.length);
+        run_sign(st->k, &st->fill);
     }
     return s;
 }
 
 static plc_status admit_touch(struct store *st, const struct hit *hit) {
-    plc_status s = admit_present(st, hit);
+    plc_status s = admit_whole(st, hit);
     if (s == PLC_OK) {
         inherit(st, hit, hit->e.spec.length);
         st->spec.deadline_ms = st->deadline_ms;
@@ -158,6 +170,7 @@ static plc_status build_same(struct store *st, const struct hit *hit) {
     plc_status s = begin(st, &to);
     if (s == PLC_OK) {
         fill_racing(to, hit->e.value, hit->e.spec.length);
+        run_sign(st->k, &st->fill);
     }
     return s;
 }

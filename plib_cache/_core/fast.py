@@ -69,8 +69,8 @@ def make_port(address: int) -> Any | None:
 class _Plain:
     """The base of a cache without the fast path."""
 
-    def _lend(self, port: Any, scalars: bool) -> None:
-        """Whose handle the operations in C use, and whether scalars are stored as usual."""
+    def _lend(self, port: Any, scalars: bool, immutable: bool) -> None:
+        """Whose handle the operations in C use, and how they store."""
 
 
 if TYPE_CHECKING:

@@ -47,13 +47,13 @@ class Names(Handle):
         number = self._names.get(text)
         if number is None:
             raw, out = text.encode("utf-8", "surrogatepass"), ffi.new("uint16_t *")
-            self._call(lib.plc_name, raw, len(raw), out)
+            self._call(lib.plc_name_nogil, raw, len(raw), out)
             number = self._names[text] = int(out[0])
         return number
 
     def name_invalidate(self, number: int) -> None:
         """Invalidate what was written or begun under a namespace until now."""
-        self._call(lib.plc_name_invalidate, number)
+        self._call(lib.plc_name_invalidate_nogil, number)
 
     def name_read(self, number: int) -> NameCounts:
         """The counts of a namespace."""
@@ -78,7 +78,7 @@ class Names(Handle):
 
     def flush(self, at_ms: int = 0) -> None:
         """Invalidate everything: now (0), or at a moment in milliseconds since 1970."""
-        self._call(lib.plc_flush, at_ms)
+        self._call(lib.plc_flush_nogil, at_ms)
 
     def claim(self, key: bytes, terms: Terms, limit_ms: int) -> Claim:
         """Claim the computation of ``key``.

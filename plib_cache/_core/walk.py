@@ -53,6 +53,10 @@ class Walks(Handle):
             found += [Finding(f.invariant, f.where, f.value) for f in findings[0 : count[0]]]
         return found
 
+    def sync(self) -> None:
+        """Write a region on a disk to it, without the GIL; in memory do nothing."""
+        self._call(lib.plc_sync_nogil)
+
     def drain(self) -> tuple[int, int]:
         """Evict everything; how many pages are free then, and the longest stretch of them."""
         cursor, free, longest = (ffi.new("uint64_t *") for _ in range(3))

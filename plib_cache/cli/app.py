@@ -31,6 +31,10 @@ Name = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
+Drain = Annotated[
+    bool,
+    typer.Option("--drain", help="Also evict everything, and look whether all room comes back."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -74,12 +78,12 @@ def list_regions(json: Json = False) -> None:
 
 
 @app.command()
-def check(name: Name, json: Json = False) -> None:
+def check(name: Name, json: Json = False, drain: Drain = False) -> None:
     """Examine the structure of a cache.
 
-    Ends with 1 if anything is wrong.  Other programs may go on using it.
+    Ends with 1 if anything is wrong.  Other programs may go on using it, but not with --drain.
     """
-    problems = regions.problems(find(name))
+    problems = regions.problems(find(name), drain)
     if json:
         as_json({"name": name, "problems": problems})
     else:

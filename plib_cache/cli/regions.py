@@ -106,12 +106,15 @@ def _show_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
             say(f"{row['name']}: unreadable: {row['unreadable']}")
 
 
-def problems(path: Path) -> list[str]:
-    """What is wrong with a region, or why it cannot even be opened."""
+def problems(path: Path, drain: bool = False) -> list[str]:
+    """What is wrong with a region, or why it cannot even be opened.
+
+    ``drain`` also evicts everything, and looks whether all room is given back.
+    """
     try:
         with Cache(path=path, create=False) as cache:
             found: list[str] = cache.check()
-            return found
+            return found + cache._drain() + cache.check() if drain else found
     except (CorruptRegionError, LayoutMismatchError) as error:
         return [str(error)]
 

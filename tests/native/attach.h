@@ -4,14 +4,14 @@
 #define PLC_TEST_ATTACH_H
 
 #include "check.h"
-#include "region.h"
+#include "rebuild.h"
 
 #define REGION_BYTES (8ull << 20)
 
 __attribute__((unused)) static plc_status try_open(const char *path, uint64_t size, uint32_t create, plc_cache **c,
                                                    plc_report *report) {
     const plc_options options = {.path = path, .size_bytes = size, .create = create};
-    return region_open(&options, c, report);
+    return region_open(&options, rebuild_region, c, report);
 }
 
 static plc_cache *last_opened;

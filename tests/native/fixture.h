@@ -8,6 +8,7 @@
 #define PLC_TEST_FIXTURE_H
 
 #include "check.h"
+#include "region.h"
 #include "truth.h"
 
 #include <inttypes.h>
@@ -60,9 +61,11 @@ __attribute__((unused)) static plc_cache *region_named(const char *name, uint64_
     return c;
 }
 
-/* A new, empty region "r" in a new folder; the earlier one is gone. */
+/* A new, empty region "r" in a new folder; the earlier one is gone.  With PERSISTENT=1 its entries carry checksums, as
+ * on a disk. */
 __attribute__((unused)) static plc_cache *region_new(uint64_t size) {
     (void)alarm(HANG_SECONDS);
+    region_always_persistent = region_always_persistent || getenv("PERSISTENT") != NULL;
     check_folder_make(access("/dev/shm", W_OK) == 0 ? NULL : "/tmp");
     return region_named("r", size, 0);
 }

@@ -62,9 +62,9 @@ static void bad_options(void) {
     free(long_path);
     plc_options options = {.path = check_path("r"), .size_bytes = REGION_BYTES, .create = 1};
     options.protection = PLC_PROTECT_PKU;
-    CHECK_STATUS(region_open(&options, &c, &report), PLC_NO_PROTECTION);
+    CHECK_STATUS(region_open(&options, rebuild_region, &c, &report), PLC_NO_PROTECTION);
     options.protection = 9;
-    CHECK_STATUS(region_open(&options, &c, &report), PLC_INVALID);
+    CHECK_STATUS(region_open(&options, rebuild_region, &c, &report), PLC_INVALID);
     CHECK(c == NULL && check_folder_entries() == 0);
 }
 

@@ -232,6 +232,7 @@ static void write_prepared(struct writer *w, unsigned i) {
                             .key_length = w->k.key_length,
                             .kind = ENTRY_VALUE,
                             .length = some_size(),
+                            .options = c->persistent ? ENTRY_CHECKSUM : 0,
                             .sum = name_sum(c, 0, (const uint16_t[4]){0}),
                             .token = call_token(&w->k),
                             .created = entry_created_now(&w->k)};
@@ -245,6 +246,7 @@ static void write_prepared(struct writer *w, unsigned i) {
     }
     value_make(bytes, w->spec.length, w->number, w->serial);
     fill_racing(to, bytes, w->spec.length);
+    run_sign(&w->k, &w->fill);
     if (with_old) {
         fence_full();
         w->replaces = index_look(&w->k, &w->old) == PLC_OK;
