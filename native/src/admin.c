@@ -144,7 +144,11 @@ plc_status plc_scan(plc_cache *cache, uint64_t *cursor, uint16_t name, void *buf
         return PLC_INVALID;
     }
     plc_status s = enter_walk(&k, cache, *cursor);
-    return s == PLC_OK ? call_leave(&k, walk_scan(&k, cursor, name, buffer, capacity, used)) : s;
+    if (s != PLC_OK) {
+        return s;
+    }
+    s = domain_overlaps(cache, buffer, capacity) ? PLC_INVALID : walk_scan(&k, cursor, name, buffer, capacity, used);
+    return call_leave(&k, s);
 }
 
 plc_status plc_count(plc_cache *cache, uint64_t *cursor, uint16_t name, uint64_t *count_of) {

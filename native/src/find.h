@@ -132,7 +132,11 @@ static enum found glance_again(struct call *k, struct glance *g) {
         }
         found = glance_slot(k, g);
     }
-    return found == FOUND_CHANGED ? FOUND_NONE : found;
+    if (found == FOUND_CHANGED) {
+        count(k, COUNT_CONTENDED, 1);
+        return FOUND_NONE; /* a miss is an answer, waiting is not */
+    }
+    return found;
 }
 
 /* The entry under the key of k, unpinned.  PLC_OK, PLC_MISS; PLC_AGAIN: it may lie in a part of the file that this

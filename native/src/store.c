@@ -34,7 +34,19 @@ plc_status store_spec(struct store *st, const plc_entry *e) {
     s->client_flags = e->client_flags;
     st->parts = e->parts;
     st->part_count = e->part_count;
+    st->given = length;
     return PLC_OK;
+}
+
+void store_parts(const struct store *st, uint8_t *to) {
+    uint64_t left = st->given;
+    for (size_t i = 0; i < st->part_count; i++) {
+        uint64_t n = *(const volatile size_t *)&st->parts[i].length; /* looked at once more: never beyond the room */
+        n = n < left ? n : left;
+        fill_racing(to, st->parts[i].bytes, n);
+        to += n;
+        left -= n;
+    }
 }
 
 /* Makes room and writes the entry; of an entry that is built from the old one only room is made. */
@@ -46,10 +58,7 @@ static plc_status prepare(struct store *st) {
     }
     st->spec.token = call_token(st->k);
     uint8_t *to = run_write(st->k, &st->fill, &st->spec);
-    for (size_t i = 0; i < st->part_count; i++) {
-        fill_racing(to, st->parts[i].bytes, st->parts[i].length);
-        to += st->parts[i].length;
-    }
+    store_parts(st, to);
     run_sign(st->k, &st->fill);
     count(st->k, COUNT_BYTES_WRITTEN, st->fill.bytes);
     return PLC_OK;

@@ -17,6 +17,7 @@ struct store {
     struct spec spec; /* the new entry; key is k->key */
     const plc_part *parts;
     size_t part_count;
+    uint64_t given; /* bytes of all parts together: counted once, the caller's lengths may change */
     struct fill fill;
 
     /* May this found entry be replaced (PLC_OK), or what is the answer?  hit NULL: the key is absent; PLC_OK
@@ -45,6 +46,7 @@ static inline void store_begin(struct store *st, struct call *k) {
     st->k = k;
     st->parts = NULL;
     st->part_count = 0;
+    st->given = 0;
     st->fill.head = 0;
     st->build = NULL;
     st->token = st->delta = st->number = st->deadline_ms = 0;
@@ -54,6 +56,8 @@ static inline void store_begin(struct store *st, struct call *k) {
 
 /* The call's key and the caller's entry as a spec. */
 plc_status store_spec(struct store *st, const plc_entry *e);
+/* Copies the caller's parts to where there is room for st->given bytes. */
+void store_parts(const struct store *st, uint8_t *to);
 /* Runs the operation.  Nothing is changed unless PLC_OK. */
 plc_status store_run(struct store *st);
 

@@ -73,21 +73,13 @@ static plc_status begin(struct store *st, uint8_t **value) {
     return PLC_OK;
 }
 
-static uint64_t added(const struct store *st) {
-    uint64_t n = 0;
-    for (size_t i = 0; i < st->part_count; i++) {
-        n += st->parts[i].length;
-    }
-    return n;
-}
-
 static plc_status admit_extend(struct store *st, const struct hit *hit) {
     plc_status s = admit_whole(st, hit);
     if (s == PLC_OK && hit->e.spec.type != PLC_TYPE_BYTES) {
         return PLC_WRONG_TYPE;
     }
     if (s == PLC_OK) {
-        inherit(st, hit, hit->e.spec.length + added(st));
+        inherit(st, hit, hit->e.spec.length + st->given);
     }
     return s;
 }
@@ -99,13 +91,10 @@ static plc_status build_extend(struct store *st, const struct hit *hit) {
     if (s != PLC_OK) {
         return s;
     }
-    uint8_t *old_at = st->front ? to + added(st) : to;
+    uint8_t *old_at = st->front ? to + st->given : to;
     uint8_t *new_at = st->front ? to : to + hit->e.spec.length;
     fill_racing(old_at, hit->e.value, hit->e.spec.length);
-    for (size_t i = 0; i < st->part_count; i++) {
-        fill_racing(new_at, st->parts[i].bytes, st->parts[i].length);
-        new_at += st->parts[i].length;
-    }
+    store_parts(st, new_at);
     run_sign(st->k, &st->fill);
     return PLC_OK;
 }

@@ -11,10 +11,13 @@ from . import (
     filling,
     locking,
     paging,
+    parking,
     pinning,
     proving,
     reading,
+    recycling,
     storing,
+    wearing,
 )
 
 PARTS = (
@@ -22,8 +25,11 @@ PARTS = (
     pinning,
     emptying,
     storing,
+    recycling,
+    wearing,
     filling,
     paging,
+    parking,
     locking,
     closing,
     attaching,

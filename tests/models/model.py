@@ -23,3 +23,5 @@ class Model(NamedTuple):
     bugs: dict[str, tuple[str, ...]]
     """Name of a bug: the machines on which it must be found."""
     machines: tuple[str, ...] = EVERYWHERE
+    whole: tuple[str, ...] = ()
+    """Machines on which it takes minutes: `python -m models --all` alone runs them."""

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from .explore import Program
-from .model import EVERYWHERE, Model
+from .model import EVERYWHERE, REORDERED, Model
 from .words import Thread, acq, fence_full, gone, note, put_rel, see, swap
 
 WAYS = ("slot 0", "slot 1")
@@ -132,6 +132,23 @@ def mover(bug: str, me: str) -> Thread:
     return "not there"
 
 
+def mover_of_all(bug: str, me: str) -> Thread:
+    """evict.c: unlink_entry and move, of whatever is there: a claim's copy keeps its token."""
+    for way in WAYS:
+        found = yield acq(way)
+        if found != 0:
+            copy = (found[0], found[1] + 1)
+            if bug == "moved-by-a-store":
+                yield put_rel(way, copy)
+                yield from count(found)
+                return copy
+            won = yield from replace(way, found, copy)
+            if not won:
+                yield from count(copy)
+            return copy
+    return "not there"
+
+
 def dropper(bug: str, me: str) -> Thread:
     """evict.c: unlink_entry, of whatever it finds."""
     for way in WAYS:
@@ -154,11 +171,12 @@ def flight(bug: str, me: str) -> Thread:
     yield fence_full()
     for _ in range(TRIES):
         way, found = yield from look()
-        if way == "" or (found != CLAIM and bug != "published-over-anything"):
+        mine = found != 0 and found[0] == "claim"
+        if way == "" or not (mine or bug == "published-over-anything"):
             break
         done = yield from replace(way, found, RESULT)
         if done:
-            return "published" if found == CLAIM else "published over another"
+            return "published" if mine else "published over another"
     yield from count(RESULT)
     return "void"
 
@@ -172,6 +190,7 @@ def promise(words: dict[str, Any], results: dict[str, Any]) -> str | None:
     made = {(name, 0) for name, result in results.items() if name.startswith("set") and result}
     made |= {words["before"]} - {0}
     made |= {("first", 1)} if results.get("move") in ("moved", "lost") else set()
+    made |= {results["move all"]} - {None, "not there"} if "move all" in results else set()
     made |= {RESULT} if results.get("flight") in ("published", "void") else set()
     lost = made - set(dead) - set(inside)
     stored = any(result in ("stored", "published") for result in results.values())
@@ -196,6 +215,7 @@ ACTORS: dict[str, Callable[[str, str], Thread]] = {
     "set 2": setter,
     "delete": deleter,
     "move": mover,
+    "move all": mover_of_all,
     "drop": dropper,
     "flight": flight,
 }
@@ -208,6 +228,7 @@ def model(
     before: Any = 0,
     killed: tuple[str, ...] = (),
     machines: tuple[str, ...] = EVERYWHERE,
+    whole: tuple[str, ...] = (),
 ) -> Model:
     """A model of these actors; before: what is in the second slot when they begin."""
 
@@ -222,7 +243,7 @@ def model(
         )
 
     mirrors = "store_run, attempt, insert_locked, publish; lock_try; delete, move, flight_claim"
-    return Model(name, mirrors, build, dict.fromkeys(bugs, machines), machines)
+    return Model(name, mirrors, build, dict.fromkeys(bugs, machines), machines, whole)
 
 
 FIRST = ("first", 0)
@@ -239,6 +260,17 @@ MODELS = [
     model("set-move", "set 1, set 2, delete, move", ["moved-by-a-store"], FIRST, ("set 1",)),
     model("flight-set", "flight, set 1, delete", ["published-over-anything"], killed=("flight",)),
     model("flight-drop", "flight, set 1, delete, drop", ["unlinked-by-a-store"]),
-    model("all-writers", "set 1, delete, flight, move, drop", [], FIRST, ("set 1",), ("sc",)),
-    model("two-sets", "set 1, set 2, delete, flight", [], 0, ("set 1", "flight"), ("sc",)),
+    model("flight-move", "flight, delete, move all, drop", ["moved-by-a-store"], 0, ("flight",)),
+    model("claim-moved", "flight, set 1, delete, move all", [], 0, (), ("sc",), REORDERED),
+    model("all-writers", "set 1, delete, flight, move, drop", [], FIRST, ("set 1",), ("sc",), REORDERED),
+    model("two-sets", "set 1, set 2, delete, flight", [], 0, ("set 1", "flight"), ("sc",), REORDERED),
+    model(
+        "all-with-claims",
+        "set 1, delete, flight, move all, drop",
+        [],
+        0,
+        ("set 1", "flight"),
+        (),
+        ("sc",),
+    ),
 ]

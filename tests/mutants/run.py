@@ -5,7 +5,8 @@
     python tests/mutants/run.py NAME ...   some
 
 core.py has texts of the core and what replaces them, with the guarantee that this breaks and the
-native tests that must notice: each is built in a copy.  order.py has bugs that no test of the
+native tests that must notice: each is built in a copy.  deaths.py has more of them, which show when
+a process dies at one certain instruction.  order.py has bugs that no test of the
 running core notices surely, because they need an order of accesses that this processor does not
 show, or a moment that nobody hits: of them the model of that text must fail.
 
@@ -15,6 +16,7 @@ mutant, and the model, are to be changed with it).
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -26,11 +28,15 @@ WORK = ROOT / "build" / "mutants"
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests")]
 
 from core import MUTANTS, Mutant  # noqa: E402
+from deaths import DEATHS  # noqa: E402
 from models.catalogue import MODELS  # noqa: E402
 from models.explore import explore  # noqa: E402
 from order import ORDERS, Order  # noqa: E402
 
 SOURCE = ROOT / "native" / "src"
+planted: set[str] = set()
+"""Files of the copy that were built with a bug in them: as they are older than what was built of them, make would
+leave the earlier bug in."""
 
 
 def plant(mutant: Mutant) -> bool:
@@ -39,10 +45,14 @@ def plant(mutant: Mutant) -> bool:
     shutil.rmtree(WORK / "tests", ignore_errors=True)
     shutil.copytree(ROOT / "native", WORK / "native")
     shutil.copytree(ROOT / "tests" / "native", WORK / "tests" / "native")
-    path = WORK / "native" / "src" / mutant.file
+    source = WORK / "native" / "src"
+    for file in planted:
+        (source / file).touch()
+    path = source / mutant.file
     text = path.read_text(encoding="utf-8")
     if text.count(mutant.old) != 1:
         return False
+    planted.add(mutant.file)
     path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
     return True
 
@@ -53,6 +63,7 @@ def noticed(mutant: Mutant) -> bool:
     make += ["FLAGS_plain=-O2"]  # a bug may leave something unused behind
     make += [f"VARIANTS={mutant.variant}", f"TESTS={mutant.tests}", f"LIMIT={mutant.limit}"]
     subprocess.run([*make, "programs"], check=True, capture_output=True)
+    planted.intersection_update({mutant.file})
     return subprocess.run([*make, "-k", "test"], capture_output=True).returncode != 0
 
 
@@ -89,8 +100,9 @@ def result(mutant: Mutant | Order) -> tuple[int, str]:
 
 def main() -> int:
     wanted = sys.argv[1:]
+    shutil.rmtree(WORK, ignore_errors=True)
     worst, count = 0, 0
-    for mutant in [*ORDERS, *MUTANTS]:
+    for mutant in [*ORDERS, *MUTANTS, *DEATHS]:
         if not wanted or mutant.name in wanted:
             status, line = result(mutant)
             print(line, flush=True)

@@ -28,8 +28,10 @@
 
 #define CHECK_HANG_SECONDS 30
 
-static _Atomic unsigned long checks_passed;
-static uint64_t check_state;
+/* One for all files of a program. */
+#define CHECK_SHARED __attribute__((weak))
+CHECK_SHARED _Atomic unsigned long checks_passed;
+CHECK_SHARED uint64_t check_state;
 
 __attribute__((noreturn, unused)) static void check_failed(const char *file, int line, const char *what) {
     (void)fprintf(stderr, "%s:%d: failed: %s (errno %d, pid %d)\n", file, line, what, errno, (int)getpid());
@@ -71,7 +73,7 @@ __attribute__((unused)) static uint64_t check_random(void) { /* splitmix64 */
 
 /* ---- folders -------------------------------------------------------------------------------- */
 
-static char check_folder[200]; /* the current one */
+CHECK_SHARED char check_folder[200]; /* the current one */
 
 static int check_remove_one(const char *path, const struct stat *s, int kind, struct FTW *walk) {
     (void)s;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* test_edges.c: lengths of keys and values at their limits, batches, walks, statistics, and the handle's end. */
 #include "fixture.h"
+#include "domain.h"
 
 #include "call.h"
 #include "index.h"
@@ -28,6 +29,29 @@ static plc_status set_bytes(const void *key, size_t key_length, const void *byte
 }
 
 /* ---- keys --------------------------------------------------------------------------------------- */
+
+/* Pointers into the region, or to its very end, are refused: as key, as value, and as a place for results. */
+static void own_memory(void) {
+    static const uint64_t far[] = {0, 5000};
+    plc_found found;
+    for (unsigned i = 0; i < 4; i++) {
+        uint8_t *inside = i < 2 ? c->base + far[i] : c->base + c->geo.size_bytes - (i == 2 ? 1 : 100);
+        const void *const one[] = {inside};
+        const size_t eight[] = {8};
+        uint64_t n = 0;
+        size_t used = 0;
+        CHECK_STATUS(set_bytes(inside, 8, "v", 1), PLC_INVALID);
+        CHECK_STATUS(set_bytes("own", 3, inside, 8), PLC_INVALID);
+        CHECK_STATUS(plc_get(c, inside, 8, 0, buffer, BUFFER, &found), PLC_INVALID);
+        CHECK_STATUS(plc_get(c, "own", 3, 0, inside, 8, &found), PLC_INVALID);
+        CHECK_STATUS(plc_get_touch(c, "own", 3, 0, inside, 8, &found), PLC_INVALID);
+        CHECK_STATUS(plc_get_many(c, 1, one, eight, 0, buffer, BUFFER, &found), PLC_INVALID);
+        CHECK_STATUS(plc_incr(c, inside, 8, 1, 0, &n), PLC_INVALID);
+        CHECK_STATUS(plc_delete(c, inside, 8), PLC_INVALID);
+        CHECK_STATUS(plc_scan(c, &(uint64_t){0}, 0, inside, 65536, &used), PLC_INVALID);
+    }
+    CHECK(absent(c, "own"));
+}
 
 static void keys(void) {
     uint8_t key[4097];
@@ -67,6 +91,7 @@ static void keys(void) {
     CHECK_STATUS(plc_get(c, NULL, 1, 0, buffer, BUFFER, &found), PLC_INVALID);
     CHECK_STATUS(plc_get(c, key, 1, 0, NULL, 1, &found), PLC_INVALID);
     CHECK_STATUS(plc_get(NULL, key, 1, 0, buffer, BUFFER, &found), PLC_INVALID);
+    own_memory();
     CHECK(count_of(c, 0) == sizeof good / sizeof good[0]);
     end();
 }
