@@ -228,7 +228,7 @@ static void note_time(uint64_t began, const char *call, unsigned times) {
             CHECK(plc_assist(c, 1) == PLC_OK); \
             CHECK(++times_ < PATIENCE);        \
         }                                      \
-        note_time(began_, #call, times_);       \
+        note_time(began_, #call, times_);      \
         s_;                                    \
     })
 
