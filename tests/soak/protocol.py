@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from models.catalogue import MODELS  # noqa: E402
-from models.explore import explore  # noqa: E402
+from models.catalogue import MODELS
+from models.explore import explore
 
 
 def main() -> int:

@@ -4,10 +4,10 @@
     python tests/soak/run.py              all of them
     python tests/soak/run.py kills fuzz   some
 
-What runs: every native test that writes a row (it calls ``soak_line``), the fuzzer, the models.  All
-run even if one fails; a failed one is in the table with its seed.  ``ROUNDS`` is percent of each,
-``JOBS`` how many run side by side, ``PAGE`` the page whose table is renewed: docs/reliability.md when
-everything runs whole, a copy in build/soak otherwise.  What each printed is in build/soak.
+What runs: every native test that writes a row (it calls ``soak_line``), the fuzzer, the models.
+All run even if one fails; a failed one is in the table with its seed.  ``ROUNDS`` is percent of
+each, ``JOBS`` how many run side by side, ``PAGE`` the page whose table is renewed (when everything
+runs whole docs/reliability.md, otherwise a copy in build/soak).  What each printed is there too.
 
 Exit status 1 when one failed or could not be run, 2 when a name is unknown.
 """
