@@ -12,7 +12,7 @@ export JOBS ?= 2
 # A change of any of these makes a rebuild due.
 NATIVE := $(wildcard native/src/*.[ch] native/include/*.h native/ffi/*)
 
-.PHONY: help build demo test bench lint format native-test counts free-threaded mutants soak wheel clean
+.PHONY: help build demo test bench against lint format native-test counts free-threaded mutants soak wheel clean
 
 help: ## say what there is
 	@echo "plib_cache: a cache in memory shared by all processes of a machine"; echo
@@ -29,6 +29,9 @@ test: build $(LINTERS) ## run every test and check (STEPS="lint native arm64 cou
 bench: build $(PEERS) ## measure, next to other caches (ROWS=name,name chooses; LIST=1 says what there is)
 	@$(BIN)/python -m benchmarks --rows "$(ROWS)" $(if $(LIST),--list) \
 	  --out "$(or $(OUT),build/bench.json)" --out-md "$(or $(OUT_MD),build/bench.md)"
+
+against: build ## measure this tree against an earlier one, interleaved (BEFORE=revision, ROWS=name,name)
+	@$(BIN)/python -m benchmarks.against $(or $(BEFORE),HEAD~1) --rows "$(ROWS)" --out-md "$(or $(OUT_MD),build/against.md)"
 
 lint: build $(LINTERS) ## style, types, warnings and the house's rules
 	@scripts/lint

@@ -13,24 +13,25 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Goal, Line, Spread, compared
-from benchmarks.programs import BrokenError, build
+from benchmarks.programs import ROOT, BrokenError, build
 
 LIMIT_S = 600  # for what hangs
 LRU = "exact LRU, simulated"
 JUDGED = {"row", "hits", "lru", "over", "resident", "share", "goal", "met"}
 
 
-def memory(bench: Bench, work: str, word: str) -> list[Line]:
-    """The program's rows whose names contain ``word``."""
+def memory(bench: Bench, work: str, word: str, tree: Path = ROOT) -> list[Line]:
+    """The rows of a tree's program whose names contain ``word``."""
     folder = bench.fresh("memory")
     folder.mkdir()
     scale = [] if bench.scale == 1 else ["--scale", str(max(1, int(100 * bench.scale)))]
     done = subprocess.run(
-        [build("memory"), *scale, word],
+        [build("memory", tree), *scale, *([word] if word else [])],
         env={**os.environ, "PLIB_CACHE_DIR": str(folder)},
         capture_output=True, text=True, check=False, timeout=LIMIT_S,
     )  # fmt: skip

@@ -6,11 +6,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.bench import MIB, Bench, not_measured, tried
 from benchmarks.figures import Goal, Line, compared
-from benchmarks.programs import Program, undisturbed
+from benchmarks.programs import ROOT, Program, undisturbed
 from benchmarks.turns import Candidate, take_turns
 
 RECORD_BYTES = 270  # room that a record of 16 + 128 bytes is given in any store
@@ -83,25 +85,32 @@ class Team:
         return sum(operations / seconds for operations, seconds, _ in answers)
 
 
+@contextlib.contextmanager
+def team(bench: Bench, name: str, records: int, gets: int, tree: Path = ROOT) -> Iterator[Team]:
+    """Processes that share a filled store, each on a processor of its own as far as they go."""
+    size = room_for(records, overwritten=True)
+    bench.room(2 * size)
+    cores = sorted(os.sched_getaffinity(0))
+    at = bench.fresh(name)
+    with contextlib.ExitStack() as stack:
+        programs = [
+            stack.enter_context(Program(name, at, size, cores[n % len(cores)], tree))
+            for n in range(PROCESSES)
+        ]
+        programs[0].ask("fill", records)
+        for program in programs:  # what each draws is drawn before
+            program.ask("mix", time.monotonic_ns(), 1, gets, records)
+        yield Team(programs, (bench.scaled(200, 5), gets, records))
+
+
 def mixed(bench: Bench, gets: int, work: str, goal: float) -> list[Line]:
     """Two processes at once on one store, zipf 0.99; gets: percent, the others are sets."""
     records = bench.scaled(1_000_000, 2000)
-    size = room_for(records, overwritten=True)
-    bench.room(2 * size)
     missing: dict[str, str] = {}
-    cores = sorted(os.sched_getaffinity(0))
     with contextlib.ExitStack() as stack:
 
         def enter(name: str) -> Team:
-            at = bench.fresh(name)
-            programs = [
-                stack.enter_context(Program(name, at, size, cores[n % len(cores)]))
-                for n in range(PROCESSES)
-            ]
-            programs[0].ask("fill", records)
-            for program in programs:  # what each draws is drawn before
-                program.ask("mix", time.monotonic_ns(), 1, gets, records)
-            return Team(programs, (bench.scaled(200, 5), gets, records))
+            return stack.enter_context(team(bench, name, records, gets))
 
         ours = enter("ours")
         candidates = {"ours": lambda: ours.run(PROCESSES), "one of ours": lambda: ours.run(1)}
@@ -119,6 +128,7 @@ def mixed(bench: Bench, gets: int, work: str, goal: float) -> list[Line]:
                  unit="ops/s", direction="ours / theirs", goal=wanted)
         for name, one, other, wanted in pairs
     ]  # fmt: skip
+    size = room_for(records, overwritten=True)
     lines[0].facts.append(
         f"{100 * ours.misses / ours.operations:.2g} % of our operations were misses, although the "
         f"{size >> 20} MiB have room for all records"
@@ -126,21 +136,26 @@ def mixed(bench: Bench, gets: int, work: str, goal: float) -> list[Line]:
     return lines
 
 
+def gets_of_threads(bench: Bench, program: Program, count: int) -> Candidate:
+    """Operations in a second of so many threads of one process, all hot."""
+    milliseconds, records = bench.scaled(60, 5), 1000
+    program.ask("fill", records)
+
+    def sample() -> float:
+        operations, seconds = program.ask("threads", count, milliseconds, records)
+        return operations / seconds
+
+    return sample
+
+
 def threads(bench: Bench, work: str) -> list[Line]:
     """Two threads of one process, each on a processor of its own, against one."""
-    milliseconds = bench.scaled(60, 5)
-    records = 1000
     with Program("ours", bench.fresh("ours"), 64 * MIB) as ours:
-        ours.ask("fill", records)
-
-        def candidate(count: int) -> Candidate:
-            def sample() -> float:
-                operations, seconds = ours.ask("threads", count, milliseconds, records)
-                return operations / seconds
-
-            return sample
-
-        samples = take_turns({"ours": candidate(2), ALONE: candidate(1)}, bench.rounds)
+        candidates = {
+            "ours": gets_of_threads(bench, ours, 2),
+            ALONE: gets_of_threads(bench, ours, 1),
+        }
+        samples = take_turns(candidates, bench.rounds)
     line = compared(work, ALONE, samples["ours"], samples[ALONE],
                     unit="ops/s", direction="ours / theirs", goal=Goal(least=0.9))  # fmt: skip
     line.facts.append("1,000 keys of chance, all hot; the figures include the making of keys")

@@ -3,16 +3,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.bench import MIB, Bench
 from benchmarks.figures import Goal, Line, Spread
 from benchmarks.programs import Program
-from benchmarks.turns import take_turns
+from benchmarks.turns import Candidate, take_turns
 
 SIZE = 1024 * MIB
 VALUES = 192  # bytes that a record of 16 + 128 bytes takes, about
+
+
+@contextlib.contextmanager
+def attaching(bench: Bench) -> Iterator[Candidate]:
+    """From Python, to a region that somebody else has made and keeps open."""
+    import plib_cache
+
+    path = bench.fresh("region")
+    with Program("opening", "") as maker:
+        maker.ask("open", str(path), SIZE)
+
+        def sample() -> float:
+            began = time.perf_counter_ns()
+            cache = plib_cache.Cache(path=path, size=SIZE)
+            spent = time.perf_counter_ns() - began
+            cache.close()
+            return spent
+
+        yield sample
+        maker.ask("close")
+        maker.ask("remove", str(path))
 
 
 def opening(bench: Bench) -> list[Line]:

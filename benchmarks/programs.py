@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 
 ROOT = Path(__file__).parents[1]
-NATIVE = ROOT / "benchmarks" / "native"
-BUILT = ROOT / "build" / "bench"
+NATIVE = Path("benchmarks", "native")  # in a tree
+BUILT = Path("build", "bench")
 
 # What must be there to compile a peer, and the Debian package that has it.
 NEEDS = {
@@ -57,18 +57,21 @@ def compiler() -> str:
 
 
 @functools.cache
-def build(name: str) -> Path:
-    """Build one program and return where it is; MissingError if the machine lacks what it needs."""
+def build(name: str, tree: Path = ROOT) -> Path:
+    """Build one program of a tree, and return where it is.
+
+    MissingError if the machine lacks what it needs.
+    """
     if name in NEEDS and not _compiles(NEEDS[name][0]):
         raise MissingError(f"{NEEDS[name][0]} is missing (Debian package {NEEDS[name][1]})")
     made = subprocess.run(
-        ["make", "-s", "-C", NATIVE, f"-j{os.environ.get('JOBS', '2')}", f"PROGRAMS={name}",
-         f"OUT={BUILT}", f"CC={compiler()}", f"CORE_FLAGS={core_flags()}"],
+        ["make", "-s", "-C", tree / NATIVE, f"-j{os.environ.get('JOBS', '2')}", f"PROGRAMS={name}",
+         f"OUT={tree / BUILT}", f"CC={compiler()}", f"CORE_FLAGS={core_flags()}"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if made.returncode:
         raise BrokenError(f"{name} does not build:\n{made.stdout}{made.stderr}")
-    return BUILT / name
+    return tree / BUILT / name
 
 
 def _compiles(header: str) -> bool:
@@ -81,11 +84,13 @@ def _compiles(header: str) -> bool:
 class Program:
     """One running program of benchmarks/native/driver.c; ends with its ``with`` block."""
 
-    def __init__(self, name: str, path: str | Path, size: int = 0, core: int = -1) -> None:
+    def __init__(
+        self, name: str, path: str | Path, size: int = 0, core: int = -1, tree: Path = ROOT
+    ) -> None:
         self.name = name
         self.left_out: list[float] = []  # of each run, the share
         self._process = subprocess.Popen(
-            [build(name), str(path), str(size), str(core)],
+            [build(name, tree), str(path), str(size), str(core)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 

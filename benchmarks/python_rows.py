@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import random
 import threading
@@ -159,25 +160,38 @@ def plain(bench: Bench, operation: str, work: str, goals: dict[str, float]) -> l
     ]
 
 
-def get_many(bench: Bench, work: str, records: int = len(KEYS)) -> list[Line]:
-    """One call for 100 keys against 100 calls; of many records, keys at random."""
+@contextlib.contextmanager
+def batches(bench: Bench, records: int) -> Iterator[tuple[plib_cache.Cache, Sequence[list[str]]]]:
+    """A cache of so many records, and batches of 100 of their keys; of many, keys at random."""
     records = max(bench.scaled(records), len(KEYS))
     keys = [f"record--{n:08x}" for n in range(records)]
     if records > len(KEYS):
         chosen = random.Random(7).choices(keys, k=min(records, 200_000))
     else:
         chosen = keys
-    batches = [chosen[first : first + 100] for first in range(0, len(chosen) - 99, 100)]
+    made = [chosen[first : first + 100] for first in range(0, len(chosen) - 99, 100)]
     size = 64 * MIB + records * 300
-    with quiet(bench), plib_cache.Cache(path=bench.fresh("region"), size=size) as cache:
+    with plib_cache.Cache(path=bench.fresh("region"), size=size) as cache:
         for first in range(0, records, 10_000):
             cache.set_many(dict.fromkeys(keys[first : first + 10_000], VALUE))
-        if cache.get_many(batches[3]) != dict.fromkeys(batches[3], VALUE):
+        if cache.get_many(made[3]) != dict.fromkeys(made[3], VALUE):
             raise BrokenError("get_many does not give what was stored")
+        yield cache, made
 
-        def together(batches: Sequence[list[str]]) -> None:
-            for batch in batches:
-                cache.get_many(batch)
+
+def together(bench: Bench, cache: plib_cache.Cache, made: Sequence[list[str]]) -> Candidate:
+    """One call for each batch."""
+
+    def loop(batches: Sequence[list[str]]) -> None:
+        for batch in batches:
+            cache.get_many(batch)
+
+    return timed(Work(loop, made), bench.scale)
+
+
+def get_many(bench: Bench, work: str, records: int = len(KEYS)) -> list[Line]:
+    """One call for 100 keys against 100 calls."""
+    with quiet(bench), batches(bench, records) as (cache, made):
 
         def singly(batches: Sequence[list[str]]) -> None:
             get = cache.get
@@ -186,67 +200,77 @@ def get_many(bench: Bench, work: str, records: int = len(KEYS)) -> list[Line]:
 
         samples = take_turns(
             {
-                "ours": timed(Work(together, batches), bench.scale),
-                "single": timed(Work(singly, batches), bench.scale),
+                "ours": together(bench, cache, made),
+                "single": timed(Work(singly, made), bench.scale),
             },
             bench.rounds,
         )
     return [compared(work, "100 gets", samples["ours"], samples["single"], goal=Goal(least=2))]
 
 
+def gets_of_threads(bench: Bench, work: Work, count: int) -> Candidate:
+    """Gets in a second of so many threads; all together make the same number of them."""
+    passes = bench.scaled(40) // count or 1
+
+    def each() -> None:
+        for _ in range(passes):
+            work.loop(work.items)
+
+    def sample() -> float:
+        workers = [threading.Thread(target=each) for _ in range(count)]
+        began = time.perf_counter()
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        return count * passes * len(work.items) / (time.perf_counter() - began)
+
+    return sample
+
+
 def threads(bench: Bench, work: str) -> list[Line]:
-    """Two threads that get in a loop against one; both are given the same number of gets."""
-    passes = bench.scaled(40)
-    with plib_cache.Cache(path=bench.fresh("region"), size=64 * MIB) as cache:
-        work_of_one = loops(cache.get, cache.set)["get"]
-
-        def run(count: int) -> float:
-            def each() -> None:
-                for _ in range(passes // count or 1):
-                    work_of_one.loop(work_of_one.items)
-
-            workers = [threading.Thread(target=each) for _ in range(count)]
-            began = time.perf_counter()
-            for worker in workers:
-                worker.start()
-            for worker in workers:
-                worker.join()
-            return count * (passes // count or 1) * len(KEYS) / (time.perf_counter() - began)
-
-        samples = take_turns({"ours": lambda: run(2), "1 thread": lambda: run(1)}, bench.rounds)
+    """Two threads that get in a loop against one."""
+    with ours(bench) as made:
+        candidates = {
+            "ours": gets_of_threads(bench, made["get"], 2),
+            "1 thread": gets_of_threads(bench, made["get"], 1),
+        }
+        samples = take_turns(candidates, bench.rounds)
     return [
         compared(work, "1 thread", samples["ours"], samples["1 thread"],
                  unit="ops/s", direction="ours / theirs", goal=Goal(least=0.9))
     ]  # fmt: skip
 
 
+def answer(number: int) -> bytes:
+    """What is decorated."""
+    return VALUE
+
+
+def hits(bench: Bench, function: Callable[[int], bytes]) -> Candidate:
+    """Calls of a decorated ``answer``, all of them hits."""
+
+    def loop(numbers: Sequence[int]) -> None:
+        for number in numbers:
+            function(number)
+
+    return timed(Work(loop, range(1000)), bench.scale)
+
+
 def decorator(bench: Bench, work: str) -> list[Line]:
     """Hits of a decorated function of one int that returns 128 bytes."""
-    import functools
-
     missing: dict[str, str] = {}
-    arguments = list(range(1000))
-
-    def answer(number: int) -> bytes:
-        return VALUE
-
-    def hits(function: Callable[[int], bytes]) -> Candidate:
-        def loop(numbers: Sequence[int]) -> None:
-            for number in numbers:
-                function(number)
-
-        return timed(Work(loop, arguments), bench.scale)
-
     with quiet(bench), contextlib.ExitStack() as stack:
         made = plib_cache.Cache(path=bench.fresh("region"), size=64 * MIB)
         cache = stack.enter_context(made)
         candidates = {
-            "ours": hits(plib_cache.cache(cache=cache)(answer)),
-            "lru_cache": hits(functools.lru_cache(maxsize=None)(answer)),
+            "ours": hits(bench, plib_cache.cache(cache=cache)(answer)),
+            "lru_cache": hits(bench, functools.lru_cache(maxsize=None)(answer)),
         }
         try:
             disk = module("diskcache").Cache(str(bench.fresh("diskcache")))
-            candidates["diskcache.memoize"] = hits(stack.enter_context(disk).memoize()(answer))
+            memoized = stack.enter_context(disk).memoize()(answer)
+            candidates["diskcache.memoize"] = hits(bench, memoized)
         except MissingError as error:
             missing["diskcache.memoize"] = str(error)
         samples = take_turns(candidates, bench.rounds)

@@ -57,7 +57,7 @@ ROWS = [
     row(python_rows.decorator, "py-decorator", "decorator hit, f(int)"),
     Row("open", "open a 1 GiB region / attach to it", opening.opening),
     Row("open-memory", "memory is taken only as it fills", opening.filling),
-    row(holding.stopped, "c-get-stopped", "C get 128 B, hot, p99, the holder of a lock is stopped"),
+    row(holding.stopped, "c-stopped-get", "C get 128 B, hot, p99, the holder of a lock is stopped"),
     row(holding.takeover, "c-takeover", "C set of a new key, its lock's holder was just killed"),
     row(memory_rows.memory, "memory-shares", "entries in a full pool", word="shares"),
     row(memory_rows.memory, "memory-hits", "hit ratio, pool a tenth of the data", word="zipf"),

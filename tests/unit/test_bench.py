@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 import benchmarks.__main__ as command
-from benchmarks import python_rows, report
+from benchmarks import against, python_rows, report
+from benchmarks.against import Pair
 from benchmarks.bench import Bench, surroundings
 from benchmarks.figures import Goal, Line, Spread, compared, quantile
 from benchmarks.memory_rows import line_of
@@ -306,3 +307,26 @@ def test_native_rows_run(bench: Bench) -> None:
         assert ours.ask("used")[0] > 1000 * 128
         with pytest.raises(BrokenError, match="a record is missing"):
             ours.ask("run", "get", 100_000, 2000)
+
+
+# ---- against an earlier tree ---------------------------------------------------------------------
+
+
+def test_a_tree_against_itself(bench: Bench) -> None:
+    """Every pair gives samples in both trees, and more than 1 is worse whatever is measured."""
+    for pair in against.PAIRS:
+        if pair.name in ("c-get-hot", "c-two-processes-50", "py-get", "attach"):
+            line = against.measured(pair, bench, ROOT / "tests" / "..")
+            assert line.state in ("met", "not met")
+            assert line.ours is not None
+            assert line.ours.count == bench.rounds * min(pair.starts, bench.rounds)
+    slow = compared("w", "before", [3.0], [2.0], direction=against.PAIRS[0].direction)
+    few = Pair("n", "w", against.threads, "ops/s")
+    fewer = compared("w", "before", [2.0], [3.0], direction=few.direction)
+    assert slow.judged == fewer.judged == 1.5
+
+
+def test_a_revision_that_is_not_there() -> None:
+    """It is told, and nothing is measured."""
+    with pytest.raises(BrokenError, match="no-such-revision"):
+        against.checked_out("no-such-revision")
