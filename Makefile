@@ -12,7 +12,7 @@ export JOBS ?= 2
 # A change of any of these makes a rebuild due.
 NATIVE := $(wildcard native/src/*.[ch] native/include/*.h native/ffi/*)
 
-.PHONY: help build demo test bench against lint format native-test counts free-threaded mutants wheel clean
+.PHONY: help build demo test bench against lint format native-test counts free-threaded mutants soak wheel clean
 
 help: ## say what there is
 	@echo "plib_cache: a cache in memory shared by all processes of a machine"; echo
@@ -52,6 +52,9 @@ free-threaded: build ## the contract tests on a CPython without the GIL, which i
 
 mutants: build ## plants known bugs in a copy of the core; each must be noticed by its test
 	$(BIN)/python tests/mutants/run.py
+
+soak: build ## the long forms of the tests, hours of them; renews docs/reliability.md (SOAK_ONLY="kills fuzz" chooses)
+	@$(BIN)/python tests/soak/run.py $(SOAK_ONLY)
 
 wheel: build ## source distribution and wheel, into dist/
 	rm -rf dist

@@ -5,6 +5,7 @@
 
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -18,6 +19,7 @@
 #define MADV_COLLAPSE 25
 #endif
 #define MARK_BYTES 4096u
+#define SLOW_MS 50u /* for a huge page */
 
 static uint64_t clock_ms(clockid_t clock) {
     struct timespec t = {0, 0};
@@ -145,8 +147,25 @@ void os_unmap(void *base, uint64_t n) {
 }
 
 int os_collapse(void *at) {
+    static _Atomic bool slow; /* once is enough */
+    if (atomic_load_explicit(&slow, memory_order_relaxed)) {
+        return EINVAL;
+    }
     int saved = errno;
-    return os_outcome(saved, madvise(at, OS_HUGE_BYTES, MADV_COLLAPSE));
+    uint64_t began = os_monotonic_ms();
+    int error = os_outcome(saved, madvise(at, OS_HUGE_BYTES, MADV_COLLAPSE));
+    if (os_monotonic_ms() - began > SLOW_MS) {
+        atomic_store_explicit(&slow, true, memory_order_relaxed);
+    }
+    return error;
+}
+
+bool os_crowded(void) {
+    double load = 0;
+    int saved = errno;
+    bool crowded = getloadavg(&load, 1) == 1 && load > 2.0 * (double)sysconf(_SC_NPROCESSORS_ONLN);
+    errno = saved;
+    return crowded;
 }
 
 int os_sync(void *base, uint64_t n) {

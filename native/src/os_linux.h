@@ -55,8 +55,11 @@ int os_map(int fd, uint64_t n, bool write, void **base); /* MAP_SHARED, 2 MiB al
 void os_unmap(void *base, uint64_t n);
 #define OS_HUGE_BYTES (2ull << 20)
 /* Has one huge page take the place of the small ones there, without any mount option (Linux 6.1 and later).  EINVAL:
- * not to be had here, ever; another errno: not now.  Takes a millisecond or some. */
+ * not to be had here, ever; another errno: not now.  Takes a millisecond or some; EINVAL once it took 50.
+ * Before, the kernel waits until a thread of its own has run on each processor, and no signal ends that wait: on a
+ * machine with four times as much to do as processors it took half a minute.  So it is not to be asked when crowded. */
 int os_collapse(void *at);
+bool os_crowded(void); /* more than twice as much to be run as there are processors */
 int os_sync(void *base, uint64_t n); /* msync(MS_SYNC) */
 int os_sync_file(int fd);            /* fsync, also of a folder */
 /* A private page that reads 0 in every fork child, however made; its first word holds 1 here. */

@@ -89,10 +89,13 @@ static int take_step(plc_cache *c, uint64_t pages) {
 
 /* A read at random waits for the index and the page words, and as long again for the tables that say where they are.
  * So as the region fills they come into huge pages, a few with each step: at once it would take as long as the region's
- * creation.  In memory only; a file system on disk has none. */
+ * creation.  In memory only; a file system on disk has none.  A crowded machine has them later. */
 static void collapse_some(plc_cache *c) {
     uint64_t end = (uint64_t)c->geo.first_page << PAGE_SHIFT;
-    for (unsigned i = 0; i < COLLAPSED_AT_ONCE && c->in_memory && c->collapsed + OS_HUGE_BYTES <= end; i++) {
+    if (!c->in_memory || c->collapsed + OS_HUGE_BYTES > end || os_crowded()) {
+        return;
+    }
+    for (unsigned i = 0; i < COLLAPSED_AT_ONCE && c->collapsed + OS_HUGE_BYTES <= end; i++) {
         int error = os_collapse(c->base + c->collapsed);
         c->collapsed = error == EINVAL ? end : c->collapsed + OS_HUGE_BYTES;
     }

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import plib_cache
 
 pytest.importorskip("distributed")
 
@@ -134,3 +137,41 @@ finally:
 def test_what_cannot_be_opened_is_told_at_once(program: Callable[..., Any]) -> None:
     """Registering a plugin that no worker can use is an error that says what to do."""
     assert "cannot name a region" in program(REFUSED)
+
+
+BUSY = """
+import json, os
+from distributed import Client, LocalCluster
+import plib_cache
+from plib_cache.integrations.dask import PlibCachePlugin
+
+
+@plib_cache.cache
+def slow(n):
+    with open("computed", "a") as log:
+        log.write(f"{n}\\n")
+    return n * n
+
+
+if __name__ == "__main__":
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None
+    ) as cluster, Client(cluster) as client:
+        client.register_plugin(PlibCachePlugin("shared"))
+        seen = [client.submit(slow, n, pure=False).result() for n in (1, 2, 2)]
+    print(json.dumps(seen))
+"""
+
+
+def test_a_stopped_process_holds_the_locks(
+    program: Callable[..., Any], tmp_path: Path, stopped_holder: Any
+) -> None:
+    """Tasks return their results, and what cannot be stored just now is computed again."""
+    with plib_cache.Cache("shared", size="8MiB") as cache:
+        child = stopped_holder(cache)
+        assert program(BUSY) == [1, 4, 4]
+        child.kill(signal.SIGCONT)
+        assert child.result() is None
+        assert program(BUSY) == [1, 4, 4]
+        assert (tmp_path / "computed").read_text().split() == ["1", "2", "2", "1", "2"]
+        assert cache.check() == []

@@ -210,9 +210,12 @@ static void fence_in(void) {
 
 #define LONGEST_US 2000000u
 
-static void note_time(uint64_t began) {
+static void note_time(uint64_t began, const char *call, unsigned times) {
     uint64_t took = began != 0 ? soak_clock() - began : 0;
     longest_us = took > longest_us ? took : longest_us;
+    if (took >= LONGEST_US) {
+        (void)fprintf(stderr, "%" PRIu64 " us, %u times PLC_AGAIN: %s\n", took, times, call);
+    }
     CHECK(took < LONGEST_US);
 }
 
@@ -225,7 +228,7 @@ static void note_time(uint64_t began) {
             CHECK(plc_assist(c, 1) == PLC_OK); \
             CHECK(++times_ < PATIENCE);        \
         }                                      \
-        note_time(began_);                     \
+        note_time(began_, #call, times_);      \
         s_;                                    \
     })
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* test_growth.c: while a region fills, its index moves into huge pages under the hands of those who read and write,
- * in this process and in another: nothing is missing, nothing is wrong. */
+ * in this process and in another: nothing is missing, nothing is wrong.  Where the kernel would take long for it, it is
+ * left: whoever stores something waits for the kernel then, and cannot be interrupted. */
 #include "fixture.h"
 
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "domain.h"
 #include "os_linux.h"
+#include "region.h"
 
 #define REGION (512 * MIB)
 #define READERS 2u
@@ -19,6 +22,30 @@ static struct progress {
     _Atomic bool done;
 } *progress;
 static plc_cache *c;
+
+/* What this program is told of the machine's load, and how long a huge page takes; the kernel itself is asked only
+ * if `real`. */
+static double load_now;
+static unsigned collapses, collapse_ms;
+static bool real;
+
+int getloadavg(double *load, int n) {
+    (void)n;
+    *load = load_now;
+    return 1;
+}
+
+int madvise(void *at, size_t n, int advice) {
+    if (advice == 25) { /* MADV_COLLAPSE */
+        const struct timespec nap = {0, (long)collapse_ms * 1000000};
+        collapses++;
+        (void)nanosleep(&nap, NULL);
+        if (!real) {
+            return 0;
+        }
+    }
+    return (int)syscall(SYS_madvise, at, n, advice);
+}
 
 static void key_of(uint64_t number, char key[17]) {
     (void)snprintf(key, 17, "key-%012" PRIu64, number);
@@ -76,6 +103,7 @@ static void index_moves_under_their_hands(void) {
     pthread_t readers[READERS];
     progress = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(progress != MAP_FAILED);
+    real = true;
     c = region_new(REGION);
     set_number(0);
     progress->stored = 1;
@@ -106,7 +134,47 @@ static void index_moves_under_their_hands(void) {
     region_end(c, true);
 }
 
+/* ---- a machine that has no time ---------------------------------------------------------------- */
+
+static void grow_whole(void) {
+    collapses = 0;
+    c = region_new(128 * MIB);
+    region_grow(c, c->geo.end_page);
+    CHECK(c->limit_page == c->geo.end_page);
+}
+
+/* Three times as much to be run as there are processors: not a single time is the kernel asked. */
+static void not_while_crowded(void) {
+    load_now = 3.0 * (double)sysconf(_SC_NPROCESSORS_ONLN);
+    grow_whole();
+    CHECK(collapses == 0 && c->collapsed == 0);
+    plc_close(c);
+    load_now = 0;
+    grow_whole();
+    CHECK(!c->in_memory || collapses >= 1);
+    plc_close(c);
+}
+
+static void slow(struct peer_ends ends) {
+    (void)ends;
+    collapse_ms = 100;
+    grow_whole();
+    CHECK(!c->in_memory || collapses == 1);
+    plc_close(c);
+    grow_whole();
+    CHECK(collapses == 0);
+    plc_close(c);
+}
+
+/* It took long once: never again in that process. */
+static void once_if_slow(void) {
+    struct peer p = peer_start(slow);
+    peer_done(&p);
+}
+
 static const struct check_test tests[] = {
+    {"not_while_crowded", not_while_crowded},
+    {"once_if_slow", once_if_slow},
     {"index_moves_under_their_hands", index_moves_under_their_hands},
 };
 

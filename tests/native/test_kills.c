@@ -272,22 +272,41 @@ static void load(struct peer_ends ends) {
     plc_close(c);
 }
 
+#define DYING 8u
+
 static struct peer children[CHILDREN];
+static struct peer dying[DYING]; /* killed, and not waited for yet; pid 0: nobody */
 
 static void child_start(unsigned i) {
     children[i] = peer_start(load);
     tell(children[i].to, (check_random() & ~(uint64_t)(CHILDREN - 1)) | i);
 }
 
+/* Ended by the kill, and not by a check of its own. */
+static void reap(struct peer *p) {
+    int status = peer_end(p);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    p->pid = 0;
+}
+
+/* One in eight is waited for at once.  The others go on dying when the next ones come: not reaped, their memory
+ * perhaps not torn down, their lock bytes perhaps still held. */
 static void child_kill(unsigned i) {
+    static unsigned oldest;
     CHECK(kill(children[i].pid, SIGKILL) == 0);
-    if (below(2) == 0) { /* it is not reaped, and its memory perhaps not torn down, when the others go on */
+    if (below(2) == 0) {
         for (uint64_t steps = below(20); steps > 0; steps--) {
             step();
         }
     }
-    int status = peer_end(&children[i]);
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL); /* not ended by a check of its own */
+    struct peer *p = &dying[oldest++ % DYING];
+    if (p->pid != 0) {
+        reap(p);
+    }
+    *p = children[i];
+    if (below(8) == 0) {
+        reap(p);
+    }
 }
 
 static void storm(uint64_t kills) {
@@ -315,6 +334,11 @@ static void storm(uint64_t kills) {
         CHECK(hear(children[i].from) == 1);
         tell(children[i].to, 1);
         peer_done(&children[i]);
+    }
+    for (unsigned i = 0; i < DYING; i++) {
+        if (dying[i].pid != 0) {
+            reap(&dying[i]);
+        }
     }
     numbers_end(kills);
     CHECK(counter_of(c, "corrupt_seen") == 0 && counter_of(c, "evictions") > 0);

@@ -2,8 +2,9 @@
 /*
  * test_lost.c: what gets lost on the way.  Lock bytes: processes whose own code opens and closes the region's file,
  * and that fork, under load: nobody who lives is held to be dead.  Hints: deaths take free pages out of the lists
- * that name them; what the page words say is free is found again, and used.
+ * that name them; what the page words say is free is found again, and used.  SOAK=1: 20,000 kills.
  */
+#include "soak.h"
 #include "work.h"
 
 #include <fcntl.h>
@@ -57,8 +58,9 @@ static void careless(struct peer_ends ends) {
     work_begin(&w, c, check_random());
     work_step(&w);
     uint64_t me = word_acq(&c->owner);
-    uint64_t steps = rounds(1500, 300);
+    uint64_t steps = soak_rounds(60000, 1500, 300);
     for (uint64_t i = 0; i < steps; i++) {
+        (void)alarm(HANG_SECONDS); /* for each */
         work_step(&w);
         if (below(8) == 0) {
             lose_the_byte();
@@ -93,7 +95,8 @@ static void lost_bytes(void) {
     }
     work_begin(&w, c, check_random());
     uint64_t me = word_acq(&c->owner);
-    for (uint64_t i = 0; i < rounds(1500, 300); i++) {
+    for (uint64_t i = 0; i < soak_rounds(60000, 1500, 300); i++) {
+        (void)alarm(HANG_SECONDS);
         work_step(&w);
         if (below(8) == 0) {
             lose_the_byte();
@@ -102,6 +105,7 @@ static void lost_bytes(void) {
         still_me(me);
     }
     for (unsigned i = 0; i < CHILDREN; i++) {
+        (void)alarm(soaking() ? 1800 : HANG_SECONDS);
         CHECK(hear(peers[i].from) == 1);
     }
     for (uint32_t slot = 1; slot <= c->geo.slots; slot++) { /* fork children are gone; the three sit there */
@@ -112,7 +116,10 @@ static void lost_bytes(void) {
         tell(peers[i].to, 1);
         peer_done(&peers[i]);
     }
-    (void)printf("  %" PRIu64 " reaps, all of fork children\n", counter_of(c, "reaps"));
+    soak_line("lock bytes lost under load, with forks",
+              "%" PRIu64 " steps of 4 processes, the byte is lost at each eighth; %" PRIu64
+              " reaps, all of fork children; nobody else was held dead",
+              4 * soak_rounds(60000, 1500, 300), counter_of(c, "reaps"));
     work_end(&w);
     region_end(c, true);
 }
@@ -178,9 +185,10 @@ static void reserve_after_kills(void) {
     for (unsigned i = 0; i < CHILDREN; i++) {
         peers[i] = load_start();
     }
-    uint64_t kills = rounds(150, 30);
+    uint64_t kills = soak_rounds(20000, 150, 30);
     for (uint64_t i = 0; i < kills; i++) {
         unsigned which = (unsigned)below(CHILDREN);
+        (void)alarm(HANG_SECONDS);
         CHECK(usleep((useconds_t)below(4000)) == 0);
         peer_kill(&peers[which]);
         peers[which] = load_start();
@@ -194,8 +202,9 @@ static void reserve_after_kills(void) {
     CHECK(process_count(c) == 1);
     go_round(3);
     uint32_t n = free_pages(&reserved);
-    (void)printf("  %" PRIu64 " kills; then %u pages are free and %u segments in reserve, of %u pages\n", kills, n,
-                 reserved, pages_limit(c) - c->geo.first_page);
+    soak_line("free pages after kills",
+              "%" PRIu64 " kills; then %u pages are free and %u segments in reserve, of %u pages", kills, n, reserved,
+              pages_limit(c) - c->geo.first_page);
     CHECK(reserved >= 1);
     CHECK(n - reserved * c->geo.segment_pages <= c->geo.segment_pages);
     region_end(c, false);

@@ -4,9 +4,9 @@
  * pool, in emulation: calls are entered and left half way with the core's own functions, and the pool is recycled
  * by other calls of the same thread.  Whatever a stopped reader then accepts must be, byte for byte, what it found;
  * what it has pinned must not change at all; what a stopped writer publishes must be its own bytes.
- * Threatens I2, I6 and the orders of `store` and `evict` in layout.h.
+ * Threatens I2, I6 and the orders of `store` and `evict` in layout.h.  SOAK=1: fifty times as many.
  */
-#include "fixture.h"
+#include "soak.h"
 #include "find.h"
 #include "store.h"
 
@@ -141,8 +141,9 @@ static void resume_reader(struct held *h, bool last) {
 
 static void readers(void) {
     c = region_new(4 * MIB);
-    uint64_t n = rounds(120, 10);
+    uint64_t n = soak_rounds(6000, 120, 10);
     for (uint64_t round = 0; round < n; round++) {
+        (void)alarm(HANG_SECONDS); /* for each */
         unsigned count_of_held = 1 + (unsigned)below(HELD), pins = (unsigned)below(5);
         for (unsigned i = 0; i < count_of_held; i++) {
             stop_reader(&held[i], i, i < pins);
@@ -158,8 +159,9 @@ static void readers(void) {
         }
         CHECK(round % 16 != 0 || findings_of(c) == 0);
     }
-    (void)printf("  %" PRIu64 " accepted, %" PRIu64 " refused, %" PRIu64 " seen in limbo\n", accepted, refused,
-                 limbo_seen);
+    soak_line("readers stopped in a call, in emulation",
+              "%" PRIu64 " times as they were left, %" PRIu64 " times refused, %" PRIu64 " times in limbo", accepted,
+              refused, limbo_seen);
     CHECK(accepted > 0 && refused > 0 && limbo_seen > 0);
     region_end(c, false);
 }
@@ -167,9 +169,10 @@ static void readers(void) {
 /* Stopped earlier: between slot and head's word, and between that and the slot again. */
 static void readers_at_the_slot(void) {
     struct call k;
-    uint64_t read = 0, n = rounds(1200, 100);
+    uint64_t read = 0, n = soak_rounds(60000, 1200, 100);
     c = region_new(4 * MIB);
     for (uint64_t round = 0; round < n; round++) {
+        (void)alarm(HANG_SECONDS); /* for each */
         struct entry e;
         plc_status s = put("slot", 7, some_size(), ++serials);
         CHECK(s == PLC_OK || s == PLC_FULL);
@@ -284,8 +287,9 @@ static void written(const struct writer *w, bool surely) {
 
 static void stopped_writers(void) {
     c = region_new(4 * MIB);
-    uint64_t n = rounds(150, 12);
+    uint64_t n = soak_rounds(6000, 150, 12);
     for (uint64_t round = 0; round < n; round++) {
+        (void)alarm(HANG_SECONDS); /* for each */
         unsigned count_of_writers = 1 + (unsigned)below(sizeof writers / sizeof writers[0]);
         for (unsigned i = 0; i < count_of_writers; i++) {
             write_prepared(&writers[i], i);
@@ -312,6 +316,8 @@ static void stopped_writers(void) {
         CHECK(round % 16 != 0 || findings_of(c) == 0);
     }
     CHECK(kept > 0);
+    soak_line("writers stopped in a call, in emulation",
+              "%" PRIu64 " rounds; what was published is found %" PRIu64 " times", n, kept);
     region_end(c, false);
 }
 

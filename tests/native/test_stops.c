@@ -7,7 +7,8 @@
  *   - who needs the lock waits for so many slices at most, then has PLC_BUSY and nothing was changed, and behind the
  *     same word the next ones have it at once.
  * When it goes on it finishes, or finds that it was overtaken; nothing that the others did is lost.
- * Threatens G1 and the order of `lock` in layout.h.  SOAK=1: every instruction at which a lock is held.
+ * Threatens G1 and the order of `lock` in layout.h.  SOAK=1: every instruction at which a lock is held (of which ROUNDS
+ * says how many percent).
  */
 #include "soak.h"
 #include "call.h"
@@ -295,7 +296,8 @@ static void stopped(void) {
         uint64_t before = places;
         operation = &operations[o];
         if (soaking()) {
-            for (uint64_t n = 0; stopped_at(n, n % 2 != 0); n++) {
+            uint64_t apart = 100 / soak_rounds(100, 0, 0);
+            for (uint64_t n = 0; stopped_at(n * (apart > 1 ? apart : 1), n % 2 != 0); n++) {
             }
         } else { /* at once, somewhere, and as far as one comes */
             CHECK(stopped_at(0, false));
@@ -306,7 +308,7 @@ static void stopped(void) {
         (void)printf("  %s: %" PRIu64 " places\n", operation->name, places - before);
     }
     soak_line("SIGSTOP with a shard lock held",
-              "%" PRIu64 " places in 6 operations; %" PRIu64 " reads, none delayed; %" PRIu64
+              "%" PRIu64 " instructions in 6 operations; %" PRIu64 " reads, none delayed; %" PRIu64
               " writes beside it; %" PRIu64 " refused, after at most %u slices of 20 ms",
               places, reads, writes, busy, SLICES_MOST);
     region_end(c, true);

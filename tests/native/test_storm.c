@@ -3,8 +3,9 @@
  * test_storm.c: processes that are killed, or stopped, at whatever instruction they are at, under load, while the
  * parent and the others go on.  Nothing wrong is ever read; at the end check() finds nothing and every page is
  * given back.  The end of every child but a killed one is looked at, so that a wrong value seen there is a failure.
+ * SOAK=1: fifty times as many.
  */
-#include "fixture.h"
+#include "soak.h"
 
 #define CHILDREN 4u
 #define KEYS 120u
@@ -91,6 +92,7 @@ static void load(struct peer_ends ends) {
     tell(ends.out, 1);
     uint64_t told = 0;
     for (uint64_t i = 0; i % 64 != 0 || read(ends.in, &told, sizeof told) != sizeof told; i++) {
+        (void)(i % 4096 == 0 ? alarm(HANG_SECONDS) : 0);
         step();
     }
     CHECK(findings_of(c) == 0 || told == 2);
@@ -126,23 +128,28 @@ static void end(const char *what, uint64_t times) {
         tell(children[i].to, 2);
         peer_done(&children[i]);
     }
-    (void)printf("  %" PRIu64 " %s; %" PRIu64 " values seen here, %" PRIu64 " evictions, %" PRIu64 " reaps, %" PRIu64
-                 " locks taken over, %" PRIu64 " claims taken over\n",
-                 times, what, seen, counter_of(c, "evictions"), counter_of(c, "reaps"), counter_of(c, "lock_takeovers"),
-                 counter_of(c, "claims_taken_over"));
+    char name[64];
+    (void)snprintf(name, sizeof name, "storm: %s", what != NULL ? what : "");
+    if (what != NULL) {
+        soak_line(name,
+                  "%" PRIu64 " times; %" PRIu64 " values read beside it, 0 wrong; %" PRIu64 " evictions, %" PRIu64
+                  " reaps, %" PRIu64 " locks and %" PRIu64 " claims taken over",
+                  times, seen, counter_of(c, "evictions"), counter_of(c, "reaps"), counter_of(c, "lock_takeovers"),
+                  counter_of(c, "claims_taken_over"));
+    }
     CHECK(counter_of(c, "corrupt_seen") == 0);
     region_end(c, true);
 }
 
 /* Works on for a while that depends on nothing but chance, and on how the machine shares itself. */
 static void work_on(uint64_t steps) {
+    (void)alarm(HANG_SECONDS); /* for each */
     for (uint64_t i = 0; i < steps; i++) {
         step();
     }
 }
 
-static void storm(uint64_t size, uint64_t kills) {
-    begin(size);
+static void kill_some(uint64_t kills) {
     for (uint64_t i = 0; i < kills; i++) {
         unsigned which = (unsigned)below(CHILDREN);
         work_on(below(150));
@@ -151,22 +158,26 @@ static void storm(uint64_t size, uint64_t kills) {
         child_start(which);
         child_ready(which);
     }
-    end("kills", kills);
 }
 
 static void killed(void) {
-    storm(4 * MIB, rounds(60, 20));
+    uint64_t kills = soak_rounds(3000, 60, 20);
+    begin(4 * MIB);
+    kill_some(kills);
+    end("one is killed", kills);
 }
 
 static void killed_while_growing(void) {
-    for (uint64_t i = 0; i < rounds(3, 1); i++) {
-        storm(64 * MIB, 20);
+    for (uint64_t left = soak_rounds(50, 3, 1); left > 0; left--) {
+        begin(64 * MIB);
+        kill_some(20);
+        end(left > 1 ? NULL : "one is killed while the region grows", 20 * soak_rounds(50, 3, 1));
     }
 }
 
 /* All but the parent die at once, many times. */
 static void all_killed(void) {
-    uint64_t times = rounds(20, 4);
+    uint64_t times = soak_rounds(1000, 20, 4);
     begin(8 * MIB);
     for (uint64_t i = 0; i < times; i++) {
         work_on(below(300));
@@ -182,13 +193,13 @@ static void all_killed(void) {
             child_ready(j);
         }
     }
-    end("kills of all", times);
+    end("all but one are killed", times);
 }
 
 /* A stopped one holds what it holds, and nobody waits for it for ever; when it goes on, it is as if it had not
  * been stopped. */
 static void stopped(void) {
-    uint64_t times = rounds(60, 12);
+    uint64_t times = soak_rounds(3000, 60, 12);
     begin(4 * MIB);
     for (uint64_t i = 0; i < times; i++) {
         unsigned which = (unsigned)below(CHILDREN);
@@ -206,7 +217,7 @@ static void stopped(void) {
             work_on(below(50));
         }
     }
-    end("stops", times);
+    end("one is stopped", times);
 }
 
 static const struct check_test tests[] = {
