@@ -59,7 +59,7 @@ MUTANTS = [
         "store.c",
         "int s = (int)call_lock(st->k, &held);",
         "static word nobody;\n    held = (struct lock_held){.at = &nobody};\n    int s = PLC_OK;",
-        "test_threads",
+        "test_between",
     ),
     Mutant(
         "lock-kept-by-the-dead",
@@ -83,7 +83,7 @@ MUTANTS = [
         "evict.c",
         "k->suspect = s != owner_slot(k->owner) ? s : k->suspect;\n            return true;",
         "return true;",
-        "test_storm test_stopped",
+        "test_between",
     ),
     Mutant(
         "lock-byte-alone",

@@ -545,6 +545,81 @@ static void recycled(void) {
     end_other(&p);
 }
 
+/* ---- an absent key ---------------------------------------------------------------------------------- */
+
+/* Stores the key, but not in the way that who inserts it now would take.  False: its shard is locked. */
+static bool put_elsewhere(struct call *k) {
+    const plc_part part = {"77", 2};
+    const plc_entry e = {.key = key, .key_length = 1, .parts = &part, .part_count = 1};
+    int way = index_empty(k);
+    uint64_t other_tag = (uint64_t)(k->tag ^ 1u) << 42 | 1; /* of no page of the pool: nobody's entry */
+    CHECK(way >= 0 && word_swap(index_slot(k, (unsigned)way), 0, other_tag));
+    plc_status s = plc_store(c, PLC_SET, &e, NULL);
+    CHECK(s == PLC_OK || s == PLC_AGAIN || s == PLC_BUSY);
+    CHECK(word_swap(index_slot(k, (unsigned)way), other_tag, 0));
+    return s == PLC_OK;
+}
+
+/* A key that two insert at once is in one slot: who has not the lock inserts nothing. */
+static void inserting(void) {
+    struct peer p;
+    struct call k;
+    uint64_t stored = 0, locked = 0;
+    pid_t pid = start_other(&p);
+    look_at(&k);
+    bool there = true;
+    for (unsigned n = 0; there; n += (SANITIZED ? 50 : 4) + (unsigned)below(5)) {
+        (void)alarm(HANG_SECONDS);
+        (void)begin(&operations[0], &k);
+        MUST(c, plc_delete(c, key, 1), PLC_OK);
+        for (unsigned i = 0; i < n && !task->done; i += task->begun ? 1 : 0) {
+            step(pid);
+        }
+        there = !task->done;
+        if (there && slot_of_key(&k) == 0) {
+            bool could = put_elsewhere(&k);
+            stored += could ? 1 : 0;
+            locked += could ? 0 : 1;
+        }
+        let_go(pid);
+        CHECK(task->status == PLC_OK && holds(c, key, "new"));
+        CHECK(findings_of(c) == 0);
+    }
+    CHECK(stored > 0 && locked > 0);
+    (void)printf("  %" PRIu64 " stored meanwhile, %" PRIu64 " found it locked\n", stored, locked);
+    end_other(&p);
+}
+
+/* ---- a dead one's pin -------------------------------------------------------------------------------- */
+
+static void dies_with_a_pin(struct peer_ends ends) {
+    struct call k;
+    struct hit hit;
+    (void)await(ends.in);
+    plc_close(c);
+    c = region_named("r", 0, 0);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK_STATUS(index_key(&k, key, 1), PLC_OK);
+    fence_full();
+    CHECK_STATUS(index_look(&k, &hit), PLC_OK);
+    (void)kill(getpid(), SIGKILL);
+}
+
+/* Who finds a run pinned asks whether the one who pinned it lives; nobody else has a reason to. */
+static void dead_pin(void) {
+    struct call k;
+    c = region_new(4 * MIB);
+    CHECK_STATUS(store(c, PLC_SET, key, "41", 2), PLC_OK);
+    look_at(&k);
+    uint32_t run = slot_head(slot_of_key(&k));
+    struct peer p = peer_start(dies_with_a_pin);
+    tell(p.to, 1);
+    CHECK(WIFSIGNALED(peer_end(&p)));
+    CHECK(evict(run, EVICT_ALL) == PLC_OK);
+    CHECK_SOON(page_state(word_acq(page_word(c, run))) == PAGE_FREE || (evict(run, EVICT_ALL), false));
+    region_end(c, true);
+}
+
 /* ---- the reader ------------------------------------------------------------------------------------ */
 
 /* Every few instructions the key is stored anew: so often that whatever it looked at has changed since. */
@@ -691,6 +766,8 @@ static bool may_trace(void) {
 static const struct check_test tests[] = {
     {"writers", writers},
     {"recycled", recycled},
+    {"inserting", inserting},
+    {"dead_pin", dead_pin},
     {"reader", reader},
     {"misled", misled},
     {"changing_arguments", changing_arguments},
