@@ -171,7 +171,7 @@ MUTANTS = [
         "run.c",
         "run_seal_parked(k, (uint32_t)own); /*",
         "(void)run_seal_parked; /*",
-        "test_policy test_space",
+        "test_policy",
     ),
     Mutant(
         "marks-lost-in-cleaning",
