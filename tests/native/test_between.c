@@ -9,6 +9,7 @@
  */
 #include "fixture.h"
 #include "call.h"
+#include "spare.h"
 
 #include <sched.h>
 #include <sys/mman.h>
@@ -620,6 +621,31 @@ static void dead_pin(void) {
     region_end(c, true);
 }
 
+/* A dead one has given back a tail of its run, which is another run's by now: who frees the rest lets it be. */
+static void others_tails(void) {
+    struct call k;
+    struct fill run, others;
+    uint64_t met;
+    c = region_new(4 * MIB);
+    CHECK_STATUS(store(c, PLC_SET, "warm", "x", 1), PLC_OK);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    uint32_t head = spare_form_reserve(&k), tail = head + 3;
+    CHECK(head != 0);
+    run_begin(&k, head, false, &run);
+    CHECK(run.pages > 4);
+    CHECK(word_swap(page_word(c, tail), page_cont(head, run.gen), page_make(PAGE_FREE, 0, run.gen)));
+    CHECK(pages_claim(&k, tail, &met));
+    (void)pages_form(&k, tail, 1, false);
+    uint64_t w = word_acq(page_word(c, tail));
+    word_put_rel(page_word(c, head), page_make(PAGE_SEALED, 0, run.gen));
+    CHECK(evict_run(&k, head, EVICT_ALL) == EVICT_FREED);
+    CHECK(word_acq(page_word(c, tail)) == w);
+    run_begin(&k, tail, false, &others);
+    run_finish(&k, &others);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    region_end(c, false);
+}
+
 /* ---- the reader ------------------------------------------------------------------------------------ */
 
 /* Every few instructions the key is stored anew: so often that whatever it looked at has changed since. */
@@ -768,6 +794,7 @@ static const struct check_test tests[] = {
     {"recycled", recycled},
     {"inserting", inserting},
     {"dead_pin", dead_pin},
+    {"others_tails", others_tails},
     {"reader", reader},
     {"misled", misled},
     {"changing_arguments", changing_arguments},
