@@ -36,7 +36,9 @@ FENCES = [
     Fence("verbs.c", "verb_touch", "full", "", LOOKS),
     Fence("process.c", "mark_used", "full", "clean", "no-fence-in-mark_used"),
     Fence("region_open.c", "mark_clean", "full", "clean", "no-fence-in-mark_clean"),
-    Fence("region_open.c", "region_close", "full", "", "the barrier behind it is a full one as well"),
+    Fence(
+        "region_open.c", "region_close", "full", "", "the barrier behind it is a full one as well"
+    ),
     Fence("names.c", "name_flush_at", "full", "", "moments of clocks are not modelled"),
     Fence("os_linux.c", "os_settle", "full", "lock", "not-settled"),
 ]

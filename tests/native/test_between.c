@@ -179,6 +179,19 @@ static plc_status act_get(void) {
     return s;
 }
 
+static uint8_t lent[256 * 1024];
+#define LARGE 70000u /* copied under a pin */
+static uint8_t large[LARGE];
+
+/* The text is the value's bytes if they are all the same, as often as there is room. */
+static plc_status act_get_large(void) {
+    plc_found found;
+    plc_status s = plc_get(c, key, 1, 0, large, sizeof large, &found);
+    bool same = s == PLC_OK && found.length == LARGE && memcmp(large, large + 1, LARGE - 1) == 0;
+    (void)snprintf(task->text, sizeof task->text, "%.2s", same ? (const char *)large : "torn");
+    return s;
+}
+
 static plc_status with_parts(plc_verb verb) {
     const plc_entry e = {.key = task->key, .key_length = sizeof task->key, .parts = task->parts, .part_count = 2};
     return AGAIN(c, plc_store(c, verb, &e, NULL));
@@ -214,9 +227,11 @@ static const struct operation {
     {"get", act_get, does_nothing, false},
     {"set what changes", act_given, NULL, false}, /* from here on: for tests of their own */
     {"append what changes", act_given_more, NULL, false},
+    {"get large", act_get_large, NULL, false},
 };
 #define GET 13u
 #define GIVEN (GET + 1)
+#define GET_LARGE (GET + 3)
 #define OPERATIONS GIVEN
 
 static bool evicts(const struct operation *o) {
@@ -451,8 +466,8 @@ static bool stopped_at(const struct operation *o, enum meanwhile what, pid_t pid
     }
     CHECK(is_covered(&k));
     if (!one_behind_the_other(o, what, &k, slot, s, pid)) {
-        (void)fprintf(stderr, "%s, stopped %u instructions behind its change %u, meanwhile %u: %s\n", o->name, beyond, changes,
-                      what, plc_status_text(task->status));
+        (void)fprintf(stderr, "%s, stopped %u instructions behind its change %u, meanwhile %u: %s\n", o->name, beyond,
+                      changes, what, plc_status_text(task->status));
         CHECK(!"one behind the other");
     }
     CHECK(findings_of(c) == 0);
@@ -675,31 +690,47 @@ static void reader(void) {
     end_other(&p);
 }
 
-/* The key goes, and its place becomes part of another run, whose owner has written, but not published, an entry of
- * the same key there. */
-static void forge(struct call *k, struct fill *fill) {
+/* The key goes, and its place becomes another run's, whose owner has written, but not published, an entry of the same
+ * key there.  False: somebody has pinned it. */
+static bool forge(struct call *k, struct fill *fill, bool own) {
     uint64_t met;
-    uint32_t run = task->run;
+    uint32_t run = task->run, pages = own ? (LARGE + 128 + PAGE_BYTES - 1) / PAGE_BYTES : 1;
     MUST(c, plc_delete(c, key, 1), PLC_OK);
     CHECK(evict(run, EVICT_ALL) == PLC_OK);
+    if (page_state(word_acq(page_word(c, run))) == PAGE_LIMBO) {
+        return false;
+    }
     CHECK_STATUS(call_enter(k, c), PLC_OK);
     CHECK_STATUS(index_key(k, key, 1), PLC_OK);
-    CHECK(pages_claim(k, run, &met));
-    (void)pages_form(k, run, 1, false);
-    run_begin(k, run, false, fill);
+    for (uint32_t i = 0; i < pages; i++) {
+        CHECK(pages_claim(k, run + i, &met));
+    }
+    (void)pages_form(k, run, pages, own);
+    run_begin(k, run, own, fill);
     const struct spec spec = {.key = k->key,
                               .key_length = 1,
                               .kind = ENTRY_VALUE,
-                              .length = 2,
+                              .options = own ? ENTRY_OWN : 0,
+                              .length = own ? LARGE : 2,
                               .sum = name_sum(c, 0, (const uint16_t[4]){0}),
                               .token = 1,
                               .created = entry_created_now(k)};
-    fill_racing(run_write(k, fill, &spec), "??", 2);
+    memset(lent, '?', spec.length);
+    fill_racing(run_write(k, fill, &spec), lent, spec.length);
     run_commit(k, fill);
+    return true;
+}
+
+static void begin_large(const struct call *k) {
+    (void)begin(&operations[GET], k);
+    memset(lent, '4', LARGE);
+    CHECK_STATUS(store(c, PLC_SET, key, lent, LARGE), PLC_OK);
+    task->run = slot_head(slot_of_key(k));
+    task->op = GET_LARGE;
 }
 
 /* A reader stopped at every instruction believes nothing that was never published. */
-static void misled(void) {
+static void misled_in(bool own, unsigned stride, unsigned most) {
     struct peer p;
     struct call k;
     struct fill fill;
@@ -707,31 +738,39 @@ static void misled(void) {
     pid_t pid = start_other(&p);
     look_at(&k);
     bool there = true;
-    for (unsigned n = (unsigned)below(2); there; n += SANITIZED ? 1 + (unsigned)below(32) : 2) {
+    for (unsigned n = (unsigned)below(stride); there && n < most; n += SANITIZED ? 1 + (unsigned)below(40) : stride) {
         (void)alarm(HANG_SECONDS);
         do {
             (void)begin(&operations[GET], &k);
         } while (slot_offset(slot_of_key(&k)) != 0);
+        if (own) {
+            begin_large(&k);
+        }
         for (unsigned i = 0; i < n && !task->done; i += task->begun ? 1 : 0) {
             step(pid);
         }
         there = !task->done;
-        forge(&k, &fill);
+        bool forged = forge(&k, &fill, own);
         let_go(pid);
-        run_finish(&k, &fill);
-        CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+        if (forged) {
+            run_finish(&k, &fill);
+            CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+        }
         hits += task->status == PLC_OK ? 1 : 0;
         misses += task->status == PLC_MISS ? 1 : 0;
-        CHECK(task->status == PLC_MISS || (task->status == PLC_OK && strcmp(task->text, "41") == 0));
+        CHECK(task->status == PLC_MISS || (task->status == PLC_OK && strcmp(task->text, own ? "44" : "41") == 0));
     }
     CHECK(hits > 0 && misses > 0);
     (void)printf("  %" PRIu64 " hits and %" PRIu64 " misses\n", hits, misses);
     end_other(&p);
 }
 
-/* ---- the caller ------------------------------------------------------------------------------------- */
+static void misled(void) {
+    misled_in(false, 2, STEPS_MOST);
+    misled_in(true, 3, SANITIZED ? STEPS_MOST / 20 : 2000);
+}
 
-static uint8_t lent[256 * 1024];
+/* ---- the caller ------------------------------------------------------------------------------------- */
 
 static void arguments(void) {
     memcpy(task->key, "argument", sizeof task->key);

@@ -157,7 +157,8 @@ static void slices(void) {
     for (plc_status s = PLC_OK; s != PLC_DONE; drains++) {
         CHECK((s = plc_drain(c, &cursor, &n, &longest)) == PLC_OK || s == PLC_DONE);
     }
-    (void)printf("  %" PRIu64 " slices to count, %" PRIu64 " to check, %" PRIu64 " for the usage, %" PRIu64 " to drain\n",
+    (void)printf("  %" PRIu64 " slices to count, %" PRIu64 " to check, %" PRIu64 " for the usage, %" PRIu64
+                 " to drain\n",
                  counts, checks, usages, drains);
     CHECK(counts >= least && checks >= least && usages >= 2 && drains >= 2);
     region_end(c, false);
