@@ -663,6 +663,34 @@ static void others_tails(void) {
 
 /* ---- the reader ------------------------------------------------------------------------------------ */
 
+static void begin_large(const struct call *k) {
+    (void)begin(&operations[GET], k);
+    memset(lent, '4', LARGE);
+    CHECK_STATUS(store(c, PLC_SET, key, lent, LARGE), PLC_OK);
+    task->run = slot_head(slot_of_key(k));
+    task->op = GET_LARGE;
+}
+
+/* From its first pin on the key is stored anew at each of its instructions. */
+static void reader_under_pin(void) {
+    struct peer p;
+    struct call k;
+    unsigned since = 0;
+    pid_t pid = start_other(&p);
+    look_at(&k);
+    begin_large(&k);
+    CHECK(step_to(pid, &k, 1, 0, &since));
+    for (unsigned i = 0; !task->done; i++) {
+        CHECK(i < READER_STEPS_MOST);
+        CHECK_STATUS(store(c, PLC_SET, key, "x", 1), PLC_OK);
+        step(pid);
+    }
+    let_go(pid);
+    CHECK_STATUS(task->status, PLC_MISS);
+    CHECK(counter_of(c, "contended") == 1);
+    end_other(&p);
+}
+
 /* Every few instructions the key is stored anew: so often that whatever it looked at has changed since. */
 static void reader(void) {
     struct peer p;
@@ -719,14 +747,6 @@ static bool forge(struct call *k, struct fill *fill, bool own) {
     fill_racing(run_write(k, fill, &spec), lent, spec.length);
     run_commit(k, fill);
     return true;
-}
-
-static void begin_large(const struct call *k) {
-    (void)begin(&operations[GET], k);
-    memset(lent, '4', LARGE);
-    CHECK_STATUS(store(c, PLC_SET, key, lent, LARGE), PLC_OK);
-    task->run = slot_head(slot_of_key(k));
-    task->op = GET_LARGE;
 }
 
 /* A reader stopped at every instruction believes nothing that was never published. */
@@ -835,6 +855,7 @@ static const struct check_test tests[] = {
     {"dead_pin", dead_pin},
     {"others_tails", others_tails},
     {"reader", reader},
+    {"reader_under_pin", reader_under_pin},
     {"misled", misled},
     {"changing_arguments", changing_arguments},
 };
