@@ -527,7 +527,9 @@ static void stop_everywhere(const struct operation *o, pid_t pid, enum meanwhile
             if (SANITIZED && below(8) != 0) {
                 continue; /* ten times as many instructions: some of them */
             }
-            (void)stopped_at(o, what, pid, at, 0);
+            if (what == from || SANITIZED) {
+                (void)stopped_at(o, from + (unsigned)below(to - from + 1), pid, at, 0);
+            }
             if (at < n && steps[at] > 1) {
                 (void)stopped_at(o, what, pid, at, steps[at] - 1);
             }
@@ -584,7 +586,7 @@ static void inserting(void) {
     pid_t pid = start_other(&p);
     look_at(&k);
     bool there = true;
-    for (unsigned n = 0; there; n += (SANITIZED ? 50 : 4) + (unsigned)below(5)) {
+    for (unsigned n = 0; there; n += (SANITIZED ? 150 : 8) + (unsigned)below(5)) {
         (void)alarm(HANG_SECONDS);
         (void)begin(&operations[0], &k);
         MUST(c, plc_delete(c, key, 1), PLC_OK);
@@ -758,7 +760,8 @@ static void misled_in(bool own, unsigned stride, unsigned most) {
     pid_t pid = start_other(&p);
     look_at(&k);
     bool there = true;
-    for (unsigned n = (unsigned)below(stride); there && n < most; n += SANITIZED ? 1 + (unsigned)below(40) : stride) {
+    for (unsigned n = (unsigned)below(stride); there && n < most;
+         n += SANITIZED ? 40 * stride + (unsigned)below(40) : stride) {
         (void)alarm(HANG_SECONDS);
         do {
             (void)begin(&operations[GET], &k);
@@ -786,8 +789,8 @@ static void misled_in(bool own, unsigned stride, unsigned most) {
 }
 
 static void misled(void) {
-    misled_in(false, 2, STEPS_MOST);
-    misled_in(true, 3, SANITIZED ? STEPS_MOST / 20 : 2000);
+    misled_in(false, 3, STEPS_MOST);
+    misled_in(true, 4, SANITIZED ? 12000 : 1600);
 }
 
 /* ---- the caller ------------------------------------------------------------------------------------- */
