@@ -133,7 +133,9 @@ def check(bug: str) -> Thread:
 
 
 def build(bug: str, readers: int, evictors: int, killed: tuple[str, ...]) -> Program:
-    threads: dict[str, Any] = {f"reader {n}": partial(reader, bug, n) for n in range(1, readers + 1)}
+    threads: dict[str, Any] = {
+        f"reader {n}": partial(reader, bug, n) for n in range(1, readers + 1)
+    }
     threads["writer"] = partial(writer, bug)
     for n in range(1, evictors + 1):
         threads[f"evictor {n}"] = partial(evictor, bug, f"evictor {n}")

@@ -262,8 +262,18 @@ MODELS = [
     model("flight-drop", "flight, set 1, delete, drop", ["unlinked-by-a-store"]),
     model("flight-move", "flight, delete, move all, drop", ["moved-by-a-store"], 0, ("flight",)),
     model("claim-moved", "flight, set 1, delete, move all", [], 0, (), ("sc",), REORDERED),
-    model("all-writers", "set 1, delete, flight, move, drop", [], FIRST, ("set 1",), ("sc",), REORDERED),
-    model("two-sets", "set 1, set 2, delete, flight", [], 0, ("set 1", "flight"), ("sc",), REORDERED),
+    model(
+        "all-writers",
+        "set 1, delete, flight, move, drop",
+        [],
+        FIRST,
+        ("set 1",),
+        ("sc",),
+        REORDERED,
+    ),
+    model(
+        "two-sets", "set 1, set 2, delete, flight", [], 0, ("set 1", "flight"), ("sc",), REORDERED
+    ),
     model(
         "all-with-claims",
         "set 1, delete, flight, move all, drop",

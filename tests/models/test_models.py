@@ -5,6 +5,7 @@ weak as they say."""
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from .catalogue import MODELS, PARTS
 from .explore import Program, explore
+from .fences import FENCES
 from .model import Model
 from .words import (
     Broken,
@@ -91,6 +93,31 @@ def test_one_yield_in_a_statement() -> None:
                     if isinstance(x, ast.Yield | ast.YieldFrom)
                 ]
                 assert len(yields) <= 1, f"{part.__name__}, line {node.lineno}"
+
+
+SOURCE = Path(__file__).parents[2] / "native" / "src"
+
+
+def fences_of(path: Path) -> list[tuple[str, str, str]]:
+    """File, function and kind of each fence in a file."""
+    found, function = [], ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        begins = re.match(r"(?:\w[\w *]*?)?\b(\w+)\(.*[{,]$", line)
+        function = begins[1] if begins else function
+        found += [
+            (path.name, function, kind)
+            for kind in re.findall(r"\bfence_(full|acquire|release)\(\);", line)
+        ]
+    return found
+
+
+def test_every_fence_is_accounted_for() -> None:
+    """A fence has a bug that a model finds without it, or a reason why it has none."""
+    there = [f for path in sorted(SOURCE.glob("*.[ch]")) for f in fences_of(path)]
+    assert sorted(there) == sorted((f.file, f.function, f.kind) for f in FENCES)
+    bugs = {(model.name, bug) for model in MODELS for bug in model.bugs}
+    assert [f for f in FENCES if f.model and (f.model, f.bug) not in bugs] == []
+    assert [f for f in FENCES if not f.model and len(f.bug) < 20] == []
 
 
 # ---- the machines, by what is known of them ----------------------------------------------------

@@ -59,7 +59,7 @@ MUTANTS = [
         "store.c",
         "int s = (int)call_lock(st->k, &held);",
         "static word nobody;\n    held = (struct lock_held){.at = &nobody};\n    int s = PLC_OK;",
-        "test_threads",
+        "test_between",
     ),
     Mutant(
         "lock-kept-by-the-dead",
@@ -83,7 +83,7 @@ MUTANTS = [
         "evict.c",
         "k->suspect = s != owner_slot(k->owner) ? s : k->suspect;\n            return true;",
         "return true;",
-        "test_storm test_stopped",
+        "test_between",
     ),
     Mutant(
         "lock-byte-alone",
@@ -171,7 +171,7 @@ MUTANTS = [
         "run.c",
         "run_seal_parked(k, (uint32_t)own); /*",
         "(void)run_seal_parked; /*",
-        "test_policy test_space",
+        "test_policy",
     ),
     Mutant(
         "marks-lost-in-cleaning",
@@ -244,7 +244,7 @@ MUTANTS = [
         "pages.c",
         "(void)word_swap(page_word(k->c, head + i - 1), tail, page_make(PAGE_FREE, 0, gen));",
         "(void)tail;\n        word_put_rel(page_word(k->c, head + i - 1), page_make(PAGE_FREE, 0, gen));",
-        "test_storm test_anywhere",
+        "test_between",
     ),
     Mutant(
         "reader-believes-the-slot",

@@ -9,6 +9,7 @@
  */
 #include "fixture.h"
 #include "call.h"
+#include "spare.h"
 
 #include <sched.h>
 #include <sys/mman.h>
@@ -178,6 +179,19 @@ static plc_status act_get(void) {
     return s;
 }
 
+static uint8_t lent[256 * 1024];
+#define LARGE 70000u /* copied under a pin */
+static uint8_t large[LARGE];
+
+/* The text is the value's bytes if they are all the same, as often as there is room. */
+static plc_status act_get_large(void) {
+    plc_found found;
+    plc_status s = plc_get(c, key, 1, 0, large, sizeof large, &found);
+    bool same = s == PLC_OK && found.length == LARGE && memcmp(large, large + 1, LARGE - 1) == 0;
+    (void)snprintf(task->text, sizeof task->text, "%.2s", same ? (const char *)large : "torn");
+    return s;
+}
+
 static plc_status with_parts(plc_verb verb) {
     const plc_entry e = {.key = task->key, .key_length = sizeof task->key, .parts = task->parts, .part_count = 2};
     return AGAIN(c, plc_store(c, verb, &e, NULL));
@@ -213,9 +227,11 @@ static const struct operation {
     {"get", act_get, does_nothing, false},
     {"set what changes", act_given, NULL, false}, /* from here on: for tests of their own */
     {"append what changes", act_given_more, NULL, false},
+    {"get large", act_get_large, NULL, false},
 };
 #define GET 13u
 #define GIVEN (GET + 1)
+#define GET_LARGE (GET + 3)
 #define OPERATIONS GIVEN
 
 static bool evicts(const struct operation *o) {
@@ -450,8 +466,8 @@ static bool stopped_at(const struct operation *o, enum meanwhile what, pid_t pid
     }
     CHECK(is_covered(&k));
     if (!one_behind_the_other(o, what, &k, slot, s, pid)) {
-        (void)fprintf(stderr, "%s, stopped %u instructions behind its change %u, meanwhile %u: %s\n", o->name, beyond, changes,
-                      what, plc_status_text(task->status));
+        (void)fprintf(stderr, "%s, stopped %u instructions behind its change %u, meanwhile %u: %s\n", o->name, beyond,
+                      changes, what, plc_status_text(task->status));
         CHECK(!"one behind the other");
     }
     CHECK(findings_of(c) == 0);
@@ -511,7 +527,9 @@ static void stop_everywhere(const struct operation *o, pid_t pid, enum meanwhile
             if (SANITIZED && below(8) != 0) {
                 continue; /* ten times as many instructions: some of them */
             }
-            (void)stopped_at(o, what, pid, at, 0);
+            if (what == from || SANITIZED) {
+                (void)stopped_at(o, from + (unsigned)below(to - from + 1), pid, at, 0);
+            }
             if (at < n && steps[at] > 1) {
                 (void)stopped_at(o, what, pid, at, steps[at] - 1);
             }
@@ -545,7 +563,135 @@ static void recycled(void) {
     end_other(&p);
 }
 
+/* ---- an absent key ---------------------------------------------------------------------------------- */
+
+/* Stores the key, but not in the way that who inserts it now would take.  False: its shard is locked. */
+static bool put_elsewhere(struct call *k) {
+    const plc_part part = {"77", 2};
+    const plc_entry e = {.key = key, .key_length = 1, .parts = &part, .part_count = 1};
+    int way = index_empty(k);
+    uint64_t other_tag = (uint64_t)(k->tag ^ 1u) << 42 | 1; /* of no page of the pool: nobody's entry */
+    CHECK(way >= 0 && word_swap(index_slot(k, (unsigned)way), 0, other_tag));
+    plc_status s = plc_store(c, PLC_SET, &e, NULL);
+    CHECK(s == PLC_OK || s == PLC_AGAIN || s == PLC_BUSY);
+    CHECK(word_swap(index_slot(k, (unsigned)way), other_tag, 0));
+    return s == PLC_OK;
+}
+
+/* A key that two insert at once is in one slot: who has not the lock inserts nothing. */
+static void inserting(void) {
+    struct peer p;
+    struct call k;
+    uint64_t stored = 0, locked = 0;
+    pid_t pid = start_other(&p);
+    look_at(&k);
+    bool there = true;
+    for (unsigned n = 0; there; n += (SANITIZED ? 150 : 8) + (unsigned)below(5)) {
+        (void)alarm(HANG_SECONDS);
+        (void)begin(&operations[0], &k);
+        MUST(c, plc_delete(c, key, 1), PLC_OK);
+        for (unsigned i = 0; i < n && !task->done; i += task->begun ? 1 : 0) {
+            step(pid);
+        }
+        there = !task->done;
+        if (there && slot_of_key(&k) == 0) {
+            bool could = put_elsewhere(&k);
+            stored += could ? 1 : 0;
+            locked += could ? 0 : 1;
+        }
+        let_go(pid);
+        CHECK(task->status == PLC_OK && holds(c, key, "new"));
+        CHECK(findings_of(c) == 0);
+    }
+    CHECK(stored > 0 && locked > 0);
+    (void)printf("  %" PRIu64 " stored meanwhile, %" PRIu64 " found it locked\n", stored, locked);
+    end_other(&p);
+}
+
+/* ---- a dead one's pin -------------------------------------------------------------------------------- */
+
+static void dies_with_a_pin(struct peer_ends ends) {
+    struct call k;
+    struct hit hit;
+    (void)await(ends.in);
+    plc_close(c);
+    c = region_named("r", 0, 0);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK_STATUS(index_key(&k, key, 1), PLC_OK);
+    fence_full();
+    CHECK_STATUS(index_look(&k, &hit), PLC_OK);
+    (void)kill(getpid(), SIGKILL);
+}
+
+/* Who finds a run pinned asks whether the one who pinned it lives; nobody else has a reason to. */
+static void dead_pin(void) {
+    struct call k;
+    c = region_new(4 * MIB);
+    CHECK_STATUS(store(c, PLC_SET, key, "41", 2), PLC_OK);
+    look_at(&k);
+    uint32_t run = slot_head(slot_of_key(&k));
+    struct peer p = peer_start(dies_with_a_pin);
+    tell(p.to, 1);
+    CHECK(WIFSIGNALED(peer_end(&p)));
+    CHECK(evict(run, EVICT_ALL) == PLC_OK);
+    CHECK_SOON(page_state(word_acq(page_word(c, run))) == PAGE_FREE || (evict(run, EVICT_ALL), false));
+    region_end(c, true);
+}
+
+/* A dead one has given back a tail of its run, which is another run's by now: who frees the rest lets it be. */
+static void others_tails(void) {
+    struct call k;
+    struct fill run, others;
+    uint64_t met;
+    c = region_new(4 * MIB);
+    CHECK_STATUS(store(c, PLC_SET, "warm", "x", 1), PLC_OK);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    uint32_t head = spare_form_reserve(&k), tail = head + 3;
+    CHECK(head != 0);
+    run_begin(&k, head, false, &run);
+    CHECK(run.pages > 4);
+    CHECK(word_swap(page_word(c, tail), page_cont(head, run.gen), page_make(PAGE_FREE, 0, run.gen)));
+    CHECK(pages_claim(&k, tail, &met));
+    (void)pages_form(&k, tail, 1, false);
+    uint64_t w = word_acq(page_word(c, tail));
+    word_put_rel(page_word(c, head), page_make(PAGE_SEALED, 0, run.gen));
+    CHECK(evict_run(&k, head, EVICT_ALL) == EVICT_FREED);
+    CHECK(word_acq(page_word(c, tail)) == w);
+    run_begin(&k, tail, false, &others);
+    run_finish(&k, &others);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    region_end(c, false);
+}
+
 /* ---- the reader ------------------------------------------------------------------------------------ */
+
+static void begin_large(const struct call *k) {
+    (void)begin(&operations[GET], k);
+    memset(lent, '4', LARGE);
+    CHECK_STATUS(store(c, PLC_SET, key, lent, LARGE), PLC_OK);
+    task->run = slot_head(slot_of_key(k));
+    task->op = GET_LARGE;
+}
+
+/* From its first pin on the key is stored anew at each of its instructions. */
+static void reader_under_pin(void) {
+    struct peer p;
+    struct call k;
+    unsigned since = 0;
+    pid_t pid = start_other(&p);
+    look_at(&k);
+    begin_large(&k);
+    CHECK(step_to(pid, &k, 1, 0, &since));
+    for (unsigned i = 0; !task->done; i++) {
+        CHECK(i < READER_STEPS_MOST);
+        CHECK_STATUS(store(c, PLC_SET, key, "x", 1), PLC_OK);
+        step(pid);
+    }
+    let_go(pid);
+    CHECK_STATUS(task->status, PLC_MISS);
+    CHECK(counter_of(c, "contended") == 1);
+    end_other(&p);
+}
 
 /* Every few instructions the key is stored anew: so often that whatever it looked at has changed since. */
 static void reader(void) {
@@ -574,31 +720,39 @@ static void reader(void) {
     end_other(&p);
 }
 
-/* The key goes, and its place becomes part of another run, whose owner has written, but not published, an entry of
- * the same key there. */
-static void forge(struct call *k, struct fill *fill) {
+/* The key goes, and its place becomes another run's, whose owner has written, but not published, an entry of the same
+ * key there.  False: somebody has pinned it. */
+static bool forge(struct call *k, struct fill *fill, bool own) {
     uint64_t met;
-    uint32_t run = task->run;
+    uint32_t run = task->run, pages = own ? (LARGE + 128 + PAGE_BYTES - 1) / PAGE_BYTES : 1;
     MUST(c, plc_delete(c, key, 1), PLC_OK);
     CHECK(evict(run, EVICT_ALL) == PLC_OK);
+    if (page_state(word_acq(page_word(c, run))) == PAGE_LIMBO) {
+        return false;
+    }
     CHECK_STATUS(call_enter(k, c), PLC_OK);
     CHECK_STATUS(index_key(k, key, 1), PLC_OK);
-    CHECK(pages_claim(k, run, &met));
-    (void)pages_form(k, run, 1, false);
-    run_begin(k, run, false, fill);
+    for (uint32_t i = 0; i < pages; i++) {
+        CHECK(pages_claim(k, run + i, &met));
+    }
+    (void)pages_form(k, run, pages, own);
+    run_begin(k, run, own, fill);
     const struct spec spec = {.key = k->key,
                               .key_length = 1,
                               .kind = ENTRY_VALUE,
-                              .length = 2,
+                              .options = own ? ENTRY_OWN : 0,
+                              .length = own ? LARGE : 2,
                               .sum = name_sum(c, 0, (const uint16_t[4]){0}),
                               .token = 1,
                               .created = entry_created_now(k)};
-    fill_racing(run_write(k, fill, &spec), "??", 2);
+    memset(lent, '?', spec.length);
+    fill_racing(run_write(k, fill, &spec), lent, spec.length);
     run_commit(k, fill);
+    return true;
 }
 
 /* A reader stopped at every instruction believes nothing that was never published. */
-static void misled(void) {
+static void misled_in(bool own, unsigned stride, unsigned most) {
     struct peer p;
     struct call k;
     struct fill fill;
@@ -606,31 +760,40 @@ static void misled(void) {
     pid_t pid = start_other(&p);
     look_at(&k);
     bool there = true;
-    for (unsigned n = (unsigned)below(2); there; n += SANITIZED ? 1 + (unsigned)below(32) : 2) {
+    for (unsigned n = (unsigned)below(stride); there && n < most;
+         n += SANITIZED ? 40 * stride + (unsigned)below(40) : stride) {
         (void)alarm(HANG_SECONDS);
         do {
             (void)begin(&operations[GET], &k);
         } while (slot_offset(slot_of_key(&k)) != 0);
+        if (own) {
+            begin_large(&k);
+        }
         for (unsigned i = 0; i < n && !task->done; i += task->begun ? 1 : 0) {
             step(pid);
         }
         there = !task->done;
-        forge(&k, &fill);
+        bool forged = forge(&k, &fill, own);
         let_go(pid);
-        run_finish(&k, &fill);
-        CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+        if (forged) {
+            run_finish(&k, &fill);
+            CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+        }
         hits += task->status == PLC_OK ? 1 : 0;
         misses += task->status == PLC_MISS ? 1 : 0;
-        CHECK(task->status == PLC_MISS || (task->status == PLC_OK && strcmp(task->text, "41") == 0));
+        CHECK(task->status == PLC_MISS || (task->status == PLC_OK && strcmp(task->text, own ? "44" : "41") == 0));
     }
     CHECK(hits > 0 && misses > 0);
     (void)printf("  %" PRIu64 " hits and %" PRIu64 " misses\n", hits, misses);
     end_other(&p);
 }
 
-/* ---- the caller ------------------------------------------------------------------------------------- */
+static void misled(void) {
+    misled_in(false, 3, STEPS_MOST);
+    misled_in(true, 4, SANITIZED ? 12000 : 1600);
+}
 
-static uint8_t lent[256 * 1024];
+/* ---- the caller ------------------------------------------------------------------------------------- */
 
 static void arguments(void) {
     memcpy(task->key, "argument", sizeof task->key);
@@ -691,7 +854,11 @@ static bool may_trace(void) {
 static const struct check_test tests[] = {
     {"writers", writers},
     {"recycled", recycled},
+    {"inserting", inserting},
+    {"dead_pin", dead_pin},
+    {"others_tails", others_tails},
     {"reader", reader},
+    {"reader_under_pin", reader_under_pin},
     {"misled", misled},
     {"changing_arguments", changing_arguments},
 };

@@ -5,6 +5,8 @@
  * nothing used is dropped; and that what happened is counted by its cause.  Counts, not times.
  */
 #include "fixture.h"
+#include "call.h"
+#include "spare.h"
 
 #include <pthread.h>
 
@@ -328,6 +330,81 @@ static void test_all_at_once(void) {
     region_end(c, false);
 }
 
+/* Is the mark set of the entry under this key?  *run: where it lies. */
+static bool marked(plc_cache *c, char kind, uint64_t number, uint32_t *run) {
+    struct call k;
+    char key[24];
+    (void)snprintf(key, sizeof key, "%c%015" PRIu64, kind, number);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK_STATUS(index_key(&k, key, strlen(key)), PLC_OK);
+    index_ask_entry(&k);
+    int way = index_where(&k, k.likely);
+    CHECK(k.likely != 0 && way >= 0);
+    *run = slot_head(k.likely);
+    bool set = atomic_load_explicit(index_visited(&k, (unsigned)way), memory_order_relaxed) != 0;
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    return set;
+}
+
+/* What was read before its run was cleaned has still been read afterwards. */
+static void test_cleaning_keeps_marks(void) {
+    struct call k;
+    uint32_t run, now;
+    plc_cache *c = region_new(4 * MIB);
+    for (uint64_t i = 0; i < 40; i++) {
+        put(c, 'm', i, VALUE);
+        CHECK(read_one(c, 'm', i));
+    }
+    CHECK(marked(c, 'm', 0, &run));
+    for (uint64_t i = 0; i < 40; i += 2) {
+        char key[24];
+        (void)snprintf(key, sizeof key, "m%015" PRIu64, i);
+        MUST(c, plc_delete(c, key, strlen(key)), PLC_OK);
+    }
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    run_seal_parked(&k, run);
+    CHECK(evict_run(&k, run, EVICT_CLEAN) == EVICT_FREED);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    for (uint64_t i = 1; i < 40; i += 2) {
+        CHECK(marked(c, 'm', i, &now) && now != run);
+    }
+    region_end(c, false);
+}
+
+/* The run that was filled last, and is too full for what comes, is sealed, although it is short and has more than a
+ * quarter of itself left. */
+static void test_too_full_is_sealed(void) {
+    struct call k;
+    struct fill f;
+    plc_cache *c = region_new(4 * MIB);
+    put(c, 'f', 0, VALUE);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK_STATUS(index_key(&k, "k", 1), PLC_OK);
+    uint32_t head = spare_form_reserve(&k), short_pages = 4;
+    CHECK(head != 0);
+    run_begin(&k, head, false, &f);
+    f.pages = pages_trim(&k, head, f.gen, f.pages, short_pages);
+    f.last = &c->last_run[k.ticket];
+    const struct spec spec = {.key = k.key, .key_length = 1, .kind = ENTRY_VALUE, .length = 2500};
+    for (unsigned i = 0; i < 4; i++) {
+        fill_racing(run_write(&k, &f, &spec), block, spec.length);
+        run_commit(&k, &f);
+        run_next(&f);
+    }
+    f.published = true;
+    run_finish(&k, &f);
+    CHECK(page_state(word_acq(page_word(c, head))) == PAGE_PARKED);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    for (unsigned i = 0; i < PARKED_PLACES; i++) { /* nobody else has a run to be continued */
+        if (word_acq(&c->super->parked[i]) != head) {
+            word_put_rlx(&c->super->parked[i], 0);
+        }
+    }
+    put(c, 'f', 1, 7000);
+    CHECK(page_state(word_acq(page_word(c, head))) != PAGE_PARKED);
+    region_end(c, false);
+}
+
 int main(void) {
     static const struct check_test tests[] = {
         {"better than fifo", test_better_than_fifo},
@@ -335,6 +412,8 @@ int main(void) {
         {"ghosts", test_ghosts},
         {"overwriting", test_overwriting},
         {"cleaning carries", test_cleaning_carries},
+        {"cleaning keeps marks", test_cleaning_keeps_marks},
+        {"too full is sealed", test_too_full_is_sealed},
         {"large pass through", test_large_pass_through},
         {"large second chance", test_large_second_chance},
         {"counted", test_counted},
