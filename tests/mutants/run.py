@@ -16,7 +16,6 @@ mutant, and the model, are to be changed with it).
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
