@@ -180,23 +180,33 @@ void os_close(int fd) {
 
 /* ---- locks ---------------------------------------------------------------------------------- */
 
+#define STOPPED_MS 1000u /* so long a holder may have been stopped, at least, before nobody waits for it any more */
+
 /* A descriptor of its own, because an flock belongs to the open file: two threads that lock through one
- * descriptor would both succeed.  Polled, so that a stopped holder costs the limit and no more. */
+ * descriptor would both succeed.  Polled, so that a holder who never ends costs the limit and no more, and a stopped
+ * one less: who works behind the lock may have a disk to write. */
 int os_lock_folder(int folder, uint32_t limit_ms, int *fd) {
     int opened = -1, saved = errno;
     int error = open_at(folder, ".", O_RDONLY | O_DIRECTORY, &opened);
     if (error != 0) {
         return error;
     }
-    uint64_t until = os_monotonic_ms() + limit_ms;
+    uint64_t now = os_monotonic_ms(), until = now + limit_ms, ask = now + STOPPED_MS;
     for (;;) {
         error = os_outcome(saved, flock(opened, LOCK_EX | LOCK_NB));
         if (error == 0) {
             *fd = opened;
             return 0;
         }
-        if ((error != EWOULDBLOCK && error != EINTR) || os_monotonic_ms() >= until) {
+        now = os_monotonic_ms();
+        if ((error != EWOULDBLOCK && error != EINTR) || now >= until) {
             break;
+        }
+        if (now >= ask) {
+            if (os_folder_holder_stopped(opened)) {
+                break;
+            }
+            ask = now + STOPPED_MS;
         }
         os_sleep_ms(1);
     }

@@ -39,9 +39,10 @@ int os_unlink(int folder, const char *name);
 int os_read_at(int fd, uint64_t from, void *to, size_t n); /* ENODATA: the file ends before */
 int os_write_at(int fd, uint64_t to, const void *from, size_t n);
 void os_close(int fd);
-/* flock, on a descriptor of its own; EAGAIN after the limit. */
+/* flock, on a descriptor of its own; EAGAIN after the limit, or after a second behind a process that is stopped. */
 int os_lock_folder(int folder, uint32_t limit_ms, int *fd);
 void os_unlock_folder(int fd);
+bool os_folder_holder_stopped(int folder); /* is who has that lock stopped?  False where it cannot be told */
 
 /* Reserves bytes [from, from+n) and extends the file (fallocate, signals blocked, EINTR tried again), 16 MiB
  * at a time.  ENOSPC or EDQUOT: pieces that were taken before stay, the one that failed left nothing. */

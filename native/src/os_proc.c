@@ -92,6 +92,7 @@ int os_pid_namespace(uint64_t *id) {
 
 struct stat_line {
     uint64_t flags, threads, start;
+    char state; /* of its first thread: T and t are stopped, by a signal or by who traces it */
 };
 
 /* Fields are counted from the last ')': the name before it may contain anything. */
@@ -109,7 +110,9 @@ static bool stat_parse(char *text, struct stat_line *out) {
         if (at == NULL) {
             return false;
         }
-        if (field == 9) {
+        if (field == 3) {
+            out->state = *value;
+        } else if (field == 9) {
             out->flags = strtoull(value, NULL, 10);
         } else if (field == 20) {
             out->threads = strtoull(value, NULL, 10);
@@ -181,6 +184,57 @@ int os_thread_exiting(uint64_t pid, uint32_t tid, bool *exiting) {
     int error = missing(pid, tid);
     *exiting = error == ESRCH;
     return error == ESRCH ? 0 : error;
+}
+
+/* ---- who holds a folder's lock --------------------------------------------------------------- */
+
+#define LOCKS_ROOM 8192 /* of /proc/locks that is read at a time */
+
+/* A line of /proc/locks: "12: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF".  0: not the lock on that folder, or its
+ * holder is in a namespace that cannot be seen from here. */
+static uint64_t flock_holder(const char *line, const char *where) {
+    int pid = 0;
+    char place[64];
+    if (sscanf(line, "%*s FLOCK ADVISORY WRITE %d %63s", &pid, place) != 2 || strcmp(place, where) != 0) {
+        return 0;
+    }
+    return pid > 0 ? (uint64_t)pid : 0;
+}
+
+/* The holder that one of the whole lines in text names; the rest of the last line is moved to the beginning. */
+static uint64_t holder_in(char *text, size_t *length, const char *where) {
+    uint64_t found = 0;
+    char *line = text;
+    text[*length] = '\0';
+    for (char *end; found == 0 && (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        *end = '\0';
+        found = flock_holder(line, where);
+    }
+    *length = strlen(line);
+    memmove(text, line, *length);
+    return found;
+}
+
+bool os_folder_holder_stopped(int folder) {
+    char text[LOCKS_ROOM + 1], where[64];
+    struct stat s;
+    struct stat_line line;
+    size_t have = 0;
+    uint64_t holder = 0;
+    int fd, saved = errno;
+    if (os_outcome(saved, fstat(folder, &s)) != 0 || open_proc("/proc/locks", O_RDONLY, &fd) != 0) {
+        return false;
+    }
+    (void)snprintf(where, sizeof where, "%02x:%02x:%llu", major(s.st_dev), minor(s.st_dev),
+                   (unsigned long long)s.st_ino);
+    for (ssize_t n = 1; n > 0 && holder == 0 && have < LOCKS_ROOM;) {
+        n = read(fd, text + have, LOCKS_ROOM - have);
+        have += n > 0 ? (size_t)n : 0;
+        holder = holder_in(text, &have, where);
+    }
+    errno = saved;
+    os_close(fd);
+    return holder != 0 && process_stat(holder, &line) == 0 && (line.state == 'T' || line.state == 't');
 }
 
 /* ---- all threads of a process --------------------------------------------------------------- */

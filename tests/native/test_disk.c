@@ -5,6 +5,7 @@
  * */
 #include "attach.h"
 
+#include <sys/file.h>
 
 #include "call.h"
 
@@ -233,6 +234,54 @@ static void the_living_are_spared(void) {
     peer_kill(&p);
 }
 
+/* ---- the folder's lock ----------------------------------------------------------------------- */
+
+/* Has the folder's lock for as many seconds as it is told, or, told 0, until it is killed. */
+static void locks_folder(struct peer_ends ends) {
+    int folder = open(check_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CHECK(folder >= 0 && flock(folder, LOCK_EX) == 0);
+    tell(ends.out, 1);
+    uint64_t seconds = await(ends.in);
+    (void)sleep(seconds == 0 ? 300 : (unsigned)seconds);
+    CHECK(flock(folder, LOCK_UN) == 0);
+}
+
+/* Who works behind the lock, writing a region to its disk, is waited for, though it takes long. */
+static void a_working_holder_is_waited_for(void) {
+    on_disk();
+    struct peer p = peer_start(locks_folder);
+    plc_cache *c = NULL;
+    plc_report report;
+    (void)hear(p.from);
+    tell(p.to, 3);
+    region_close(open_region("r")); /* made without that lock, attached with it */
+    CHECK_STATUS(try_open(check_path("r"), 0, 0, &c, &report), PLC_OK);
+    region_close(c);
+    peer_done(&p);
+}
+
+/* Who is stopped with it is not: the limit is one of hangs, half of what a working holder is given. */
+static void a_stopped_holder_is_not(void) {
+    on_disk();
+    region_close(open_region("r"));
+    struct peer p = peer_start(locks_folder);
+    plc_cache *c = NULL;
+    plc_report report;
+    (void)hear(p.from);
+    int folder = open(check_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CHECK(folder >= 0 && !os_folder_holder_stopped(folder));
+    CHECK(kill(p.pid, SIGSTOP) == 0);
+    CHECK_SOON(os_folder_holder_stopped(folder));
+    (void)alarm(CHECK_HANG_SECONDS);
+    CHECK_STATUS(try_open(check_path("r"), 0, 0, &c, &report), PLC_SYSTEM);
+    CHECK(report.system_error == EAGAIN);
+    (void)alarm(0);
+    CHECK(close(folder) == 0);
+    peer_kill(&p);
+    CHECK_STATUS(try_open(check_path("r"), 0, 0, &c, &report), PLC_OK);
+    region_close(c);
+}
+
 int main(void) {
     static const struct check_test tests[] = {
         {"a clean end is kept", clean_end_is_kept},
@@ -240,6 +289,8 @@ int main(void) {
         {"all are killed", all_are_killed},
         {"one rebuilds it for all", one_rebuilds},
         {"the living are spared", the_living_are_spared},
+        {"a working holder is waited for", a_working_holder_is_waited_for},
+        {"a stopped holder is not", a_stopped_holder_is_not},
     };
     return check_run(tests, sizeof tests / sizeof tests[0]);
 }
