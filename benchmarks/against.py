@@ -110,7 +110,7 @@ def creation(bench: Bench, tree: Path, attached: bool) -> Iterator[Candidate]:
 
 def in_python(bench: Bench, tree: Path, kind: str) -> AbstractContextManager[Candidate]:
     """A process that imports the tree's package."""
-    build("opening")  # two that attach would both build it, while one already runs it
+    build("opening", tree)  # two that attach would both build it, while one already runs it
     return elsewhere.elsewhere(kind, tree, bench.fresh(kind), bench.core, bench.scale)
 
 

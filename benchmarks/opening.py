@@ -18,12 +18,12 @@ VALUES = 192  # bytes that a record of 16 + 128 bytes takes, about
 
 
 @contextlib.contextmanager
-def attaching(bench: Bench) -> Iterator[Candidate]:
-    """From Python, to a region that somebody else has made and keeps open."""
+def attaching(bench: Bench, tree: Path) -> Iterator[Candidate]:
+    """From Python, to a region that a program of the same tree has made and keeps open."""
     import plib_cache
 
     path = bench.fresh("region")
-    with Program("opening", "") as maker:
+    with Program("opening", "", tree=tree) as maker:
         maker.ask("open", str(path), SIZE)
 
         def sample() -> float:
