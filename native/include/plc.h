@@ -77,7 +77,21 @@ typedef struct plc_cache plc_cache;
 
 /* ---- opening and closing ------------------------------------------------------------------- */
 
+/* AUTO: protection keys where there are some; NONE; PKU: PLC_NO_PROTECTION where there are none.  All handles of one
+ * region in one process have what the first one got. */
 enum { PLC_PROTECT_AUTO = 0, PLC_PROTECT_NONE = 1, PLC_PROTECT_PKU = 2 };
+
+/* Why a region is not protected by keys: the processor has none, the kernel does not offer them (or a sandbox does not
+ * let them through), others in this process have all of them, none was asked for, or the region was open in this process
+ * without them. */
+enum {
+    PLC_KEYS_USED = 0,
+    PLC_KEYS_NO_CPU = 1,
+    PLC_KEYS_NO_KERNEL = 2,
+    PLC_KEYS_NONE_FREE = 3,
+    PLC_KEYS_NOT_ASKED = 4,
+    PLC_KEYS_OPEN_WITHOUT = 5
+};
 
 typedef struct plc_options {
     const char *path;            /* absolute path of the region's file; its folder must exist */
@@ -92,7 +106,7 @@ typedef struct plc_options {
 typedef struct plc_report {
     int32_t system_error; /* errno, or 0 */
     uint32_t owner;       /* uid of the folder or file for PLC_UNSAFE_* */
-    uint64_t a;           /* LAYOUT_MISMATCH, SIZE_MISMATCH: theirs;  NO_SPACE: bytes needed */
+    uint64_t a;           /* LAYOUT_MISMATCH, SIZE_MISMATCH: theirs;  NO_SPACE: bytes needed;  NO_PROTECTION: PLC_KEYS_* */
     uint64_t b;           /* LAYOUT_MISMATCH, SIZE_MISMATCH: ours;    NO_SPACE: bytes free */
 } plc_report;
 
@@ -334,6 +348,8 @@ typedef struct plc_info {
     uint32_t retired;         /* 1: the file was removed; attach anew */
     uint32_t growth_stopped;  /* 1: the folder is full; the region stays as large as it is */
     uint32_t slot;            /* this process's place */
+    uint32_t keys;            /* PLC_KEYS_* */
+    uint32_t reserved;
 } plc_info;
 
 PLC_API plc_status plc_info_read(plc_cache *cache, plc_info *info);

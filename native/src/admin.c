@@ -45,13 +45,21 @@ plc_status plc_name(plc_cache *cache, const void *name, size_t length, uint16_t 
     if (name == NULL || number == NULL || length == 0 || length > PLC_KEY_MAX) {
         return PLC_INVALID;
     }
-    plc_status s = call_enter(&k, cache);
+    plc_status s = call_begin(&k, cache);
     if (s != PLC_OK) {
         return s;
     }
-    memcpy(k.key, name, length);
-    *number = name_find(&k, hash_key(cache->hash_key, k.key, length));
+    bool refused = domain_overlaps(cache, name, length);
+    memcpy(k.key, name, refused ? 0 : length);
+    s = call_open(&k, refused);
+    if (s != PLC_OK) {
+        return s;
+    }
+    uint16_t found = name_find(&k, hash_key(cache->hash_key, k.key, length));
     s = call_leave(&k, PLC_OK);
+    if (s == PLC_OK) {
+        *number = found;
+    }
     if (s != PLC_OK || !cache->persistent) {
         return s;
     }
@@ -59,7 +67,7 @@ plc_status plc_name(plc_cache *cache, const void *name, size_t length, uint16_t 
         return PLC_CLOSED;
     }
     /* before an entry has the number: else another name may be given it after a power loss */
-    int error = region_sync_name(cache, *number);
+    int error = region_sync_name(cache, found);
     call_go(cache);
     return error == 0 ? PLC_OK : PLC_SYSTEM;
 }
@@ -84,11 +92,15 @@ plc_status plc_name_read(plc_cache *cache, uint16_t number, plc_name_counts *cou
         return s;
     }
     struct shm_name *row = name_row(cache, number);
-    counts->generation = word_acq(&row->generation);
-    counts->hits = word_rlx(&row->hits) - word_rlx(&row->base_hits);
-    counts->misses = word_rlx(&row->misses) - word_rlx(&row->base_misses);
-    counts->saved_us = word_rlx(&row->saved_us) - word_rlx(&row->base_saved_us);
-    return call_leave(&k, PLC_OK);
+    const plc_name_counts seen = {
+        .generation = word_acq(&row->generation),
+        .hits = word_rlx(&row->hits) - word_rlx(&row->base_hits),
+        .misses = word_rlx(&row->misses) - word_rlx(&row->base_misses),
+        .saved_us = word_rlx(&row->saved_us) - word_rlx(&row->base_saved_us),
+    };
+    s = call_leave(&k, PLC_OK);
+    *counts = seen;
+    return s;
 }
 
 plc_status plc_name_reset(plc_cache *cache, uint16_t number) {
@@ -122,20 +134,25 @@ plc_status plc_sum(plc_cache *cache, uint16_t name, const uint16_t tags[4], uint
     if (tags == NULL || sum == NULL) {
         return PLC_INVALID;
     }
+    uint16_t given[4];
+    memcpy(given, tags, sizeof given);
     plc_status s = call_enter(&k, cache);
     if (s != PLC_OK) {
         return s;
     }
-    *sum = name_sum(cache, name, tags);
-    return call_leave(&k, PLC_OK);
+    uint64_t seen = name_sum(cache, name, given);
+    s = call_leave(&k, PLC_OK);
+    *sum = seen;
+    return s;
 }
 
-/* A walk begins with what the file is now: others may have made it larger. */
-static plc_status enter_walk(struct call *k, plc_cache *cache, uint64_t cursor) {
+/* A walk begins with what the file is now: others may have made it larger.  to: what it fills. */
+static plc_status enter_walk(struct call *k, plc_cache *cache, uint64_t cursor, const void *to, size_t bytes) {
     if (cache != NULL && cursor == 0) {
         region_refresh(cache);
     }
-    return call_enter(k, cache);
+    plc_status s = call_begin(k, cache);
+    return s == PLC_OK ? call_open(k, domain_overlaps(cache, to, bytes)) : s;
 }
 
 plc_status plc_scan(plc_cache *cache, uint64_t *cursor, uint16_t name, void *buffer, size_t capacity, size_t *used) {
@@ -143,12 +160,15 @@ plc_status plc_scan(plc_cache *cache, uint64_t *cursor, uint16_t name, void *buf
     if (cursor == NULL || buffer == NULL || used == NULL || capacity < 65536) {
         return PLC_INVALID;
     }
-    plc_status s = enter_walk(&k, cache, *cursor);
-    if (s != PLC_OK) {
-        return s;
+    uint64_t at = *cursor;
+    size_t filled = *used;
+    plc_status s = enter_walk(&k, cache, at, buffer, capacity);
+    if (s == PLC_OK) {
+        s = call_leave(&k, walk_scan(&k, &at, name, buffer, capacity, &filled));
+        *cursor = at;
+        *used = filled;
     }
-    s = domain_overlaps(cache, buffer, capacity) ? PLC_INVALID : walk_scan(&k, cursor, name, buffer, capacity, used);
-    return call_leave(&k, s);
+    return s;
 }
 
 plc_status plc_count(plc_cache *cache, uint64_t *cursor, uint16_t name, uint64_t *count_of) {
@@ -156,8 +176,14 @@ plc_status plc_count(plc_cache *cache, uint64_t *cursor, uint16_t name, uint64_t
     if (cursor == NULL || count_of == NULL) {
         return PLC_INVALID;
     }
-    plc_status s = enter_walk(&k, cache, *cursor);
-    return s == PLC_OK ? call_leave(&k, walk_count(&k, cursor, name, count_of)) : s;
+    uint64_t at = *cursor, n = *count_of;
+    plc_status s = enter_walk(&k, cache, at, NULL, 0);
+    if (s == PLC_OK) {
+        s = call_leave(&k, walk_count(&k, &at, name, &n));
+        *cursor = at;
+        *count_of = n;
+    }
+    return s;
 }
 
 plc_status plc_usage_read(plc_cache *cache, uint64_t *cursor, plc_usage *usage) {
@@ -165,17 +191,32 @@ plc_status plc_usage_read(plc_cache *cache, uint64_t *cursor, plc_usage *usage) 
     if (cursor == NULL || usage == NULL) {
         return PLC_INVALID;
     }
-    plc_status s = enter_walk(&k, cache, *cursor);
-    return s == PLC_OK ? call_leave(&k, walk_usage(&k, cursor, usage)) : s;
+    uint64_t at = *cursor;
+    plc_usage sums = *usage;
+    plc_status s = enter_walk(&k, cache, at, NULL, 0);
+    if (s == PLC_OK) {
+        s = call_leave(&k, walk_usage(&k, &at, &sums));
+        *cursor = at;
+        *usage = sums;
+    }
+    return s;
 }
 
 plc_status plc_check(plc_cache *cache, uint64_t *cursor, plc_finding *findings, size_t capacity, size_t *count_of) {
     struct call k;
-    if (cursor == NULL || findings == NULL || count_of == NULL || capacity < 2 * BUCKET_SLOTS) {
+    if (cursor == NULL || findings == NULL || count_of == NULL || capacity < 2 * BUCKET_SLOTS ||
+        capacity > SIZE_MAX / sizeof *findings) {
         return PLC_INVALID;
     }
-    plc_status s = enter_walk(&k, cache, *cursor);
-    return s == PLC_OK ? call_leave(&k, check_slice(&k, cursor, findings, capacity, count_of)) : s;
+    uint64_t at = *cursor;
+    size_t n = *count_of;
+    plc_status s = enter_walk(&k, cache, at, findings, capacity * sizeof *findings);
+    if (s == PLC_OK) {
+        s = call_leave(&k, check_slice(&k, &at, findings, capacity, &n));
+        *cursor = at;
+        *count_of = n;
+    }
+    return s;
 }
 
 plc_status plc_drain(plc_cache *cache, uint64_t *cursor, uint64_t *free_pages, uint64_t *longest) {
@@ -183,8 +224,15 @@ plc_status plc_drain(plc_cache *cache, uint64_t *cursor, uint64_t *free_pages, u
     if (cursor == NULL || free_pages == NULL || longest == NULL) {
         return PLC_INVALID;
     }
-    plc_status s = enter_walk(&k, cache, *cursor);
-    return s == PLC_OK ? call_leave(&k, walk_drain(&k, cursor, free_pages, longest)) : s;
+    uint64_t at = *cursor, n = *free_pages, most = *longest;
+    plc_status s = enter_walk(&k, cache, at, NULL, 0);
+    if (s == PLC_OK) {
+        s = call_leave(&k, walk_drain(&k, &at, &n, &most));
+        *cursor = at;
+        *free_pages = n;
+        *longest = most;
+    }
+    return s;
 }
 
 static void sum_counters(const plc_cache *c, uint64_t sums[COUNTERS_MAX]) {
@@ -212,9 +260,11 @@ plc_status plc_stats_read(plc_cache *cache, plc_stats *stats) {
     uint64_t sums[COUNTERS_MAX];
     sum_counters(cache, sums);
     for (unsigned i = 0; i < PLC_COUNTERS; i++) {
-        stats->counters[i] = sums[i] - word_rlx(&cache->super->baseline[i]);
+        sums[i] -= word_rlx(&cache->super->baseline[i]);
     }
-    return call_leave(&k, PLC_OK);
+    s = call_leave(&k, PLC_OK);
+    memcpy(stats->counters, sums, sizeof stats->counters);
+    return s;
 }
 
 plc_status plc_stats_reset(plc_cache *cache) {
@@ -240,11 +290,14 @@ plc_status plc_info_read(plc_cache *cache, plc_info *info) {
     if (s != PLC_OK) {
         return s;
     }
+    uint64_t value_max = space_value_max(cache), stopped = word_rlx(&cache->super->growth_stopped);
+    uint32_t processes = process_count(cache);
+    s = call_leave(&k, PLC_OK);
     const struct geometry *g = &cache->geo;
     memset(info, 0, sizeof *info);
     info->size_bytes = g->size_bytes;
     info->pool_bytes = (uint64_t)(g->end_page - g->first_page) << PAGE_SHIFT;
-    info->value_max = space_value_max(cache);
+    info->value_max = value_max;
     info->index_slots = walk_buckets(cache) * BUCKET_SLOTS;
     info->region_id = cache->region_id;
     info->created_ms = cache->created_ms;
@@ -254,12 +307,12 @@ plc_status plc_info_read(plc_cache *cache, plc_info *info) {
     info->expected_entry = g->expected_entry;
     info->shards = g->shards;
     info->processes_max = g->slots;
-    info->protection = cache->protection;
-    info->growth_stopped = word_rlx(&cache->super->growth_stopped) != 0 ? 1 : 0;
-    info->processes = process_count(cache);
+    info->protection = cache->keys == PLC_KEYS_USED ? PLC_PROTECT_PKU : PLC_PROTECT_NONE;
+    info->keys = cache->keys;
+    info->growth_stopped = stopped != 0 ? 1 : 0;
+    info->processes = processes;
     info->slot = owner_slot(k.owner);
-    s = call_leave(&k, PLC_OK);
-    region_refresh(cache); /* asks the kernel: outside the window */
+    region_refresh(cache);
     info->taken_bytes = (uint64_t)pages_limit(cache) << PAGE_SHIFT;
     info->pool_taken_bytes = info->taken_bytes - ((uint64_t)g->first_page << PAGE_SHIFT);
     info->retired = region_retired(cache) ? 1 : 0;

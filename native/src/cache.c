@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * cache.c: the exported functions of plc.h on entries.  Each checks its arguments, enters (call.c), works,
- * leaves; nothing else happens here.
+ * leaves, gives its results; nothing else happens here.
+ *
+ * What the caller gives is copied before the window opens and results after it has closed, but for what would be copied
+ * twice for it: values, and what belongs to single keys of many.  Memory that is read or written meanwhile is refused
+ * if it lies in the region: the caller must not reach there through this library (a confused deputy).
  */
 #include "flight.h"
 #include "hash.h"
@@ -9,14 +13,14 @@
 #include "rebuild.h"
 #include "verbs.h"
 
-/* Enters with a key. */
-static plc_status enter_key(struct call *k, plc_cache *c, const void *key, size_t length) {
-    plc_status s = call_enter(k, c);
+/* Enters with a key; out: what else is read or written with the window open. */
+static inline __attribute__((always_inline)) plc_status enter_key(struct call *k, plc_cache *c, const void *key,
+                                                                  size_t length, const void *out, size_t bytes) {
+    plc_status s = call_begin(k, c);
     if (s != PLC_OK) {
         return s;
     }
-    s = index_key(k, key, length);
-    return s == PLC_OK ? s : call_leave(k, s);
+    return call_open(k, index_key(k, key, length) != PLC_OK || domain_overlaps(c, out, bytes));
 }
 
 plc_status plc_open(const plc_options *options, plc_cache **out, plc_report *report) {
@@ -45,16 +49,13 @@ plc_status plc_get(plc_cache *cache, const void *key, size_t key_length, uint16_
     if (found == NULL || (buffer == NULL && capacity != 0)) {
         return PLC_INVALID;
     }
-    plc_status s = call_enter_untimed(&k, cache);
+    plc_status s = call_begin_untimed(&k, cache);
     if (s != PLC_OK) {
         return s;
     }
-    s = index_key(&k, key, key_length);
-    if (s != PLC_OK) {
-        return call_leave(&k, s);
-    }
-    s = domain_overlaps(cache, buffer, capacity) ? PLC_INVALID : read_value(&k, name, buffer, capacity, found);
-    return call_leave(&k, s);
+    s = call_open(&k, domain_overlaps(cache, buffer, capacity) || domain_overlaps(cache, found, sizeof *found) ||
+                          index_key(&k, key, key_length) != PLC_OK);
+    return s == PLC_OK ? call_leave(&k, read_value(&k, name, buffer, capacity, found)) : s;
 }
 
 plc_status plc_get_touch(plc_cache *cache, const void *key, size_t key_length, uint64_t deadline_ms, void *buffer,
@@ -63,15 +64,25 @@ plc_status plc_get_touch(plc_cache *cache, const void *key, size_t key_length, u
     if (found == NULL || (buffer == NULL && capacity != 0)) {
         return PLC_INVALID;
     }
-    plc_status s = enter_key(&k, cache, key, key_length);
+    plc_found seen;
+    plc_status s = enter_key(&k, cache, key, key_length, buffer, capacity);
     if (s != PLC_OK) {
         return s;
     }
-    s = domain_overlaps(cache, buffer, capacity) ? PLC_INVALID : verb_touch(&k, deadline_ms);
+    s = verb_touch(&k, deadline_ms);
     if (s == PLC_OK) {
-        s = read_value(&k, 0, buffer, capacity, found);
+        s = read_value(&k, 0, buffer, capacity, &seen);
     }
-    return call_leave(&k, s);
+    s = call_leave(&k, s);
+    if (s == PLC_OK || s == PLC_TOO_SMALL) {
+        *found = seen;
+    }
+    return s;
+}
+
+/* The same of an array; one that is longer than the address space overlaps with everything. */
+static bool overlaps_each(const plc_cache *c, const void *at, size_t each, size_t n) {
+    return n > SIZE_MAX / each || domain_overlaps(c, at, n * each);
 }
 
 plc_status plc_get_many(plc_cache *cache, size_t count_of, const void *const *keys, const size_t *key_lengths,
@@ -80,43 +91,61 @@ plc_status plc_get_many(plc_cache *cache, size_t count_of, const void *const *ke
     if (keys == NULL || key_lengths == NULL || found == NULL || (buffer == NULL && capacity != 0)) {
         return PLC_INVALID;
     }
-    plc_status s = call_enter(&k, cache);
+    plc_status s = call_begin(&k, cache);
     if (s != PLC_OK) {
         return s;
     }
     const struct read_batch batch = {keys, key_lengths, count_of, buffer, capacity, found, name};
-    s = domain_overlaps(cache, buffer, capacity) ? PLC_INVALID : read_many(&k, &batch);
-    return call_leave(&k, s);
-}
-
-static bool entry_given(const plc_entry *e) {
-    return e != NULL && (e->parts != NULL || e->part_count == 0);
+    s = call_open(&k, domain_overlaps(cache, buffer, capacity) || overlaps_each(cache, keys, sizeof *keys, count_of) ||
+                          overlaps_each(cache, key_lengths, sizeof *key_lengths, count_of) ||
+                          overlaps_each(cache, found, sizeof *found, count_of));
+    return s == PLC_OK ? call_leave(&k, read_many(&k, &batch)) : s;
 }
 
 plc_status plc_store(plc_cache *cache, plc_verb verb, const plc_entry *entry, uint64_t *token) {
     struct call k;
-    if (!entry_given(entry)) {
+    struct store st;
+    if (entry == NULL) {
         return PLC_INVALID;
     }
-    plc_status s = enter_key(&k, cache, entry->key, entry->key_length);
-    return s == PLC_OK ? call_leave(&k, verb_store(&k, verb, entry, token)) : s;
+    plc_status s = call_begin(&k, cache);
+    if (s != PLC_OK) {
+        return s;
+    }
+    s = call_open(&k, index_key(&k, entry->key, entry->key_length) != PLC_OK ||
+                          verb_given(&st, &k, verb, entry) != PLC_OK);
+    if (s != PLC_OK) {
+        return s;
+    }
+    s = call_leave(&k, verb_store(&st, verb));
+    if (s == PLC_OK && token != NULL) {
+        *token = st.spec.token;
+    }
+    return s;
 }
 
 plc_status plc_store_many(plc_cache *cache, size_t count_of, const plc_entry *entries, uint32_t *statuses) {
     struct call k;
+    struct store st;
     if (entries == NULL || statuses == NULL) {
         return PLC_INVALID;
     }
-    plc_status s = call_enter(&k, cache);
+    plc_status s = call_begin(&k, cache);
+    if (s != PLC_OK) {
+        return s;
+    }
+    s = call_open(&k, overlaps_each(cache, entries, sizeof *entries, count_of) ||
+                          overlaps_each(cache, statuses, sizeof *statuses, count_of));
     if (s != PLC_OK) {
         return s;
     }
     bool paused = false; /* a large one found others in its way: tried again for a while, as plc_store does */
     for (size_t i = 0; i < count_of; i++) {
-        plc_status one = entry_given(&entries[i]) ? index_key(&k, entries[i].key, entries[i].key_length) : PLC_INVALID;
+        plc_status one = index_key(&k, entries[i].key, entries[i].key_length);
+        one = one == PLC_OK ? verb_given(&st, &k, PLC_SET, &entries[i]) : one;
         one = one == PLC_OK && s == PLC_AGAIN ? PLC_AGAIN : one; /* the rest waits with the first that has to */
         k.want_pause = false;
-        one = one == PLC_OK ? verb_store(&k, PLC_SET, &entries[i], NULL) : one;
+        one = one == PLC_OK ? verb_store(&st, PLC_SET) : one;
         if (one == PLC_FULL && k.want_pause) {
             paused = true;
             one = PLC_AGAIN;
@@ -136,7 +165,7 @@ plc_status plc_store_many(plc_cache *cache, size_t count_of, const plc_entry *en
 
 plc_status plc_delete(plc_cache *cache, const void *key, size_t key_length) {
     struct call k;
-    plc_status s = enter_key(&k, cache, key, key_length);
+    plc_status s = enter_key(&k, cache, key, key_length, NULL, 0);
     return s == PLC_OK ? call_leave(&k, verb_delete(&k)) : s;
 }
 
@@ -146,7 +175,12 @@ plc_status plc_delete_many(plc_cache *cache, size_t count_of, const void *const 
     if (keys == NULL || key_lengths == NULL || removed == NULL) {
         return PLC_INVALID;
     }
-    plc_status s = call_enter(&k, cache);
+    plc_status s = call_begin(&k, cache);
+    if (s != PLC_OK) {
+        return s;
+    }
+    s = call_open(&k, overlaps_each(cache, keys, sizeof *keys, count_of) ||
+                          overlaps_each(cache, key_lengths, sizeof *key_lengths, count_of));
     if (s != PLC_OK) {
         return s;
     }
@@ -160,8 +194,9 @@ plc_status plc_delete_many(plc_cache *cache, size_t count_of, const void *const 
             evict_emptied(&k);
         }
     }
+    s = call_leave(&k, s);
     *removed += n; /* also before AGAIN: the next call no longer finds them */
-    return call_leave(&k, s);
+    return s;
 }
 
 plc_status plc_incr(plc_cache *cache, const void *key, size_t key_length, uint64_t delta, uint32_t down,
@@ -170,13 +205,18 @@ plc_status plc_incr(plc_cache *cache, const void *key, size_t key_length, uint64
     if (result == NULL) {
         return PLC_INVALID;
     }
-    plc_status s = enter_key(&k, cache, key, key_length);
-    return s == PLC_OK ? call_leave(&k, verb_incr(&k, delta, down != 0, result)) : s;
+    uint64_t sum = 0;
+    plc_status s = enter_key(&k, cache, key, key_length, NULL, 0);
+    s = s == PLC_OK ? call_leave(&k, verb_incr(&k, delta, down != 0, &sum)) : s;
+    if (s == PLC_OK) {
+        *result = sum;
+    }
+    return s;
 }
 
 plc_status plc_touch(plc_cache *cache, const void *key, size_t key_length, uint64_t deadline_ms) {
     struct call k;
-    plc_status s = enter_key(&k, cache, key, key_length);
+    plc_status s = enter_key(&k, cache, key, key_length, NULL, 0);
     return s == PLC_OK ? call_leave(&k, verb_touch(&k, deadline_ms)) : s;
 }
 
@@ -185,19 +225,25 @@ plc_status plc_claim(plc_cache *cache, const plc_entry *entry, uint64_t limit_ms
     if (entry == NULL || flight == NULL) {
         return PLC_INVALID;
     }
-    plc_status s = enter_key(&k, cache, entry->key, entry->key_length);
-    return s == PLC_OK ? call_leave(&k, flight_claim(&k, entry, limit_ms, flight)) : s;
+    const plc_entry given = *entry;
+    plc_flight made = {0, 0};
+    plc_status s = enter_key(&k, cache, given.key, given.key_length, NULL, 0);
+    s = s == PLC_OK ? call_leave(&k, flight_claim(&k, &given, limit_ms, &made)) : s;
+    if (s == PLC_OK || s == PLC_CLAIMED) {
+        *flight = made;
+    }
+    return s;
 }
 
 plc_status plc_abandon(plc_cache *cache, const void *key, size_t key_length, uint64_t token) {
     struct call k;
-    plc_status s = enter_key(&k, cache, key, key_length);
+    plc_status s = enter_key(&k, cache, key, key_length, NULL, 0);
     return s == PLC_OK ? call_leave(&k, flight_abandon(&k, token)) : s;
 }
 
 plc_status plc_wait(plc_cache *cache, const void *key, size_t key_length, uint32_t limit_ms) {
     struct call k;
-    plc_status s = enter_key(&k, cache, key, key_length);
+    plc_status s = enter_key(&k, cache, key, key_length, NULL, 0);
     if (s != PLC_OK) {
         return s;
     }

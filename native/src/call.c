@@ -74,7 +74,7 @@ static plc_status cannot_begin(plc_cache *c) {
     return atomic_load_explicit(&c->closed, memory_order_acquire) != 0 ? PLC_CLOSED : PLC_NO_SLOT;
 }
 
-plc_status call_enter_untimed(struct call *k, plc_cache *c) {
+plc_status call_begin_untimed(struct call *k, plc_cache *c) {
     if (c == NULL) {
         return PLC_INVALID;
     }
@@ -96,13 +96,16 @@ plc_status call_enter_untimed(struct call *k, plc_cache *c) {
     k->dead_count = k->wake_count = k->want_pages = k->suspect = 0;
     k->want_lock = NULL;
     k->want_refresh = k->want_pause = false;
-    domain_open(c);
     return PLC_OK;
 }
 
-plc_status call_enter(struct call *k, plc_cache *c) {
-    uint64_t now = os_now_ms(); /* before the window opens */
-    plc_status s = call_enter_untimed(k, c);
+void call_refuse(struct call *k) {
+    give_place(k);
+}
+
+plc_status call_begin(struct call *k, plc_cache *c) {
+    uint64_t now = os_now_ms();
+    plc_status s = call_begin_untimed(k, c);
     k->now_ms = now;
     return s;
 }
@@ -234,7 +237,10 @@ static void wait_for_lock(plc_cache *c, uint32_t ms) {
     if (now - wants.since_ms >= WAIT_MOST_MS) {
         struct given_up *g = &c->given_up[wants.shard];
         word_put_rlx(&g->until_ms, os_now_ms() + GIVEN_UP_MS);
-        word_put_rlx(&g->value, word_acq(wants.lock) & ~LOCK_WAITERS);
+        domain_open(c);
+        uint64_t held = word_acq(wants.lock);
+        domain_close(c);
+        word_put_rlx(&g->value, held & ~LOCK_WAITERS);
         wants.since_ms = 0;
         return;
     }

@@ -2,8 +2,9 @@
 /*
  * call.h: the trampoline: every exported function that works on a region enters and leaves here, and
  * nowhere else.  Before the window opens: is the handle open, are we a fork child, a ticket, the time, the
- * thread's number.  After it has closed: waking, and noting what PLC_AGAIN wants.  plc_assist does that
- * then, with no window open, and is the only place where an operation's work waits or calls the kernel.
+ * thread's number, the key, whether an argument lies in the region.  After it has closed: results, waking, and noting
+ * what PLC_AGAIN wants.  plc_assist does that then, with no window open, and is the only place where an operation's
+ * work waits or calls the kernel.
  */
 #ifndef PLC_CALL_H
 #define PLC_CALL_H
@@ -12,14 +13,31 @@
 #include "seat.h"
 #include "space.h"
 
-/* PLC_OK: the window is open and k is ready (no key yet); leave with call_leave.  PLC_CLOSED, PLC_AGAIN
- * (64 calls are under way), PLC_NO_SLOT (a fork child found no place): nothing to leave. */
-plc_status call_enter(struct call *k, plc_cache *c);
+/* PLC_OK: k is ready (no key yet); go on with call_open.  PLC_CLOSED, PLC_AGAIN (64 calls are under way), PLC_NO_SLOT
+ * (a fork child found no place): nothing to leave. */
+plc_status call_begin(struct call *k, plc_cache *c);
 
 /* The same without the time, for reads: now_ms is 0, which is "not asked".  An operation that meets something
  * for which it needs the time has the caller ask for it and begins anew. */
-plc_status call_enter_untimed(struct call *k, plc_cache *c);
+plc_status call_begin_untimed(struct call *k, plc_cache *c);
 void call_tell_time(struct call *k);
+
+/* Opens the window, to be left with call_leave; refused: not, there is nothing to leave then.  PLC_OK; PLC_INVALID. */
+void call_refuse(struct call *k);
+static inline plc_status call_open(struct call *k, bool refused) {
+    if (__builtin_expect(refused, 0)) {
+        call_refuse(k);
+        return PLC_INVALID;
+    }
+    domain_open(k->c);
+    return PLC_OK;
+}
+
+/* Both, for who touches nothing of the caller's with the window open. */
+static inline plc_status call_enter(struct call *k, plc_cache *c) {
+    plc_status s = call_begin(k, c);
+    return s == PLC_OK ? call_open(k, false) : s;
+}
 
 /* Frees what the call has emptied, closes the window, wakes, notes.  Returns what the caller is to return. */
 plc_status call_leave(struct call *k, plc_status s);

@@ -57,7 +57,8 @@ struct plc_cache {
     bool persistent; /* the region is to survive a boot: its entries carry checksums */
     word *verified;  /* persistent: values with runs of their own that this process has verified (entry.c), */
     word *lasting;   /* and, behind them, bits of names that are known to be on the disk (region_sync.c) */
-    uint32_t protection;
+    uint32_t key_bits; /* of the register, those of the region's key; 0: level none */
+    uint32_t keys;     /* PLC_KEYS_*: why there are none */
 
     /* the file; both descriptors live as long as the attachment (closing one drops the lock byte) */
     int fd, fd_read, folder;
@@ -140,13 +141,34 @@ static inline void count(struct call *k, unsigned counter, uint64_t n) {
     }
 }
 
-/* The window.  Level none: nothing to do, but every exported call goes through here exactly once. */
-void domain_open(struct plc_cache *c);
-void domain_close(struct plc_cache *c);
+/* The window.  At level pku the region's memory, all but the page of wait words, which the kernel reads, is tagged with
+ * a protection key that all regions of the process share and that is closed in every thread but for the time between
+ * these two.  A system call, a wait, a callback or a new thread in between would take the open register along.  They do
+ * not nest.  At level none there is nothing to do, but every exported call goes through here exactly once. */
+void domain_key_open(const struct plc_cache *c);
+void domain_key_close(const struct plc_cache *c);
+static inline void domain_open(const struct plc_cache *c) {
+    if (__builtin_expect(c->key_bits != 0, 0)) {
+        domain_key_open(c);
+    }
+}
+static inline void domain_close(const struct plc_cache *c) {
+    if (__builtin_expect(c->key_bits != 0, 0)) {
+        domain_key_close(c);
+    }
+}
+
+/* The process's key, taken at its first use and given back at its last.  PLC_KEYS_USED: *key is to be given back;
+ * else why there is none.  pre: process mutex held, as for giving it. */
+uint32_t domain_key_take(uint32_t *key);
+void domain_key_give(void);
+/* Tags the mapping, which is closed to all so far.  0, or an errno. */
+int domain_protect(struct plc_cache *c, uint32_t key);
+
 /* Does [bytes, bytes + n) touch the protected mapping?  Such arguments are refused. */
 static inline bool domain_overlaps(const struct plc_cache *c, const void *bytes, size_t n) {
     uintptr_t begin = (uintptr_t)c->base, at = (uintptr_t)bytes;
-    return n != 0 && (at - begin < c->geo.size_bytes || begin - at < n);
+    return __builtin_expect(at < begin + c->geo.size_bytes, 0) && n != 0 && (at >= begin || begin - at < n);
 }
 
 static inline uint32_t my_slot(struct plc_cache *c) {

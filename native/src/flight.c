@@ -42,6 +42,7 @@ plc_status flight_claim(struct call *k, const plc_entry *e, uint64_t limit_ms, p
     if (s != PLC_OK) {
         return s;
     }
+    store_sum(&st);
     st.spec.kind = ENTRY_CLAIM;
     st.admit = admit_claim;
     st.ask_first = true;

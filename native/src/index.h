@@ -19,7 +19,7 @@
 /* Where a key of hash h may be.  The second bucket comes from the same hash, mixed: two keys that share the first,
  * the shard and the tag are the same key but once in 2^62, so nothing is lost, and the hash need be only one word
  * long. */
-static inline void index_place(struct call *k, uint64_t h) {
+static inline __attribute__((always_inline)) void index_place(struct call *k, uint64_t h) {
     const struct geometry *g = &k->c->geo;
     uint64_t mixed = hash_mix(h);
     uint32_t shard = (uint32_t)h & (g->shards - 1);
@@ -38,7 +38,7 @@ static inline void index_place(struct call *k, uint64_t h) {
 }
 
 /* Copies the key into the call, hashes it and finds its buckets.  PLC_INVALID: its length. */
-static inline plc_status index_key(struct call *k, const void *key, size_t length) {
+static inline __attribute__((always_inline)) plc_status index_key(struct call *k, const void *key, size_t length) {
     if (length == 0 || length > PLC_KEY_MAX || key == NULL || domain_overlaps(k->c, key, length)) {
         return PLC_INVALID;
     }

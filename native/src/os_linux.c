@@ -115,7 +115,7 @@ bool os_thread_there(uint32_t tid) {
 
 /* Kernels before 6.7 do not align file mappings for huge pages by themselves: so more is reserved, and what
  * sticks out on both sides is given back. */
-int os_map(int fd, uint64_t n, bool write, void **base) {
+int os_map(int fd, uint64_t n, bool open, void **base) {
     int saved = errno;
     uint64_t room = n + OS_HUGE_BYTES;
     uint8_t *all = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -124,7 +124,7 @@ int os_map(int fd, uint64_t n, bool write, void **base) {
     }
     uint64_t before = (OS_HUGE_BYTES - (uintptr_t)all % OS_HUGE_BYTES) % OS_HUGE_BYTES;
     uint8_t *at = all + before;
-    int protection = write ? PROT_READ | PROT_WRITE : PROT_READ;
+    int protection = open ? PROT_READ | PROT_WRITE : PROT_NONE;
     if (mmap(at, n, protection, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED) {
         int error = os_outcome(saved, -1);
         (void)munmap(all, room);

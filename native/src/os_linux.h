@@ -4,7 +4,7 @@
  * give 0 or the errno as a positive int, and leave the caller's errno as found.  None may be called with the
  * window open.
  *   os_linux.c time, threads, mapping, waiting   os_file.c files, folders, locks
- *   os_space.c reserving room, what is free      os_proc.c who lives
+ *   os_space.c reserving room, what is free      os_proc.c who lives     os_key.c protection keys
  */
 #ifndef PLC_OS_LINUX_H
 #define PLC_OS_LINUX_H
@@ -52,7 +52,8 @@ int os_reserve(int fd, uint64_t from, uint64_t n);
 int os_free_bytes(int fd, uint64_t *bytes, bool *in_memory);
 bool os_holds_regions(int fd); /* false for network and copy-on-write file systems */
 
-int os_map(int fd, uint64_t n, bool write, void **base); /* MAP_SHARED, 2 MiB aligned; beyond the file's end too */
+/* MAP_SHARED, 2 MiB aligned, beyond the file's end too; open: to be read and written, else to nobody (os_key_tag). */
+int os_map(int fd, uint64_t n, bool open, void **base);
 void os_unmap(void *base, uint64_t n);
 #define OS_HUGE_BYTES (2ull << 20)
 /* Has one huge page take the place of the small ones there, without any mount option (Linux 6.1 and later).  EINVAL:
@@ -65,6 +66,12 @@ int os_sync(void *base, uint64_t n); /* msync(MS_SYNC) */
 int os_sync_file(int fd);            /* fsync, also of a folder */
 /* A private page that reads 0 in every fork child, however made; its first word holds 1 here. */
 int os_fork_mark(word **mark);
+
+/* Protection keys.  A key that is taken is closed for the thread that takes it, as it is for all others. */
+enum os_keys { OS_KEYS_OK, OS_KEYS_NO_CPU, OS_KEYS_NO_KERNEL, OS_KEYS_NONE_FREE };
+enum os_keys os_key_take(uint32_t *key);
+void os_key_give(uint32_t key); /* pre: nothing is tagged with it any more */
+int os_key_tag(void *from, uint64_t n, uint32_t key); /* to be read and written by who opens the key; 0: by all */
 
 /* Liveness (POSIX record locks on the region's inode, beyond its end: dropped by the kernel at death).
  * Slots are 1 to 1023; byte 0 is "somebody extends the file". */

@@ -192,6 +192,7 @@ bool process_thread_gone(struct plc_cache *c, uint64_t lock_word) {
 
 /* ---- attaching ------------------------------------------------------------------------------ */
 
+/* pre: the window is open. */
 static uint32_t slots_used(struct plc_cache *c) {
     uint64_t used = word_acq(&c->super->slots_used.value);
     return used > c->geo.slots + 1u ? c->geo.slots + 1u : (uint32_t)used;
@@ -303,7 +304,9 @@ int process_attach(struct plc_cache *c) {
         return EBADF;
     }
     struct tenant me = myself();
+    domain_open(c);
     uint32_t all = c->geo.slots + 1u, used = slots_used(c);
+    domain_close(c);
     uint32_t end = used > SPREAD + 1u ? used : SPREAD + 1u;
     end = end < all ? end : all;
     if (take_free(c, end, &me) || take_dead(c, end, false, &me) || take_free(c, all, &me) ||
@@ -370,12 +373,9 @@ void process_reassert(struct plc_cache *c) {
 }
 
 uint32_t process_count(struct plc_cache *c) {
-    uint32_t n = 0;
-    domain_open(c);
-    uint32_t end = slots_used(c);
+    uint32_t n = 0, end = slots_used(c);
     for (uint32_t slot = 1; slot < end; slot++) {
         n += (uint32_t)(word_acq(&process_row(c, slot)->inc) & 1u);
     }
-    domain_close(c);
     return n;
 }

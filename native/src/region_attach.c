@@ -54,8 +54,11 @@ static int make_parts(plc_cache *c, const struct place *at) {
     }
     if (error == 0) {
         void *base = NULL;
-        error = os_map(c->fd, c->geo.size_bytes, true, &base);
+        error = os_map(c->fd, c->geo.size_bytes, at->keys != PLC_KEYS_USED, &base);
         c->base = base;
+    }
+    if (error == 0 && at->keys == PLC_KEYS_USED) {
+        error = domain_protect(c, at->key);
     }
     return error;
 }
@@ -89,7 +92,6 @@ static plc_cache *handle_new(int fd, const struct facts *f) {
     memcpy(c->hash_key, f->super.hash_key, sizeof c->hash_key);
     c->region_id = f->super.region_id;
     c->created_ms = f->super.created_ms;
-    c->protection = PLC_PROTECT_NONE;
     c->persistent = f->super.persistent != 0;
     c->fd = fd;
     c->fd_read = c->folder = -1;
@@ -173,11 +175,13 @@ static plc_status take_place_again(plc_cache *c, const struct place *at, plc_rep
 plc_status region_attach(const struct place *at, int fd, const struct facts *facts, plc_cache **out,
                          plc_report *report) {
     plc_cache *c = os_holds_regions(fd) ? handle_new(fd, facts) : NULL;
+    uint32_t key;
     if (c == NULL) {
         plc_status refused = os_holds_regions(fd) ? PLC_NO_MEMORY : PLC_UNSUPPORTED;
         os_close(fd);
         return refused;
     }
+    c->keys = at->keys;
     int lock = -1, error = make_parts(c, at);
     if (error == 0 && c->persistent) {
         error = os_lock_folder(at->folder, REGION_REBUILD_MS, &lock);
@@ -188,6 +192,9 @@ plc_status region_attach(const struct place *at, int fd, const struct facts *fac
         status = c->persistent ? take_place_again(c, at, report) : take_place(c, report);
     }
     if (status == PLC_OK) {
+        if (c->key_bits != 0) {
+            (void)domain_key_take(&key); /* its own part of the opener's */
+        }
         region_refresh_locked(c);
         registry_add(c);
         *out = c;

@@ -66,13 +66,14 @@ uint64_t region_file_pages(plc_cache *c) {
 }
 
 static void note_growth(plc_cache *c, bool grown) {
+    uint64_t now = os_now_ms();
     domain_open(c);
-    word_put_rlx(&c->super->growth_stopped, grown ? 0 : os_now_ms());
+    word_put_rlx(&c->super->growth_stopped, grown ? 0 : now);
     if (grown && my_slot(c) != 0) {
         word_add_rlx(&process_row(c, my_slot(c))->counters[COUNT_GROWTHS], 1);
     }
     domain_close(c);
-    word_put_rlx(&c->growth_retry_ms, grown ? 0 : os_now_ms() + RETRY_MS);
+    word_put_rlx(&c->growth_retry_ms, grown ? 0 : now + RETRY_MS);
 }
 
 /* One step behind the file's end, if there is room for it without being killed for it. */
@@ -92,6 +93,9 @@ static int take_step(plc_cache *c, uint64_t pages) {
  * creation.  In memory only; a file system on disk has none.  A crowded machine has them later. */
 static void collapse_some(plc_cache *c) {
     uint64_t end = (uint64_t)c->geo.first_page << PAGE_SHIFT;
+    if (c->collapsed == 0 && c->key_bits != 0) {
+        c->collapsed = OS_HUGE_BYTES; /* the page of wait words in it has another key, so it is three mappings */
+    }
     if (!c->in_memory || c->collapsed + OS_HUGE_BYTES > end || os_crowded()) {
         return;
     }

@@ -47,6 +47,9 @@ static plc_status share(plc_cache *c, const plc_options *o, plc_cache **out, plc
     if (wanted != 0 && wanted != c->geo.size_bytes) {
         return region_fail(report, PLC_SIZE_MISMATCH, c->geo.size_bytes, wanted);
     }
+    if (o->protection == PLC_PROTECT_PKU && c->keys != PLC_KEYS_USED) {
+        return region_fail(report, PLC_NO_PROTECTION, PLC_KEYS_OPEN_WITHOUT, 0);
+    }
     c->references++;
     atomic_store(&c->closed, 0);
     *out = c;
@@ -121,14 +124,19 @@ static plc_status look(const plc_options *o, const struct place *at, plc_cache *
     return retired ? met_retired(o, at, &file, report) : share(c, o, out, report);
 }
 
+static plc_status look_often(const plc_options *o, const struct place *at, plc_cache **out, plc_report *report) {
+    plc_status status = PLC_AGAIN;
+    for (int looks = 0; status == PLC_AGAIN && looks < LOOKS_MAX; looks++) {
+        status = look(o, at, out, report);
+    }
+    return status;
+}
+
 plc_status region_open(const plc_options *options, region_rebuild *rebuild, plc_cache **out, plc_report *report) {
     struct place at;
     *report = (plc_report){0};
     if (!options_valid(options)) {
         return PLC_INVALID;
-    }
-    if (options->protection == PLC_PROTECT_PKU) {
-        return PLC_NO_PROTECTION;
     }
     int error = registry_begin();
     if (error != 0) {
@@ -141,9 +149,14 @@ plc_status region_open(const plc_options *options, region_rebuild *rebuild, plc_
     }
     at.rebuild = rebuild;
     registry_lock();
-    status = PLC_AGAIN;
-    for (int looks = 0; status == PLC_AGAIN && looks < LOOKS_MAX; looks++) {
-        status = look(options, &at, out, report);
+    at.keys = options->protection == PLC_PROTECT_NONE ? PLC_KEYS_NOT_ASKED : domain_key_take(&at.key);
+    if (options->protection == PLC_PROTECT_PKU && at.keys != PLC_KEYS_USED) {
+        status = region_fail(report, PLC_NO_PROTECTION, at.keys, 0);
+    } else {
+        status = look_often(options, &at, out, report);
+    }
+    if (at.keys == PLC_KEYS_USED) {
+        domain_key_give(); /* an attachment has its own part of it */
     }
     registry_unlock();
     place_close(&at);
@@ -164,11 +177,13 @@ static void mark_clean(plc_cache *c) {
     if (os_sync(c->base, c->geo.size_bytes) != 0) {
         return;
     }
+    domain_open(c);
     word_put_rel(&c->super->clean, 1);
     fence_full();
     if (process_count(c) != 0) {
         word_put_rel(&c->super->clean, 0);
     }
+    domain_close(c);
     (void)os_sync(c->base, PAGE_BYTES);
 }
 
@@ -192,6 +207,10 @@ static void release(plc_cache *c) {
     void *base = c->base;
     c->base = NULL;
     os_unmap(base, c->geo.size_bytes);
+    if (c->key_bits != 0) {
+        c->key_bits = 0; /* whoever still comes with this handle is told that it is closed */
+        domain_key_give();
+    }
     close_if(c->fd_read, c->device, c->inode);
     close_if(c->fd, c->device, c->inode);
     close_if(c->folder, c->folder_device, c->folder_inode);

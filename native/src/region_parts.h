@@ -19,7 +19,8 @@ struct place {
     int folder;           /* opened, and found safe */
     const char *path;     /* absolute */
     const char *name;     /* its last part */
-    region_rebuild *rebuild; /* when it is opened */
+    region_rebuild *rebuild; /* when it is opened, and: */
+    uint32_t keys, key;      /* PLC_KEYS_*; USED: with which the mapping is tagged */
 };
 
 /* Takes path apart and opens its folder.  PLC_OK; PLC_INVALID, PLC_UNSAFE_FOLDER, PLC_NOT_FOUND, ... */

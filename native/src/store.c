@@ -10,6 +10,10 @@ plc_status store_spec(struct store *st, const plc_entry *e) {
     plc_cache *c = st->k->c;
     struct spec *s = &st->spec;
     uint64_t length = 0;
+    if ((e->parts == NULL && e->part_count != 0) || e->part_count > SIZE_MAX / sizeof *e->parts ||
+        domain_overlaps(c, e->parts, e->part_count * sizeof *e->parts)) {
+        return PLC_INVALID;
+    }
     for (size_t i = 0; i < e->part_count; i++) {
         const plc_part *part = &e->parts[i];
         if (part->length > PLC_SIZE_MAX - length || (part->bytes == NULL && part->length != 0) ||
@@ -28,7 +32,7 @@ plc_status store_spec(struct store *st, const plc_entry *e) {
     s->name = e->name;
     memcpy(s->tags, e->tags, sizeof s->tags);
     s->length = length;
-    s->sum = e->sum != 0 ? e->sum : name_sum(c, e->name, e->tags);
+    s->sum = e->sum;
     s->deadline_ms = e->deadline_ms;
     s->created = entry_created_now(st->k);
     s->client_flags = e->client_flags;
@@ -38,14 +42,28 @@ plc_status store_spec(struct store *st, const plc_entry *e) {
     return PLC_OK;
 }
 
+void store_sum(struct store *st) {
+    struct spec *s = &st->spec;
+    if (s->sum == 0) {
+        s->sum = name_sum(st->k->c, s->name, s->tags);
+    }
+}
+
 void store_parts(const struct store *st, uint8_t *to) {
     uint64_t left = st->given;
     for (size_t i = 0; i < st->part_count; i++) {
-        uint64_t n = *(const volatile size_t *)&st->parts[i].length; /* looked at once more: never beyond the room */
+        /* looked at once more, so checked once more: never beyond the room, never from the region */
+        uint64_t n = *(const volatile size_t *)&st->parts[i].length;
+        const void *bytes = *(const void *const volatile *)&st->parts[i].bytes;
         n = n < left ? n : left;
-        fill_racing(to, st->parts[i].bytes, n);
-        to += n;
-        left -= n;
+        if (!domain_overlaps(st->k->c, bytes, n)) {
+            fill_racing(to, bytes, n);
+            to += n;
+            left -= n;
+        }
+    }
+    if (__builtin_expect(left != 0, 0)) {
+        memset(to, 0, left); /* the caller has changed them meanwhile: not what lay there before */
     }
 }
 

@@ -54,8 +54,10 @@ static inline void store_begin(struct store *st, struct call *k) {
     st->replaced.bytes = 0;
 }
 
-/* The call's key and the caller's entry as a spec. */
+/* The call's key and the caller's entry as a spec, all but the sum, if it is to be captured now: that is in the region,
+ * and of the caller's memory only the parts are read once more (store_parts).  PLC_OK, PLC_INVALID. */
 plc_status store_spec(struct store *st, const plc_entry *e);
+void store_sum(struct store *st); /* captures it, before anything else is looked at */
 /* Copies the caller's parts to where there is room for st->given bytes. */
 void store_parts(const struct store *st, uint8_t *to);
 /* Runs the operation.  Nothing is changed unless PLC_OK. */

@@ -191,28 +191,25 @@ static const struct {
     [PLC_PUBLISH] = {admit_publish, NULL, COUNT_PUBLISHED},
 };
 
-plc_status verb_store(struct call *k, plc_verb verb, const plc_entry *e, uint64_t *token) {
+plc_status verb_given(struct store *st, struct call *k, plc_verb verb, const plc_entry *e) {
     if ((unsigned)verb >= sizeof verbs / sizeof verbs[0]) {
         return PLC_INVALID;
     }
-    struct store st;
-    store_begin(&st, k);
-    plc_status s = store_spec(&st, e);
-    if (s != PLC_OK) {
-        return s;
-    }
-    st.admit = verbs[verb].admit;
-    st.build = verbs[verb].build;
-    st.token = e->token;
-    st.front = verb == PLC_PREPEND;
-    s = store_run(&st);
+    store_begin(st, k);
+    st->admit = verbs[verb].admit;
+    st->build = verbs[verb].build;
+    st->token = e->token;
+    st->front = verb == PLC_PREPEND;
+    return store_spec(st, e);
+}
+
+plc_status verb_store(struct store *st, plc_verb verb) {
+    store_sum(st);
+    plc_status s = store_run(st);
     if (s == PLC_OK) {
-        count(k, verbs[verb].counter, 1);
-        if (token != NULL) {
-            *token = st.spec.token;
-        }
+        count(st->k, verbs[verb].counter, 1);
     } else if (verb == PLC_PUBLISH && s == PLC_MISS) {
-        count(k, COUNT_PUBLISH_VOID, 1);
+        count(st->k, COUNT_PUBLISH_VOID, 1);
     }
     return s;
 }

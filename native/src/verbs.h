@@ -9,7 +9,11 @@
 #include "store.h"
 
 /* pre of all: the call's key is set. */
-plc_status verb_store(struct call *k, plc_verb verb, const plc_entry *e, uint64_t *token);
+
+/* What the caller gives, as an operation of k: the window may be closed.  PLC_OK, PLC_INVALID. */
+plc_status verb_given(struct store *st, struct call *k, plc_verb verb, const plc_entry *e);
+/* Runs it.  PLC_OK: st->spec.token is the new entry's. */
+plc_status verb_store(struct store *st, plc_verb verb);
 plc_status verb_delete(struct call *k);
 plc_status verb_incr(struct call *k, uint64_t delta, bool down, uint64_t *result);
 plc_status verb_touch(struct call *k, uint64_t deadline_ms);
