@@ -106,8 +106,8 @@ typedef struct plc_options {
 typedef struct plc_report {
     int32_t system_error; /* errno, or 0 */
     uint32_t owner;       /* uid of the folder or file for PLC_UNSAFE_* */
-    uint64_t a;           /* LAYOUT_MISMATCH, SIZE_MISMATCH: theirs;  NO_SPACE: bytes needed;  NO_PROTECTION: PLC_KEYS_* */
-    uint64_t b;           /* LAYOUT_MISMATCH, SIZE_MISMATCH: ours;    NO_SPACE: bytes free */
+    uint64_t a; /* LAYOUT_MISMATCH, SIZE_MISMATCH: theirs;  NO_SPACE: bytes needed;  NO_PROTECTION: PLC_KEYS_* */
+    uint64_t b; /* LAYOUT_MISMATCH, SIZE_MISMATCH: ours;    NO_SPACE: bytes free */
 } plc_report;
 
 /* Opens, or creates, the region at options->path.  A second open of one region in one process gives the
@@ -138,18 +138,18 @@ PLC_API plc_status plc_assist(plc_cache *cache, uint32_t limit_ms);
 /* ---- reading ------------------------------------------------------------------------------- */
 
 typedef struct plc_found {
-    uint64_t length;       /* bytes of the value */
-    uint64_t token;        /* unique to this write (cas) */
-    uint64_t deadline_ms;  /* 0: never */
-    uint64_t created_ms;   /* to a tenth of a second */
-    uint64_t offset;       /* get_many: where in the buffer the value begins */
+    uint64_t length; /* bytes of the value */
+    uint64_t token; /* unique to this write (cas) */
+    uint64_t deadline_ms; /* 0: never */
+    uint64_t created_ms; /* to a tenth of a second */
+    uint64_t offset; /* get_many: where in the buffer the value begins */
     uint32_t client_flags;
-    uint32_t status;       /* get_many: plc_status of this key */
-    uint16_t name;         /* namespace number */
-    uint8_t type;          /* the caller's type code */
-    uint8_t cost;          /* the caller's cost code */
-    uint8_t key_is_text;   /* 1: the last writer gave the key as text */
-    uint8_t immutable;     /* 1: content-addressed */
+    uint32_t status; /* get_many: plc_status of this key */
+    uint16_t name; /* namespace number */
+    uint8_t type; /* the caller's type code */
+    uint8_t cost; /* the caller's cost code */
+    uint8_t key_is_text; /* 1: the last writer gave the key as text */
+    uint8_t immutable; /* 1: content-addressed */
     uint16_t reserved;
 } plc_found;
 
@@ -185,26 +185,26 @@ typedef struct plc_entry {
     size_t key_length; /* 1 to PLC_KEY_MAX */
     const plc_part *parts; /* the value is their concatenation */
     size_t part_count;
-    uint64_t deadline_ms;   /* 0: never; past: gone at once */
-    uint64_t token;         /* CAS: the token that must still be there; PUBLISH: the claim's */
-    uint64_t sum;           /* generation sum captured by plc_sum or plc_claim; 0: captured now */
+    uint64_t deadline_ms; /* 0: never; past: gone at once */
+    uint64_t token; /* CAS: the token that must still be there; PUBLISH: the claim's */
+    uint64_t sum; /* generation sum captured by plc_sum or plc_claim; 0: captured now */
     uint32_t client_flags;
-    uint32_t options;       /* PLC_KEY_IS_TEXT | PLC_IMMUTABLE */
-    uint16_t name;          /* namespace number, 0: none */
-    uint16_t tags[4];       /* namespace numbers of its tags, 0: none */
-    uint8_t type;           /* the caller's type code; 0 is plain bytes */
-    uint8_t cost;           /* the caller's cost code */
+    uint32_t options; /* PLC_KEY_IS_TEXT | PLC_IMMUTABLE */
+    uint16_t name; /* namespace number, 0: none */
+    uint16_t tags[4]; /* namespace numbers of its tags, 0: none */
+    uint8_t type; /* the caller's type code; 0 is plain bytes */
+    uint8_t cost; /* the caller's cost code */
     uint32_t reserved;
 } plc_entry;
 
 typedef enum plc_verb {
-    PLC_SET = 0,     /* always */
-    PLC_ADD = 1,     /* only if absent, else PLC_EXISTS */
+    PLC_SET = 0, /* always */
+    PLC_ADD = 1, /* only if absent, else PLC_EXISTS */
     PLC_REPLACE = 2, /* only if present, else PLC_MISS */
-    PLC_CAS = 3,     /* only if present with that token: else PLC_MISS or PLC_EXISTS */
-    PLC_APPEND = 4,  /* behind a present value of type 0, else PLC_MISS or PLC_WRONG_TYPE */
+    PLC_CAS = 3, /* only if present with that token: else PLC_MISS or PLC_EXISTS */
+    PLC_APPEND = 4, /* behind a present value of type 0, else PLC_MISS or PLC_WRONG_TYPE */
     PLC_PREPEND = 5, /* before it */
-    PLC_PUBLISH = 6  /* only in the place of the claim with that token, else PLC_MISS */
+    PLC_PUBLISH = 6 /* only in the place of the claim with that token, else PLC_MISS */
 } plc_verb;
 
 /* Stores an entry.  PLC_OK or as the verb says; PLC_TOO_LARGE, PLC_FULL, PLC_BUSY, PLC_AGAIN: nothing
@@ -265,7 +265,7 @@ PLC_API plc_status plc_sum(plc_cache *cache, uint16_t name, const uint16_t tags[
 
 typedef struct plc_flight {
     uint64_t token; /* PLC_OK: mine, for PUBLISH and abandon;  PLC_CLAIMED: the other's */
-    uint64_t sum;   /* PLC_OK: captured generation sum, for PUBLISH */
+    uint64_t sum; /* PLC_OK: captured generation sum, for PUBLISH */
 } plc_flight;
 
 /* Claims the computation of entry->key (key, name, tags and options are used) for limit_ms.
@@ -294,8 +294,8 @@ PLC_API plc_status plc_count(plc_cache *cache, uint64_t *cursor, uint16_t name, 
 typedef struct plc_finding {
     uint32_t invariant; /* number in layout.h */
     uint32_t reserved;
-    uint64_t where;     /* page, or index of the slot */
-    uint64_t value;     /* the word found there */
+    uint64_t where; /* page, or index of the slot */
+    uint64_t value; /* the word found there */
 } plc_finding;
 
 /* Checks the next slice of the region against the invariants of layout.h; at most capacity findings.
@@ -316,12 +316,12 @@ PLC_API plc_status plc_stats_reset(plc_cache *cache);
 PLC_API_VOID const char *plc_counter_name(uint32_t index);
 
 typedef struct plc_usage {
-    uint64_t free_pages;   /* 4 KiB each */
-    uint64_t small_pages;  /* of segments, which small entries share */
-    uint64_t large_pages;  /* of values with pages of their own */
-    uint64_t limbo_pages;  /* unlinked, but still read by somebody */
-    uint64_t entry_bytes;  /* headers, keys and values in use, without what is dead */
-    uint64_t dead_bytes;   /* of replaced and deleted entries, not yet taken back */
+    uint64_t free_pages; /* 4 KiB each */
+    uint64_t small_pages; /* of segments, which small entries share */
+    uint64_t large_pages; /* of values with pages of their own */
+    uint64_t limbo_pages; /* unlinked, but still read by somebody */
+    uint64_t entry_bytes; /* headers, keys and values in use, without what is dead */
+    uint64_t dead_bytes; /* of replaced and deleted entries, not yet taken back */
     uint64_t parked_runs;
 } plc_usage;
 
@@ -329,26 +329,26 @@ typedef struct plc_usage {
 PLC_API plc_status plc_usage_read(plc_cache *cache, uint64_t *cursor, plc_usage *usage);
 
 typedef struct plc_info {
-    uint64_t size_bytes;      /* the whole region at its largest */
-    uint64_t taken_bytes;     /* what the file has now */
-    uint64_t pool_bytes;      /* for entries, at its largest */
+    uint64_t size_bytes; /* the whole region at its largest */
+    uint64_t taken_bytes; /* what the file has now */
+    uint64_t pool_bytes; /* for entries, at its largest */
     uint64_t pool_taken_bytes;
-    uint64_t value_max;       /* longest value that can ever be stored, bytes */
+    uint64_t value_max; /* longest value that can ever be stored, bytes */
     uint64_t index_slots;
     uint64_t region_id;
     uint64_t created_ms;
-    uint64_t layout;          /* format signature */
+    uint64_t layout; /* format signature */
     uint32_t segment_bytes;
-    uint32_t own_run_bytes;   /* values from here on have pages of their own */
+    uint32_t own_run_bytes; /* values from here on have pages of their own */
     uint32_t expected_entry;
     uint32_t shards;
-    uint32_t processes;       /* attached now */
+    uint32_t processes; /* attached now */
     uint32_t processes_max;
-    uint32_t protection;      /* PLC_PROTECT_NONE or PLC_PROTECT_PKU */
-    uint32_t retired;         /* 1: the file was removed; attach anew */
-    uint32_t growth_stopped;  /* 1: the folder is full; the region stays as large as it is */
-    uint32_t slot;            /* this process's place */
-    uint32_t keys;            /* PLC_KEYS_* */
+    uint32_t protection; /* PLC_PROTECT_NONE or PLC_PROTECT_PKU */
+    uint32_t retired; /* 1: the file was removed; attach anew */
+    uint32_t growth_stopped; /* 1: the folder is full; the region stays as large as it is */
+    uint32_t slot; /* this process's place */
+    uint32_t keys; /* PLC_KEYS_* */
     uint32_t reserved;
 } plc_info;
 

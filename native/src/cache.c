@@ -112,8 +112,8 @@ plc_status plc_store(plc_cache *cache, plc_verb verb, const plc_entry *entry, ui
     if (s != PLC_OK) {
         return s;
     }
-    s = call_open(&k, index_key(&k, entry->key, entry->key_length) != PLC_OK ||
-                          verb_given(&st, &k, verb, entry) != PLC_OK);
+    s = call_open(&k,
+                  index_key(&k, entry->key, entry->key_length) != PLC_OK || verb_given(&st, &k, verb, entry) != PLC_OK);
     if (s != PLC_OK) {
         return s;
     }

@@ -238,7 +238,7 @@ static bool fence(uint8_t *at) {
 
 static plc_status attach(void) {
     plc_report report;
-    const plc_options options = {.path = check_path("r")};
+    const plc_options options = {.path = check_path("r"), .protection = check_protection()};
     c = NULL;
     return plc_open(&options, &c, &report);
 }

@@ -175,7 +175,7 @@ plc_status act_claim(void) {
 
 plc_status act_attach(void) {
     plc_report report;
-    const plc_options options = {.path = check_path("r")};
+    const plc_options options = {.path = check_path("r"), .protection = check_protection()};
     return plc_open(&options, &scene, &report);
 }
 
@@ -191,7 +191,8 @@ plc_status act_adopt(void) {
 plc_status act_create(void) {
     plc_report report;
     plc_cache *c;
-    const plc_options options = {.path = check_path("new"), .size_bytes = PLC_SIZE_MIN, .create = 1};
+    const plc_options options = {
+        .path = check_path("new"), .protection = check_protection(), .size_bytes = PLC_SIZE_MIN, .create = 1};
     return plc_open(&options, &c, &report);
 }
 

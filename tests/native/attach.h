@@ -10,7 +10,7 @@
 
 __attribute__((unused)) static plc_status try_open(const char *path, uint64_t size, uint32_t create, plc_cache **c,
                                                    plc_report *report) {
-    const plc_options options = {.path = path, .size_bytes = size, .create = create};
+    const plc_options options = {.path = path, .protection = check_protection(), .size_bytes = size, .create = create};
     return region_open(&options, rebuild_region, c, report);
 }
 

@@ -4,6 +4,7 @@
  * for what must become true, with a limit that only a hang reaches.  Tests run in order; a seed is printed and
  * can be given as SEED.  Folders for regions are made in /dev/shm, or TEST_FOLDER, and removed at the end.
  * A peer is another process that runs a function and talks through two pipes.
+ * Regions are opened without protection keys, because tests look into them; with PROTECTION=pku those run that do not.
  */
 #ifndef PLC_CHECK_H
 #define PLC_CHECK_H
@@ -27,6 +28,11 @@
 #include "plc.h"
 
 #define CHECK_HANG_SECONDS 30
+
+__attribute__((unused)) static uint32_t check_protection(void) {
+    const char *asked = getenv("PROTECTION");
+    return asked != NULL && strcmp(asked, "pku") == 0 ? PLC_PROTECT_PKU : PLC_PROTECT_NONE;
+}
 
 /* One for all files of a program. */
 #define CHECK_SHARED __attribute__((weak))

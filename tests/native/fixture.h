@@ -55,8 +55,11 @@ __attribute__((unused)) static uint64_t below(uint64_t n) {
 __attribute__((unused)) static plc_cache *region_named(const char *name, uint64_t size, uint32_t expected_entry) {
     plc_cache *c = NULL;
     plc_report report;
-    const plc_options options = {
-        .path = check_path(name), .size_bytes = size, .expected_entry = expected_entry, .create = 1};
+    const plc_options options = {.path = check_path(name),
+                                 .protection = check_protection(),
+                                 .size_bytes = size,
+                                 .expected_entry = expected_entry,
+                                 .create = 1};
     CHECK_STATUS(plc_open(&options, &c, &report), PLC_OK);
     return c;
 }

@@ -60,8 +60,11 @@ static void make_folder(bool on_disk) {
 plc_cache *scene_open(const char *name) {
     plc_cache *c = NULL;
     plc_report report;
-    const plc_options options = {
-        .path = check_path(name), .size_bytes = SCENE_BYTES, .expected_entry = SCENE_ENTRY, .create = 1};
+    const plc_options options = {.path = check_path(name),
+                                 .protection = check_protection(),
+                                 .size_bytes = SCENE_BYTES,
+                                 .expected_entry = SCENE_ENTRY,
+                                 .create = 1};
     plc_status s = plc_open(&options, &c, &report);
     CHECK(s == PLC_OK || s == PLC_UNSUPPORTED || (s == PLC_SYSTEM && report.system_error == EAGAIN));
     return c;

@@ -310,7 +310,7 @@ static void handles(void) {
     plc_cache *second = NULL, *third = NULL;
     begin(16 * MIB);
     CHECK_STATUS(store(c, PLC_SET, "a", "1", 1), PLC_OK);
-    const plc_options attach = {.path = check_path("r")};
+    const plc_options attach = {.path = check_path("r"), .protection = check_protection()};
     CHECK_STATUS(plc_open(&attach, &second, &report), PLC_OK);
     CHECK(second == c && info_of(c).processes == 1 && info_of(c).retired == 0);
     plc_close(second);

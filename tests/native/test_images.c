@@ -302,7 +302,7 @@ static struct damage make_image(void) {
 static plc_status open_image(void) {
     plc_report report;
     plc_cache *opened = NULL;
-    const plc_options options = {.path = check_path("i")};
+    const plc_options options = {.path = check_path("i"), .protection = check_protection()};
     plc_status s = plc_open(&options, &opened, &report);
     c = s == PLC_OK ? opened : c;
     return s;

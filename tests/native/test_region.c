@@ -60,9 +60,8 @@ static void bad_options(void) {
     memset(long_path, '/', 8000);
     CHECK_STATUS(try_open(long_path, REGION_BYTES, 1, &c, &report), PLC_INVALID);
     free(long_path);
-    plc_options options = {.path = check_path("r"), .size_bytes = REGION_BYTES, .create = 1};
-    options.protection = PLC_PROTECT_PKU;
-    CHECK_STATUS(region_open(&options, rebuild_region, &c, &report), PLC_NO_PROTECTION);
+    plc_options options = {
+        .path = check_path("r"), .protection = check_protection(), .size_bytes = REGION_BYTES, .create = 1};
     options.protection = 9;
     CHECK_STATUS(region_open(&options, rebuild_region, &c, &report), PLC_INVALID);
     CHECK(c == NULL && check_folder_entries() == 0);

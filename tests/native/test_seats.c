@@ -205,7 +205,7 @@ static void opened_and_closed_while_closing(void) {
     plc_cache *again = NULL;
     plc_report report;
     c = region_new(4 * MIB);
-    const plc_options attach = {.path = check_path("r")};
+    const plc_options attach = {.path = check_path("r"), .protection = check_protection()};
     uint64_t first = region_close_begin(c);
     CHECK(first != 0 && seat_all_idle(c));
     CHECK_STATUS(plc_open(&attach, &again, &report), PLC_OK);

@@ -184,7 +184,7 @@ static void do_open_and_close(void) {
     plc_report report;
     char path[300];
     (void)snprintf(path, sizeof path, "%s/r", check_folder);
-    const plc_options options = {.path = path};
+    const plc_options options = {.path = path, .protection = check_protection()};
     CHECK_STATUS(plc_open(&options, &other, &report), PLC_OK);
     CHECK(other == c);
     plc_close(other);

@@ -24,6 +24,7 @@ static uint64_t *live_bytes(const plc_cache *c) {
 }
 
 uint32_t runs_overcounted(const plc_cache *c) {
+    domain_open(c);
     uint64_t *live = live_bytes(c);
     uint32_t wrong = live == NULL ? 1 : 0;
     for (uint32_t page = c->geo.first_page; live != NULL && page < pages_limit(c); page++) {
@@ -33,6 +34,7 @@ uint32_t runs_overcounted(const plc_cache *c) {
             wrong += dead + live[page] > (side_a_own(a) ? 1 : side_a_mark(a)) ? 1 : 0;
         }
     }
+    domain_close(c);
     free(live);
     return wrong;
 }
