@@ -93,11 +93,11 @@ static int take_step(plc_cache *c, uint64_t pages) {
  * creation.  In memory only; a file system on disk has none.  A crowded machine has them later. */
 static void collapse_some(plc_cache *c) {
     uint64_t end = (uint64_t)c->geo.first_page << PAGE_SHIFT;
-    if (c->collapsed == 0 && c->key_bits != 0) {
-        c->collapsed = OS_HUGE_BYTES; /* the page of wait words in it has another key, so it is three mappings */
-    }
     if (!c->in_memory || c->collapsed + OS_HUGE_BYTES > end || os_crowded()) {
         return;
+    }
+    if (c->collapsed == 0 && c->key_bits != 0) {
+        c->collapsed = OS_HUGE_BYTES; /* the page of wait words in it has another key, so it is three mappings */
     }
     for (unsigned i = 0; i < COLLAPSED_AT_ONCE && c->collapsed + OS_HUGE_BYTES <= end; i++) {
         int error = os_collapse(c->base + c->collapsed);
