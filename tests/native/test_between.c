@@ -10,11 +10,11 @@
 #include "fixture.h"
 #include "call.h"
 #include "spare.h"
+#include "trace.h"
 
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 
 #define STEPS_MOST 400000u
 #define EVENTS_MOST 64u
@@ -250,7 +250,7 @@ static void acts(struct peer_ends ends) {
     c = region_named("r", 0, 0);
     CHECK(store(c, PLC_SET, "mine", "x", 1) == PLC_OK); /* what is done once is done */
     tell(ends.out, info_of(c).slot);
-    CHECK(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
+    trace_me();
     for (;;) {
         CHECK(raise(SIGTRAP) == 0);
         task->begun = true;
@@ -259,19 +259,8 @@ static void acts(struct peer_ends ends) {
     }
 }
 
-static void wait_stopped(pid_t pid) {
-    int status = 0;
-    CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
-}
-
-static void step(pid_t pid) {
-    CHECK(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0);
-    wait_stopped(pid);
-}
-
 static void let_go(pid_t pid) {
-    CHECK(ptrace(PTRACE_CONT, pid, NULL, NULL) == 0);
-    wait_stopped(pid); /* where it waits for the next task */
+    trace_run(pid); /* to where it waits for the next task */
     CHECK(task->done);
 }
 
@@ -315,7 +304,7 @@ static bool step_to(pid_t pid, const struct call *k, unsigned changes, unsigned 
     unsigned seen = 0, since = 0;
     for (unsigned i = 0; !task->done && (seen < changes || since < beyond); i++) {
         CHECK(i < STEPS_MOST);
-        step(pid);
+        trace_step(pid);
         since += task->begun ? 1 : 0;
         uint64_t now = picture(k);
         if (now != last) {
@@ -507,7 +496,7 @@ static pid_t start_other(struct peer *p) {
     *p = peer_start(acts);
     tell(p->to, 1);
     other = (uint32_t)hear(p->from);
-    wait_stopped(p->pid);
+    trace_wait(p->pid);
     return p->pid;
 }
 
@@ -591,7 +580,7 @@ static void inserting(void) {
         (void)begin(&operations[0], &k);
         MUST(c, plc_delete(c, key, 1), PLC_OK);
         for (unsigned i = 0; i < n && !task->done; i += task->begun ? 1 : 0) {
-            step(pid);
+            trace_step(pid);
         }
         there = !task->done;
         if (there && slot_of_key(&k) == 0) {
@@ -685,7 +674,7 @@ static void reader_under_pin(void) {
     for (unsigned i = 0; !task->done; i++) {
         CHECK(i < READER_STEPS_MOST);
         CHECK_STATUS(store(c, PLC_SET, key, "x", 1), PLC_OK);
-        step(pid);
+        trace_step(pid);
     }
     let_go(pid);
     CHECK_STATUS(task->status, PLC_MISS);
@@ -705,7 +694,7 @@ static void reader(void) {
         (void)begin(&operations[GET], &k);
         for (unsigned i = 0; !task->done; i++) {
             CHECK(i < READER_STEPS_MOST);
-            step(pid);
+            trace_step(pid);
             if (task->begun && i % every == 0) {
                 CHECK_STATUS(store(c, PLC_SET, key, "x", 1), PLC_OK);
                 changed++;
@@ -770,7 +759,7 @@ static void misled_in(bool own, unsigned stride, unsigned most) {
             begin_large(&k);
         }
         for (unsigned i = 0; i < n && !task->done; i += task->begun ? 1 : 0) {
-            step(pid);
+            trace_step(pid);
         }
         there = !task->done;
         bool forged = forge(&k, &fill, own);
@@ -815,7 +804,7 @@ static void changed_under_it(unsigned which) {
         task->op = which;
         task->begun = task->done = false;
         for (i = 0; i < n && !task->done; i += task->begun ? 1 : 0) {
-            step(pid);
+            trace_step(pid);
         }
         there = !task->done;
         task->key[0] = 'b';
@@ -835,22 +824,6 @@ static void changing_arguments(void) {
     changed_under_it(GIVEN + 1);
 }
 
-/* Forbidden, or not to be had under this program's own tracer? */
-static bool may_trace(void) {
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0 && raise(SIGTRAP) == 0 ? 0 : 3);
-    }
-    int status = 0;
-    CHECK(waitpid(pid, &status, 0) == pid);
-    bool can = WIFSTOPPED(status) && ptrace(PTRACE_CONT, pid, NULL, NULL) == 0;
-    if (WIFSTOPPED(status)) {
-        CHECK(waitpid(pid, &status, 0) == pid);
-    }
-    return can;
-}
-
 static const struct check_test tests[] = {
     {"writers", writers},
     {"recycled", recycled},
@@ -864,7 +837,7 @@ static const struct check_test tests[] = {
 };
 
 int main(void) {
-    if (!may_trace()) {
+    if (!trace_allowed()) {
         (void)printf("this machine does not let a process be stepped (ptrace)\n");
         return 77;
     }
