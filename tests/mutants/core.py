@@ -83,7 +83,7 @@ MUTANTS = [
         "evict.c",
         "k->suspect = s != owner_slot(k->owner) ? s : k->suspect;\n            return true;",
         "return true;",
-        "test_between",
+        "test_remains",
     ),
     Mutant(
         "lock-byte-alone",
@@ -211,7 +211,7 @@ MUTANTS = [
         "find.h",
         "for (unsigned tries = 1; found == FOUND_CHANGED && tries < INDEX_TRIES; tries++) {",
         "while (found == FOUND_CHANGED) {",
-        "test_between",
+        "test_reader",
     ),
     Mutant(
         "writer-retries-for-ever",
@@ -244,7 +244,7 @@ MUTANTS = [
         "pages.c",
         "(void)word_swap(page_word(k->c, head + i - 1), tail, page_make(PAGE_FREE, 0, gen));",
         "(void)tail;\n        word_put_rel(page_word(k->c, head + i - 1), page_make(PAGE_FREE, 0, gen));",
-        "test_between",
+        "test_remains",
     ),
     Mutant(
         "reader-believes-the-slot",
@@ -252,7 +252,7 @@ MUTANTS = [
         "find.h",
         " || word_acq(g->at) != g->slot) {\n        return FOUND_CHANGED;\n    }\n    bool read",
         ") {\n        return FOUND_CHANGED;\n    }\n    bool read",
-        "test_between",
+        "test_reader",
     ),
     Mutant(
         "pin-believes-the-slot",
@@ -412,7 +412,7 @@ MUTANTS = [
         "store.c",
         "        n = n < left ? n : left;\n",
         "",
-        "test_between",
+        "test_arguments",
     ),
     Mutant(
         "key-hashed-where-it-lies",
@@ -420,7 +420,7 @@ MUTANTS = [
         "index.h",
         "hash_key(k->c->hash_key, k->key, length));\n    return PLC_OK;",
         "hash_key(k->c->hash_key, key, length));\n    return PLC_OK;",
-        "test_between",
+        "test_arguments",
     ),
     Mutant(
         "own-memory-accepted",
@@ -452,7 +452,7 @@ MUTANTS = [
         "read.c",
         "count(k, COUNT_CONTENDED, 1);\n        s = PLC_MISS;",
         "k->want_pause = true;\n        s = PLC_AGAIN;",
-        "test_between",
+        "test_reader",
     ),
     Mutant(
         "reader-takes-the-lock",

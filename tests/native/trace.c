@@ -21,6 +21,14 @@ bool trace_allowed(void) {
     return can;
 }
 
+bool trace_needed(void) {
+    bool can = trace_allowed();
+    if (!can) {
+        (void)printf("this machine does not let a process be stepped (ptrace)\n");
+    }
+    return can;
+}
+
 void trace_me(void) {
     CHECK(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
 }

@@ -12,6 +12,9 @@
 /* May a process be traced here?  It may be forbidden, or this program be traced itself in a way that rules it out. */
 bool trace_allowed(void);
 
+/* The same, for a program that is nothing without it: where it is not allowed, that is said. */
+bool trace_needed(void);
+
 /* In the child: from here on its traps and signals halt it, for its parent to see. */
 void trace_me(void);
 
