@@ -260,7 +260,7 @@ MUTANTS = [
         "index.c",
         "        if (word_acq(slot) != *v) {\n            continue;\n        }\n",
         "",
-        "test_between",
+        "test_reader",
     ),
     Mutant(
         "copy-put-in-by-a-store",
