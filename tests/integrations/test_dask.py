@@ -14,8 +14,8 @@ import plib_cache
 
 pytest.importorskip("distributed")
 
-CLUSTERS = """
-import json, os, sys
+SLOW = """
+import json, os
 from distributed import Client, LocalCluster
 import plib_cache
 from plib_cache.integrations.dask import PlibCachePlugin
@@ -26,7 +26,9 @@ def slow(n):
     with open("computed", "a") as log:
         log.write(f"{n}\\n")
     return n * n
+"""
 
+CLUSTERS = SLOW + """
 
 def where(dask_worker):
     cache = plib_cache.get_cache()
@@ -139,19 +141,7 @@ def test_what_cannot_be_opened_is_told_at_once(program: Callable[..., Any]) -> N
     assert "cannot name a region" in program(REFUSED)
 
 
-BUSY = """
-import json, os
-from distributed import Client, LocalCluster
-import plib_cache
-from plib_cache.integrations.dask import PlibCachePlugin
-
-
-@plib_cache.cache
-def slow(n):
-    with open("computed", "a") as log:
-        log.write(f"{n}\\n")
-    return n * n
-
+BUSY = SLOW + """
 
 if __name__ == "__main__":
     with LocalCluster(
