@@ -75,7 +75,9 @@ def candidate(kind: str, folder: Path, core: int, scale: float) -> Iterator[Cand
             return
         stack.enter_context(python_rows.quiet(bench))
         if kind == "attach":
-            yield stack.enter_context(opening.attaching(bench, Path(plib_cache.__file__).parents[1]))
+            yield stack.enter_context(
+                opening.attaching(bench, Path(plib_cache.__file__).parents[1])
+            )
         elif kind == "decorator":
             made = plib_cache.Cache(path=bench.fresh("region"), size=64 * MIB)
             cached = plib_cache.cache(cache=stack.enter_context(made))(python_rows.answer)

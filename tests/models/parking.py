@@ -15,21 +15,19 @@ from typing import Any
 
 from .explore import Program
 from .model import EVERYWHERE, WEAK, Model
+from .pinning import CELLS, freed_once, in_limbo
 from .words import (
     Broken,
     Thread,
     acq,
     fence_full,
     gone,
-    note,
     put_rel,
     put_rlx,
     rlx,
-    see,
     swap,
 )
 
-CELLS = ("pin 1", "pin 2")
 HEAD = "head"
 
 
@@ -67,30 +65,6 @@ def writer(bug: str) -> Thread:
         yield put_rel(HEAD, ("PARKED", ""))
 
 
-def in_limbo(bug: str, me: str) -> Thread:
-    """evict.c: in_limbo, pinned.  False: the run may be freed."""
-    if bug == "pins-ignored":
-        return False
-    for _ in range(2):
-        if bug != "no-fence-before-pins":
-            yield fence_full()
-        first = yield acq("pin 1")
-        second = yield acq("pin 2")
-        if first == 0 and second == 0:
-            return False
-        yield put_rel(HEAD, ("LIMBO", ""))
-        yield fence_full()
-        first = yield acq("pin 1")
-        second = yield acq("pin 2")
-        if first != 0 or second != 0:
-            return True
-        won = yield swap(HEAD, ("LIMBO", ""), ("EVICT", me))
-        if not won:
-            return True
-    yield put_rel(HEAD, ("LIMBO", ""))
-    return True
-
-
 def evictor(bug: str, me: str) -> Thread:
     """evict.c: win, unlink_all, in_limbo, free_run; then others fill the pages."""
     head = yield acq(HEAD)
@@ -110,14 +84,12 @@ def evictor(bug: str, me: str) -> Thread:
             slot = yield acq(f"slot {n}")
             if slot != 0:
                 yield swap(f"slot {n}", slot, 0)
-    limbo = yield from in_limbo(bug, me)
-    if limbo:
-        return
-    freed = yield see("freed")
-    if freed:
-        raise Broken("freed twice")
+    if bug != "pins-ignored":
+        limbo = yield from in_limbo(bug, ("EVICT", me))
+        if limbo:
+            return
+    yield from freed_once()
     yield put_rel(HEAD, ("FREEING", me))
-    yield note("freed", 1)
     yield put_rlx("byte 1", "others'")
     yield put_rlx("byte 2", "others'")
     yield put_rel(HEAD, ("FREE", ""))
@@ -146,8 +118,7 @@ def build(bug: str, readers: int, evictors: int, killed: tuple[str, ...]) -> Pro
             "mark": 1,
             "slot 1": "run",
             "slot 2": 0,
-            "pin 1": 0,
-            "pin 2": 0,
+            **dict.fromkeys(CELLS, 0),
             "byte 1": 1,
             "byte 2": "nothing",
         },

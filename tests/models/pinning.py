@@ -63,8 +63,8 @@ def pinned(bug: str) -> Thread:
     return False
 
 
-def in_limbo(bug: str, mine: tuple[str, int]) -> Thread:
-    """evict.c: in_limbo."""
+def in_limbo(bug: str, mine: tuple[str, object]) -> Thread:
+    """evict.c: in_limbo.  False: the run may be freed."""
     for _ in range(2):
         held = yield from pinned(bug)
         if not held:
@@ -83,6 +83,14 @@ def in_limbo(bug: str, mine: tuple[str, int]) -> Thread:
     return True
 
 
+def freed_once() -> Thread:
+    """Held: nobody else frees the run."""
+    freed = yield see("freed")
+    if freed:
+        raise Broken("freed twice")
+    yield note("freed", 1)
+
+
 def evictor(bug: str, me: int) -> Thread:
     """evict.c: win, unlink_entry, in_limbo, free_run; then others fill the page."""
     mine = ("EVICT", me)
@@ -99,10 +107,7 @@ def evictor(bug: str, me: int) -> Thread:
         limbo = yield from in_limbo(bug, mine)
         if limbo:
             return
-    freed = yield see("freed")
-    if freed:
-        raise Broken("freed twice")
-    yield note("freed", 1)
+    yield from freed_once()
     yield put_rel("head", ("FREEING", me))
     yield put_rlx("byte", "B")
 

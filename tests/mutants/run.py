@@ -5,8 +5,9 @@
     python tests/mutants/run.py NAME ...   some
 
 core.py has texts of the core and what replaces them, with the guarantee that this breaks and the
-native tests that must notice: each is built in a copy.  deaths.py has more of them, which show when
-a process dies at one certain instruction.  order.py has bugs that no test of the
+native tests that must notice: each is built in a copy.  room.py has those of what stays, disk.py
+those of what outlives the machine, deaths.py those that show when a process dies at one certain
+instruction.  order.py has bugs that no test of the
 running core notices surely, because they need an order of accesses that this processor does not
 show, or a moment that nobody hits: of them the model of that text must fail.
 
@@ -28,9 +29,11 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests")]
 
 from core import MUTANTS, Mutant  # noqa: E402
 from deaths import DEATHS  # noqa: E402
+from disk import DISKS  # noqa: E402
 from models.catalogue import MODELS  # noqa: E402
 from models.explore import explore  # noqa: E402
 from order import ORDERS, Order  # noqa: E402
+from room import ROOMS  # noqa: E402
 
 SOURCE = ROOT / "native" / "src"
 planted: set[str] = set()
@@ -101,7 +104,7 @@ def main() -> int:
     wanted = sys.argv[1:]
     shutil.rmtree(WORK, ignore_errors=True)
     worst, count = 0, 0
-    for mutant in [*ORDERS, *MUTANTS, *DEATHS]:
+    for mutant in [*ORDERS, *MUTANTS, *ROOMS, *DISKS, *DEATHS]:
         if not wanted or mutant.name in wanted:
             status, line = result(mutant)
             print(line, flush=True)

@@ -49,38 +49,33 @@ static plc_status put(plc_verb verb, const void *bytes, size_t n) {
 }
 
 /* The value is made where nobody steps: value_make is the test's, not the operation's. */
-static uint32_t ready_value(size_t n) {
-    uint32_t slot = ready_placed();
+static uint32_t with_value(uint32_t slot, size_t n) {
     value_make(value, n, 0, SERIAL_NEW);
     return slot;
 }
 
 uint32_t ready_small(void) {
-    return ready_value(SMALL_BYTES);
+    return with_value(ready_placed(), SMALL_BYTES);
 }
 
 uint32_t ready_filling(void) {
-    return ready_value(FILL_BYTES);
+    return with_value(ready_placed(), FILL_BYTES);
 }
 
 uint32_t ready_large(void) {
-    return ready_value(LARGE_BYTES);
+    return with_value(ready_placed(), LARGE_BYTES);
 }
 
 uint32_t ready_long(void) {
-    return ready_value(LONG_BYTES);
+    return with_value(ready_placed(), LONG_BYTES);
 }
 
 uint32_t ready_swap(void) {
-    uint32_t slot = ready_token();
-    value_make(value, SMALL_BYTES, 0, SERIAL_NEW);
-    return slot;
+    return with_value(ready_token(), SMALL_BYTES);
 }
 
 uint32_t ready_publish(void) {
-    uint32_t slot = ready_claimed();
-    value_make(value, SMALL_BYTES, 0, SERIAL_NEW);
-    return slot;
+    return with_value(ready_claimed(), SMALL_BYTES);
 }
 
 plc_status act_set_small(void) {

@@ -61,16 +61,11 @@ static void named_there(void) {
 /* All 14 ways of the subject's buckets are taken. */
 static void buckets_full(void) {
     struct call subject, k;
-    CHECK_STATUS(call_enter(&k, scene), PLC_OK);
-    CHECK_STATUS(index_key(&k, SUBJECT, strlen(SUBJECT)), PLC_OK);
-    subject = k;
-    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    scene_find(SUBJECT, &subject);
     for (unsigned i = 0, found = 0; found < INDEX_WAYS; i++) {
         char key[24];
-        size_t n = (size_t)snprintf(key, sizeof key, "neighbour-%u", i);
-        CHECK_STATUS(call_enter(&k, scene), PLC_OK);
-        CHECK_STATUS(index_key(&k, key, n), PLC_OK);
-        CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+        (void)snprintf(key, sizeof key, "neighbour-%u", i);
+        scene_find(key, &k);
         bool same = k.buckets[0] == subject.buckets[0] && k.buckets[1] == subject.buckets[1];
         bool crossed = k.buckets[0] == subject.buckets[1] && k.buckets[1] == subject.buckets[0];
         if ((same || crossed) && absent(scene, key)) {

@@ -101,11 +101,15 @@ void scene_new(bool on_disk) {
     }
 }
 
+void scene_find(const char *key, struct call *k) {
+    CHECK_STATUS(call_enter(k, scene), PLC_OK);
+    CHECK_STATUS(index_key(k, key, strlen(key)), PLC_OK);
+    CHECK_STATUS(call_leave(k, PLC_OK), PLC_OK);
+}
+
 uint32_t scene_shard_of(const char *key) {
     struct call k;
-    CHECK_STATUS(call_enter(&k, scene), PLC_OK);
-    CHECK_STATUS(index_key(&k, key, strlen(key)), PLC_OK);
-    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    scene_find(key, &k);
     return k.shard;
 }
 

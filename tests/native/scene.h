@@ -57,6 +57,8 @@ void scene_subject(size_t length, uint64_t serial, uint64_t deadline_ms);
 /* Whatever the hints say: a run that is parked is found first by everybody; or none is. */
 void scene_everybody_finds_parked(void);
 void scene_nobody_finds_parked(void);
+/* From here on k says which buckets and which shard are the key's. */
+void scene_find(const char *key, struct call *k);
 uint32_t scene_shard_of(const char *key);
 
 /* From now on this is the start state; and there it is again.  False: it has to be made anew (the file has grown). */

@@ -2,6 +2,7 @@
 /* stepper.c: see stepper.h. */
 #include "check.h"
 #include "stepper.h"
+#include "trace.h"
 
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -31,16 +32,6 @@ static inline void halt(void) {
     __asm__ volatile("int3" ::: "memory");
 }
 
-/* Until it halts again, which only its own traps may be the cause of. */
-static void wait_halt(const struct victim *v) {
-    int status = 0;
-    CHECK(waitpid(v->pid, &status, 0) == v->pid);
-    if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP) {
-        (void)fprintf(stderr, "the victim's wait status: %x\n", (unsigned)status);
-    }
-    CHECK(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
-}
-
 static uint64_t place_of(const struct victim *v) {
     errno = 0;
     long pc = ptrace(PTRACE_PEEKUSER, v->pid, (void *)offsetof(struct user_regs_struct, rip), NULL);
@@ -49,24 +40,13 @@ static uint64_t place_of(const struct victim *v) {
 }
 
 bool stepper_allowed(void) {
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0 && raise(SIGTRAP) == 0 ? 0 : 3);
-    }
-    int status = 0;
-    CHECK(waitpid(pid, &status, 0) == pid);
-    bool can = WIFSTOPPED(status);
-    if (can) {
-        CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, &status, 0) == pid);
-    }
-    return can;
+    return trace_allowed();
 }
 
 __attribute__((noreturn)) static void live(uint32_t (*ready)(void), plc_status (*act)(void)) {
     CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
     stage->slot = ready();
-    CHECK(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
+    trace_me();
     halt();
     stage->status = (uint64_t)act();
     stage->done = 1;
@@ -86,14 +66,13 @@ struct victim stepper_start(uint32_t (*ready)(void), plc_status (*act)(void)) {
     if (v.pid == 0) {
         live(ready, act);
     }
-    wait_halt(&v);
+    trace_wait(v.pid);
     v.slot = (uint32_t)stage->slot;
     return v;
 }
 
 bool stepper_step(struct victim *v) {
-    CHECK(ptrace(PTRACE_SINGLESTEP, v->pid, NULL, NULL) == 0);
-    wait_halt(v);
+    trace_step(v->pid);
     return stage->done == 0;
 }
 
@@ -172,8 +151,7 @@ static bool run_to(struct victim *v, uint64_t place, uint32_t times) {
             return false;
         }
         put_text(v, place, (was & ~0xffL) | 0xcc);
-        CHECK(ptrace(PTRACE_CONT, v->pid, NULL, NULL) == 0);
-        wait_halt(v);
+        trace_run(v->pid);
         put_text(v, place, was);
         if (stage->done != 0) {
             return false;
@@ -202,8 +180,7 @@ bool stepper_go(struct victim *v, const struct path *p, uint32_t n) {
 
 plc_status stepper_finish(struct victim *v) {
     if (stage->done == 0) {
-        CHECK(ptrace(PTRACE_CONT, v->pid, NULL, NULL) == 0);
-        wait_halt(v);
+        trace_run(v->pid);
     }
     CHECK(stage->done == 1);
     return (plc_status)stage->status;

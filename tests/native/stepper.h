@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * stepper.h: a process that does one thing and can be halted behind any of its instructions (ptrace).  It is forked
+ * stepper.h: a process that does one thing and can be halted behind any of its instructions (trace.h).  It is forked
  * from this one, makes itself ready, and is stepped, or let run to a place on a path that was recorded before, which
  * costs two stops instead of one for each instruction.  Promises: nothing of what it does before or behind the act is
  * counted; whoever hangs, or ends otherwise than by being killed, fails the test.

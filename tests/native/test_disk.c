@@ -4,6 +4,7 @@
  * stay, others go; and where anybody lives, nobody takes it for a boot.  What is killed without a boot loses nothing.
  * */
 #include "attach.h"
+#include "fixture.h"
 
 #include <sys/file.h>
 
@@ -64,15 +65,6 @@ static void clean_end_is_kept(void) {
 
 /* ---- entries --------------------------------------------------------------------------------- */
 
-#define AGAIN(cache, call)                            \
-    ({                                                \
-        plc_status again_;                            \
-        while ((again_ = (call)) == PLC_AGAIN) {      \
-            CHECK(plc_assist((cache), 50) == PLC_OK); \
-        }                                             \
-        again_;                                       \
-    })
-
 static void put(plc_cache *c, const char *key, const char *value, uint32_t options) {
     const plc_part part = {value, strlen(value)};
     const plc_entry e = {.key = key, .key_length = strlen(key), .parts = &part, .part_count = 1, .options = options};
@@ -82,7 +74,7 @@ static void put(plc_cache *c, const char *key, const char *value, uint32_t optio
 static bool has(plc_cache *c, const char *key, const char *value) {
     char buffer[100];
     plc_found found;
-    plc_status s = AGAIN(c, plc_get(c, key, strlen(key), 0, buffer, sizeof buffer, &found));
+    plc_status s = get(c, key, buffer, sizeof buffer, &found);
     CHECK(s == PLC_OK || s == PLC_MISS);
     return s == PLC_OK && found.length == strlen(value) && memcmp(buffer, value, found.length) == 0;
 }

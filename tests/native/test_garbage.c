@@ -211,7 +211,7 @@ static void fence_in(void) {
 #define LONGEST_US 2000000u
 
 static void note_time(uint64_t began, const char *call, unsigned times) {
-    uint64_t took = began != 0 ? soak_clock() - began : 0;
+    uint64_t took = began != 0 ? soak_worked() - began : 0;
     longest_us = took > longest_us ? took : longest_us;
     if (took >= LONGEST_US) {
         (void)fprintf(stderr, "%" PRIu64 " us, %u times PLC_AGAIN: %s\n", took, times, call);
@@ -223,7 +223,7 @@ static void note_time(uint64_t began, const char *call, unsigned times) {
     ({                                         \
         plc_status s_;                         \
         unsigned times_ = 0;                   \
-        uint64_t began_ = soak_clock();        \
+        uint64_t began_ = soak_worked();       \
         while ((s_ = (call)) == PLC_AGAIN) {   \
             CHECK(plc_assist(c, 1) == PLC_OK); \
             CHECK(++times_ < PATIENCE);        \

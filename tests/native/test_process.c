@@ -1,41 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* test_process.c: who is alive.  Threatens the rule that death is found and that no living process is ever held
- * to be dead: kill, exit, exec, zombies, forks, stopped processes, lost lock bytes, other pid namespaces. */
-#include "attach.h"
-#include "seat.h"
+ * to be dead: kill, exit, exec, zombies, stopped processes, lost lock bytes, numbers used again, other pid namespaces.
+ * (Forks: test_forks.c; the places themselves: test_places.c.) */
+#include "alive.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
-
-static plc_cache *begin(void) {
-    check_folder_make(NULL);
-    plc_cache *c = open_region("r");
-    CHECK(my_slot(c) != 0 && (inc_of(c, my_slot(c)) & 1u) == 1);
-    return c;
-}
-
-static bool byte_held(const plc_cache *c, uint32_t slot) {
-    bool held = false;
-    CHECK(os_byte_held(c->fd, slot, &held) == 0);
-    return held;
-}
-
-/* Not dead, however often one asks. */
-static void check_alive(plc_cache *c, uint32_t slot) {
-    for (int i = 0; i < 20; i++) {
-        CHECK(!process_reap(c, slot));
-    }
-    CHECK((inc_of(c, slot) & 1u) == 1);
-}
-
-static void check_dies(plc_cache *c, uint32_t slot) {
-    uint64_t inc = inc_of(c, slot);
-    CHECK_SOON(process_reap(c, slot));
-    CHECK(inc_of(c, slot) == inc + 1);
-    CHECK(process_reap(c, slot) && inc_of(c, slot) == inc + 1);
-}
 
 static void slots_and_counts(void) {
     plc_cache *c = begin();
@@ -326,132 +298,6 @@ static void other_pid_and_a_held_byte(void) {
     region_close(c);
 }
 
-/* ---- forks ---------------------------------------------------------------------------------- */
-
-static plc_cache *inherited;
-
-static void adopts(struct peer_ends ends) {
-    plc_cache *c = inherited;
-    uint32_t parents = (uint32_t)await(ends.in);
-    CHECK(word_acq(c->fork_mark) == 0 && my_slot(c) == 0);
-    CHECK(process_adopt(c) == 0);
-    CHECK(word_acq(c->fork_mark) == 1 && my_slot(c) != 0 && my_slot(c) != parents);
-    CHECK(process_adopt(c) == 0);
-    tell(ends.out, my_slot(c));
-    (void)await(ends.in);
-}
-
-static void child_takes_its_own_place(void) {
-    plc_cache *c = begin();
-    inherited = c;
-    word_put_rel(&c->tickets, 5); /* as if calls were under way in other threads */
-    struct peer p = peer_start(adopts);
-    tell(p.to, my_slot(c));
-    uint32_t slot = (uint32_t)hear(p.from);
-    CHECK(slot != my_slot(c) && byte_held(c, slot));
-    CHECK(word_acq(&c->tickets) == 5);
-    word_put_rel(&c->tickets, SHARED_TICKETS);
-    check_alive(c, slot);
-    peer_kill(&p);
-    check_dies(c, slot);
-    region_close(c);
-}
-
-/* Attaches, forks, dies; the grandchild lives on, first without and then with a place of its own. */
-static void dies_before_its_child(struct peer_ends ends) {
-    inherited = open_fresh("r");
-    uint32_t slot = my_slot(inherited);
-    if (fork() == 0) {
-        tell(ends.out, slot);
-        adopts(ends);
-        _exit(0);
-    }
-    _exit(0);
-}
-
-static void parent_dies_first(void) {
-    plc_cache *c = begin();
-    struct peer p = peer_start(dies_before_its_child);
-    uint32_t slot = (uint32_t)hear(p.from);
-    int status = 0;
-    CHECK(waitpid(p.pid, &status, 0) == p.pid);
-    check_dies(c, slot); /* though its child still has the region mapped */
-    tell(p.to, 10000);
-    uint32_t child = (uint32_t)hear(p.from);
-    check_alive(c, child);
-    (void)close(p.to);
-    (void)close(p.from);
-    check_dies(c, child);
-    region_close(c);
-}
-
-static void closes_unadopted(struct peer_ends ends) {
-    uint32_t parents = (uint32_t)await(ends.in);
-    plc_cache *c = inherited;
-    uint64_t inc = inc_of(c, parents);
-    region_close(c);
-    CHECK(c->base == NULL);
-    plc_cache *own = open_region("r");
-    CHECK(own != c && my_slot(own) != parents && inc_of(own, parents) == inc);
-    region_close(own);
-    tell(ends.out, 1);
-    (void)await(ends.in);
-}
-
-static void child_that_closes_harms_nobody(void) {
-    plc_cache *c = begin();
-    inherited = c;
-    struct peer watcher = peer_start(sit), p = peer_start(closes_unadopted);
-    (void)hear(watcher.from);
-    tell(p.to, my_slot(c));
-    (void)hear(p.from);
-    CHECK((inc_of(c, my_slot(c)) & 1u) == 1 && process_count(c) == 2);
-    tell(p.to, 1);
-    peer_done(&p);
-    peer_kill(&watcher);
-    region_close(c);
-}
-
-/* fork handlers do not run in the child of a raw clone, and a thread of the parent holds the mutex. */
-static void raw_clone(void) {
-    plc_cache *c = begin();
-    int ends[2];
-    CHECK(pipe2(ends, O_CLOEXEC) == 0);
-    registry_lock();
-    long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-    if (pid == 0) {
-        bool good = word_acq(c->fork_mark) == 0 && process_adopt(c) == 0 && my_slot(c) != 0;
-        uint64_t slot = good ? my_slot(c) : 0;
-        _exit(write(ends[1], &slot, sizeof slot) == sizeof slot ? 0 : 1);
-    }
-    registry_unlock();
-    CHECK(pid > 0 && hear(ends[0]) != 0 && word_acq(c->fork_mark) == 1);
-    int status = -1;
-    CHECK(waitpid((pid_t)pid, &status, 0) == pid && status == 0);
-    (void)close(ends[0]);
-    (void)close(ends[1]);
-    region_close(c);
-}
-
-static void thread_numbers(struct peer_ends ends) {
-    CHECK(os_thread() == (uint32_t)getpid());
-    tell(ends.out, 1);
-}
-
-static void thread_numbers_after_fork(void) {
-    CHECK(os_thread() == (uint32_t)getpid());
-    struct peer p = peer_start(thread_numbers);
-    (void)hear(p.from);
-    peer_done(&p);
-    int status = -1;
-    long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-    if (pid == 0) {
-        _exit(os_thread() == (uint32_t)getpid() ? 0 : 1);
-    }
-    CHECK(pid > 0 && waitpid((pid_t)pid, &status, 0) == pid && status == 0);
-    CHECK(os_thread() == (uint32_t)getpid());
-}
-
 /* ---- a first thread that ends alone --------------------------------------------------------- */
 
 static struct peer_ends leader_ends;
@@ -545,119 +391,6 @@ static void other_namespaces(void) {
     }
 }
 
-/* ---- places --------------------------------------------------------------------------------- */
-
-static void all_places(void) {
-    plc_cache *c = begin();
-    struct peer peers[SLOTS_SMALL];
-    uint32_t slots[SLOTS_SMALL];
-    for (uint32_t i = 1; i < SLOTS_SMALL; i++) {
-        peers[i] = peer_start(sit);
-        slots[i] = (uint32_t)hear(peers[i].from);
-        CHECK(slots[i] >= 1 && slots[i] <= SLOTS_SMALL);
-    }
-    CHECK(process_count(c) == SLOTS_SMALL);
-    uint32_t mine = my_slot(c);
-    word_put_rel(&c->owner, 0); /* as if not attached: every place is taken */
-    registry_lock();
-    CHECK(process_attach(c) == EAGAIN && my_slot(c) == 0);
-    peer_kill(&peers[77]);
-    CHECK(process_attach(c) == 0 && my_slot(c) == slots[77]);
-    process_detach(c);
-    registry_unlock();
-    word_put_rel(&c->owner, owner_make(mine, (uint32_t)inc_of(c, mine)));
-    for (uint32_t i = 1; i < SLOTS_SMALL; i++) {
-        if (i != 77) {
-            peer_kill(&peers[i]);
-        }
-    }
-    region_close(c);
-}
-
-static void attach_and_close(struct peer_ends ends) {
-    plc_cache *c = open_fresh("r");
-    tell(ends.out, my_slot(c));
-    if (check_random() % 2 == 0) {
-        region_close(c);
-    }
-}
-
-/* Tenants, dead and closed ones, spread over the slots; what is at its end is not used; pins are cleared. */
-static void places_wear_evenly(void) {
-    plc_cache *c = begin();
-    uint32_t mine = my_slot(c), worn = mine == 3 ? 4 : 3;
-    word_put_rel(&process_row(c, worn)->inc, INC_LAST);
-    for (uint32_t slot = 1; slot <= SLOTS_SMALL; slot++) {
-        if (slot != mine) {
-            word_put_rel(&process_row(c, slot)->counted[7], pin_make(99, 1));
-            word_put_rel(&process_row(c, slot)->transient[63], pin_make(98, 1));
-            word_put_rel(&process_row(c, slot)->pins_high, 8);
-        }
-    }
-    for (int i = 0; i < 150; i++) {
-        (void)check_random();
-        struct peer p = peer_start(attach_and_close);
-        uint32_t slot = (uint32_t)hear(p.from);
-        CHECK(slot != worn && slot != mine && slot <= 16);
-        peer_done(&p);
-        CHECK(word_acq(&process_row(c, slot)->counted[7]) == 0 && word_acq(&process_row(c, slot)->transient[63]) == 0);
-        CHECK(word_acq(&process_row(c, slot)->pins_high) == 0);
-    }
-    for (uint32_t slot = 1; slot <= 16; slot++) {
-        CHECK(slot == mine || slot == worn || (inc_of(c, slot) >= 6 && inc_of(c, slot) <= 100));
-    }
-    CHECK(word_acq(&c->super->slots_used.value) == 17 && inc_of(c, worn) == INC_LAST);
-    region_close(c);
-}
-
-static void *reaps(void *arg) {
-    for (int i = 0; i < 50; i++) {
-        for (uint32_t slot = 1; slot < 20; slot++) {
-            (void)process_reap(arg, slot);
-        }
-    }
-    return NULL;
-}
-
-static void many_reapers_one_death(void) {
-    plc_cache *c = begin();
-    struct peer p = peer_start(sit), living = peer_start(sit);
-    uint32_t slot = (uint32_t)hear(p.from), other = (uint32_t)hear(living.from);
-    uint64_t inc = inc_of(c, slot), alive = inc_of(c, other);
-    peer_kill(&p);
-    pthread_t threads[4];
-    for (int i = 0; i < 4; i++) {
-        CHECK(pthread_create(&threads[i], NULL, reaps, c) == 0);
-    }
-    for (int i = 0; i < 4; i++) {
-        CHECK(pthread_join(threads[i], NULL) == 0);
-    }
-    CHECK(inc_of(c, slot) == inc + 1 && inc_of(c, other) == alive);
-    CHECK(process_reap_due(c, slot, 100000) && !process_reap_due(c, slot, 100000) && !process_reap_due(c, 0, 100000));
-    peer_kill(&living);
-    region_close(c);
-}
-
-/* Any byte of a row may be garbage: nobody who lives is hurt, nothing crashes. */
-static void garbage_rows(void) {
-    plc_cache *c = begin();
-    struct peer p = peer_start(sit);
-    uint32_t slot = (uint32_t)hear(p.from), mine = my_slot(c);
-    for (int round = 0; round < 300; round++) {
-        for (uint32_t s = 20; s < 30; s++) {
-            word *words = (word *)(void *)process_row(c, s);
-            word_put_rel(&words[check_random() % 6], check_random() >> check_random() % 64);
-            (void)process_reap(c, s);
-            (void)process_thread_gone(c, lock_make(s, (uint32_t)inc_of(c, s), (uint32_t)check_random(), 1));
-        }
-        word_put_rel(&c->super->slots_used.value, check_random());
-        CHECK(process_count(c) <= SLOTS_SMALL);
-    }
-    CHECK((inc_of(c, slot) & 1u) == 1 && my_slot(c) == mine);
-    peer_kill(&p);
-    region_close(c);
-}
-
 int main(void) {
     static const struct check_test tests[] = {
         {"slots and counts", slots_and_counts},
@@ -673,17 +406,8 @@ int main(void) {
         {"exit with handlers", exit_with_handlers},
         {"a pid used again", reused_pid},
         {"another's pid and a held byte", other_pid_and_a_held_byte},
-        {"a fork child takes its own place", child_takes_its_own_place},
-        {"a parent dies before its child", parent_dies_first},
-        {"a fork child that closes harms nobody", child_that_closes_harms_nobody},
-        {"a raw clone forgets too", raw_clone},
-        {"thread numbers after forks", thread_numbers_after_fork},
         {"a first thread that ends alone", leader_that_ends_alone_is_not_death},
         {"other pid namespaces", other_namespaces},
-        {"all places taken", all_places},
-        {"places wear evenly", places_wear_evenly},
-        {"many reapers, one death", many_reapers_one_death},
-        {"garbage in the rows", garbage_rows},
     };
     return check_run(tests, sizeof tests / sizeof tests[0]);
 }

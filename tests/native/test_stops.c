@@ -12,9 +12,9 @@
  */
 #include "soak.h"
 #include "call.h"
+#include "trace.h"
 
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 
 #define KEYS 64u
 #define SLICES_MOST 30u /* of 20 ms: the wait for a lock ends after 250 ms */
@@ -74,7 +74,7 @@ static void acts(struct peer_ends ends) {
     c = region_named("r", 0, 0);
     CHECK(store(c, PLC_SET, "mine", "x", 1) == PLC_OK); /* what is done once is done */
     tell(ends.out, info_of(c).slot);
-    CHECK(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
+    trace_me();
     CHECK(raise(SIGTRAP) == 0);
     plc_status s = operation->act();
     tell(ends.out, (uint64_t)s);
@@ -94,29 +94,19 @@ static bool holds_lock(uint32_t slot) {
     return lock_slot(word_acq(&c->locks[shard_of(subject)])) == slot;
 }
 
-/* One instruction on.  False: it is no longer there to be stepped (it waits for something to read). */
-static void step(pid_t pid) {
-    int status = 0;
-    CHECK(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0);
-    CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
-}
-
 /* Steps it to the n-th instruction behind its locking, and leaves it stopped.  False: it has unlocked before. */
 static bool stop_at(struct peer *p, uint32_t slot, uint64_t n) {
-    int status = 0;
-    CHECK(waitpid(p->pid, &status, 0) == p->pid && WIFSTOPPED(status));
+    trace_wait(p->pid);
     for (uint64_t i = 0; !holds_lock(slot); i++) {
         CHECK(i < STEPS_MOST);
-        step(p->pid);
+        trace_step(p->pid);
     }
     uint64_t i = 0;
     for (; i < n && holds_lock(slot); i++) {
-        step(p->pid);
+        trace_step(p->pid);
     }
     bool held = holds_lock(slot);
-    CHECK(kill(p->pid, SIGSTOP) == 0); /* pending until it is let go */
-    CHECK(ptrace(PTRACE_DETACH, p->pid, NULL, NULL) == 0);
-    CHECK(waitpid(p->pid, &status, WUNTRACED) == p->pid && WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+    trace_leave_stopped(p->pid);
     return held;
 }
 
@@ -268,24 +258,8 @@ static bool stopped_at(uint64_t n, bool overtake) {
     return held;
 }
 
-/* In a tracer's place already, or forbidden? */
-static bool may_trace(void) {
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0 && raise(SIGTRAP) == 0 ? 0 : 3);
-    }
-    int status = 0;
-    CHECK(waitpid(pid, &status, 0) == pid);
-    bool can = WIFSTOPPED(status) && ptrace(PTRACE_CONT, pid, NULL, NULL) == 0;
-    if (WIFSTOPPED(status)) {
-        CHECK(waitpid(pid, &status, 0) == pid);
-    }
-    return can;
-}
-
 static void stopped(void) {
-    if (!may_trace()) {
+    if (!trace_allowed()) {
         check_skip("stops at every place with a lock held (ptrace is not permitted)");
         return;
     }

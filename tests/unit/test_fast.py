@@ -1,31 +1,26 @@
-"""The hot path in C: the same answers as the general path gives, one core, the GIL, no leaks."""
+"""The hot path in C gives the same answers as the general path does, and is the same core."""
 
 from __future__ import annotations
 
 import datetime
-import gc
 import inspect
 import math
 import pickle
-import random
 import subprocess
 import sys
 import threading
-import tracemalloc
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import pytest
 
 import plib_cache
-from plib_cache import Cache, ClosedError, PlibCacheWarning
+from plib_cache import Cache, ClosedError
 from plib_cache._core import SET, Terms, binding
 from plib_cache._frame import Encoded
-from plib_cache._memo import Missed
-from plib_cache.exceptions import SerializationError
+
+from .hot import Raw, Text, Whole, answer
 
 if binding() != "fast":
     pytest.skip("asked for the cffi binding alone", allow_module_level=True)
@@ -33,18 +28,6 @@ if binding() != "fast":
 OPERATIONS = ["get", "set", "delete", "incr", "decr", "get_many"]
 fast: Any = sys.modules["plib_cache._fast"]
 native = sys.modules["plib_cache._native"]
-
-
-class Text(str):
-    """Not an exact key."""
-
-
-class Raw(bytes):
-    """Not an exact key or value."""
-
-
-class Whole(int):
-    """Not an exact value."""
 
 
 KEYS: list[Any] = [
@@ -66,17 +49,6 @@ VALUES: list[Any] = [
 
 def same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and (a == b or (a != a and b != b)) and repr(a)[:50] == repr(b)[:50]
-
-
-def answer(function: Callable[..., Any], *args: Any, **names: Any) -> Any:
-    """What a call returns or raises, to be compared."""
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        try:
-            result = function(*args, **names)
-        except Exception as error:
-            result = type(error), str(error), error.args
-        return result, [str(w.message) for w in warned]
 
 
 @pytest.fixture(params=["code", "data", "custom"])
@@ -374,164 +346,6 @@ class TestSameAnswers:
             assert inspect.getdoc(getattr(Cache, name)) == inspect.getdoc(general)
 
 
-class TestDecorator:
-    def test_same_key(self) -> None:
-        """The key in C is the key in Python: what one stored the other finds."""
-
-        @plib_cache.cache
-        def f(a: Any, b: Any = 2, *rest: Any, c: Any = None, **more: Any) -> Any:
-            return repr((a, b, rest, c, more))
-
-        memo = memo_of(f)
-        calls: list[tuple[Any, Any]] = [
-            ((1,), {}), ((1, 2), {}), ((), {"a": 1}), ((1, 2, 3, 4), {"c": 5, "z": 6}),
-            (("ä", b"x"), {"c": (1, (2,))}), ((math.nan,), {}), (([1, 2],), {}), ((-0.0,), {}),
-            ((10**50,), {}), (("x" * 5000,), {}), (({"a": 1},), {}),
-        ]  # fmt: skip
-        for args, kwargs in calls:
-            missed = memo.seek(args, kwargs)
-            assert type(missed) in (Missed, str)  # f(1), f(1, 2) and f(a=1) are one call
-            if type(missed) is Missed:
-                assert missed == f.cache_key(*args, **kwargs)
-            value = f(*args, **kwargs)
-            assert memo.seek(args, kwargs) == value
-            assert memo._seek(args, kwargs) == value
-
-    def test_counts(self) -> None:
-        """Every call counts once, however it was answered."""
-
-        @plib_cache.cache
-        def f(a: Any, b: int = 0) -> Any:
-            return a
-
-        for argument in (1, "x", (1, 2), [1], None, b"z" * 30_000, {"k": [1]}):
-            f.cache_clear()
-            for n in range(1, 5):
-                assert f(argument) == argument
-                assert f.cache_info()[:2] == (n - 1, 1)
-
-    def test_saved_time(self) -> None:
-        """What hits saved is that of the general path, reported or not."""
-
-        @plib_cache.cache
-        def f(a: int) -> int:
-            return a
-
-        f(0)
-        memo = memo_of(f)
-        for cost in (8, 100, 255):
-            key = f.cache_key(cost)
-            terms = Terms(name=memo.home().name, cost=cost)
-            memo.home().region.store(SET, key, Encoded(2, [b"1"], 1), terms)
-        for cost, hits in ((8, 3000), (100, 7), (255, 3)):
-            before = f.saved_seconds()
-            for _ in range(hits):
-                f(cost)
-            expected = hits * plib_cache.stats.cost_us(cost) / 1e6
-            assert f.saved_seconds() - before == pytest.approx(expected, rel=1e-2, abs=3e-6)
-
-    def test_wrong_calls(self) -> None:
-        """They raise what the function itself raises."""
-
-        @plib_cache.cache
-        def f(a: int, b: int = 0) -> int:
-            return a
-
-        g = f.__wrapped__
-        f(1)
-        f(1, 2)
-        wrong: list[tuple[Any, Any]] = [
-            ((), {}), ((1, 2, 3), {}), ((1,), {"c": 2}), ((1,), {"a": 2}), ((1, 2), {"c": 2}),
-        ]  # fmt: skip
-        for args, kwargs in wrong:
-            ours, its = answer(f, *args, **kwargs), answer(g, *args, **kwargs)
-            assert ours[0][:2] == its[0][:2]
-
-    def test_closed_and_opened_again(self) -> None:
-        """Where the cache went, the function goes on; where it comes again, too."""
-        cache = Cache("own", size="8MiB")
-
-        @plib_cache.cache(cache=cache)
-        def f(a: int) -> int:
-            return a
-
-        @plib_cache.cache
-        def g(a: int) -> int:
-            return a
-
-        assert (f(1), f(1), g(1), g(1)) == (1, 1, 1, 1)
-        cache.close()
-        with pytest.warns(PlibCacheWarning, match="closed"):
-            assert f(1) == 1
-        plib_cache.get_cache().close()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            assert [g(1) for _ in range(3)] == [1, 1, 1]
-        assert g.cache_info().hits >= 2
-
-    def test_damaged(self) -> None:
-        """A result that cannot be read is computed again, with one warning."""
-
-        @plib_cache.cache
-        def f(a: int) -> int:
-            return a
-
-        assert f(1) == 1
-        memo = memo_of(f)
-        terms = Terms(name=memo.home().name)
-        for broken in (Encoded(2, [b"x"], 1), Encoded(8, [b"x"], 1)):
-            memo._warned = False
-            memo.home().region.store(SET, f.cache_key(1), broken, terms)
-            with pytest.warns(PlibCacheWarning, match="damaged"):
-                assert f(1) == 1
-            assert f(1) == 1
-
-    def test_trust(self) -> None:
-        """Another serializer than the cache's is asked."""
-
-        @plib_cache.cache(strict=True, trust="data")
-        def f(a: int) -> int:
-            return a
-
-        assert f(1) == 1
-        memo = memo_of(f)
-        encoded = plib_cache.serialize.default_serializer().dumps(Whole(3))
-        memo.home().region.store(SET, f.cache_key(1), encoded, Terms(name=memo.home().name))
-        with pytest.raises(SerializationError, match="trust"):
-            f(1)
-
-    def test_by_value(self, python: Callable[..., str]) -> None:
-        """A function that is sent by value finds its results there, with either binding."""
-
-        @plib_cache.cache(version=1, cache="sent")
-        def f(a: int) -> int:
-            return a + 1
-
-        assert f(1) == 2
-        sent = cloudpickle.dumps(f)
-        assert pickle.loads(sent)(1) == 2
-        source = f"import pickle; f = pickle.loads({sent!r}); print(f(1), f(2), f(2))"
-        assert python(source) == "2 3 3\n"
-        assert f.cache_info().hits >= 2
-
-    def test_garbage(self) -> None:
-        """A function that nobody knows any more goes, with all that it has."""
-
-        @plib_cache.cache
-        def f(a: int) -> int:
-            return a
-
-        f(1)
-        gone = __import__("weakref").ref(memo_of(f))
-        del f
-        gc.collect()
-        assert gone() is None
-
-
-def memo_of(function: Any) -> Any:
-    return function.cache_info.args[0]
-
-
 class TestOneCore:
     def test_one_shared_object(self) -> None:
         """Both modules come from one file, which is mapped once."""
@@ -573,254 +387,3 @@ class TestOneCore:
         done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
         assert done.returncode != 0
         assert "ImportError: no _fast" in done.stderr
-
-
-@pytest.fixture
-def no_switch() -> Iterator[None]:
-    """Threads change only where the GIL is given up."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1000)
-    yield
-    sys.setswitchinterval(before)
-
-
-@pytest.mark.skipif(
-    not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="this interpreter has no GIL"
-)
-class TestGil:
-    """With a switch interval of 1000 s another thread runs only when the GIL is given up."""
-
-    def others_run(self, work: Callable[[], Any], rounds: int) -> bool:
-        """Whether another thread ran while this one worked, so many times at most."""
-        asked, answered = threading.Event(), []
-        other = threading.Thread(target=lambda: (asked.wait(), answered.append(1)))
-        other.start()
-        asked.set()
-        seen = False
-        for _ in range(rounds):
-            work()
-            if answered:
-                seen = True
-                break
-        other.join()
-        return seen
-
-    def works(self, cache: Cache, size: int) -> dict[str, Callable[[], Any]]:
-        value = b"x" * size
-        text = "t" * size
-        cache["k"], cache["t"], cache["l"] = value, text, bytearray(value)
-
-        @plib_cache.cache
-        def f(a: int) -> bytes:
-            return value
-
-        f(1)
-        return {
-            "get": lambda: cache.get("k"),
-            "get str": lambda: cache.get("t"),
-            "get bytearray": lambda: cache.get("l"),
-            "item": lambda: cache["k"],
-            "set": lambda: cache.set("k", value),
-            "set item": lambda: cache.__setitem__("t", text),
-            "get_many": lambda: cache.get_many(["k", "t"]),
-            "decorator": lambda: f(1),
-        }
-
-    def test_short_calls_keep_it(self, no_switch: None) -> None:
-        """Nobody else runs during a thousand short calls."""
-        with Cache("gil", size="16MiB") as cache:
-            works = self.works(cache, 20_000)
-            works["incr"] = lambda: cache.incr("n")
-            works["delete"] = lambda: cache.delete("none")
-            for _ in range(2000):  # the region takes all its memory, for which calls have to wait
-                works["set"]()
-            for name, work in works.items():
-                assert not self.others_run(work, 1000), name
-
-    def test_long_copies_give_it_up(self, no_switch: None) -> None:
-        """Somebody else runs during copies of more than 64 KiB, soon."""
-        with Cache("gil", size="64MiB") as cache:
-            for name, work in self.works(cache, 1_000_000).items():
-                assert self.others_run(work, 100_000), name
-
-
-class TestLeaks:
-    def works(self, cache: Cache) -> dict[str, Callable[[], Any]]:
-        """One call of each path; what only Python does is in names that begin with "general"."""
-
-        @plib_cache.cache(cache=cache)
-        def f(a: Any) -> Any:
-            return a
-
-        f(12345)
-        f("text")
-        f([1])
-        cache["key"], cache["list"], cache["long"], cache["n"] = b"v" * 500, [1], b"x" * 17_000, 1
-        cache["wide"], cache["text"] = "ä" * 100, "a" * 17_000
-        seek = memo_of(f).seek
-        return {
-            "get": lambda: cache.get("key"),
-            "get absent": lambda: cache.get("none", cache),
-            "set": lambda: cache.set("key", b"v" * 500),
-            "item": lambda: cache["key"],
-            "contains": lambda: "key" in cache,
-            "set item": lambda: cache.__setitem__("n", 5),
-            "set str": lambda: cache.set("wide", "ä" * 100),
-            "get str": lambda: cache.get("wide"),
-            "get long": lambda: cache.get("long"),
-            "get long str": lambda: cache.get("text"),
-            "get_many": lambda: cache.get_many(["key", "none", "wide"]),
-            "incr": lambda: cache.incr("n"),
-            "delete": lambda: cache.delete("none"),
-            "no item": lambda: answer_only(lambda: cache["none"]),
-            "hit": lambda: f(12345),
-            "hit by name": lambda: f(a="text"),
-            "miss": lambda: seek(((3, (4, "ä", 10**30)),), {}),
-            "general load": lambda: cache.get("list"),
-            "general many": lambda: cache.get_many(["list", "none", "long", Text("key")]),
-            "general rest of many": lambda: cache.get_many(["long"] * 5),
-            "general set": lambda: cache.set("list", [1]),
-            "general error": lambda: answer_only(lambda: cache.get("")),
-            "general refusal": lambda: answer_only(lambda: cache.incr("list")),
-            "general hit": lambda: f([1]),
-        }
-
-    def test_nothing_is_left(self) -> None:
-        """No object stays, however often a path is taken."""
-        with Cache("leaks", size="16MiB") as cache:
-            for name, work in self.works(cache).items():
-                rounds = 5_000 if name.startswith("general") else 100_000
-                for _ in range(100):
-                    work()
-                gc.collect()
-                before = sys.getallocatedblocks()
-                for _ in range(rounds):
-                    work()
-                gc.collect()
-                assert sys.getallocatedblocks() - before < rounds / 20, name
-
-    def test_no_memory_is_left(self) -> None:
-        """Nor any memory that is not of objects."""
-        with Cache("leaks", size="16MiB") as cache:
-            for name, work in self.works(cache).items():
-                for _ in range(100):
-                    work()
-                tracemalloc.start()
-                try:
-                    before = tracemalloc.get_traced_memory()[0]
-                    for _ in range(500):
-                        work()
-                    gc.collect()
-                    grown = tracemalloc.get_traced_memory()[0] - before
-                finally:
-                    tracemalloc.stop()
-                assert grown < 10_000, name  # 20 bytes for each
-
-    def test_references(self) -> None:
-        """Keys, values and defaults have as many references as before."""
-        key, value, absent, item = "a key", b"value" * 9, object(), "an argument"
-        with Cache("references", size="8MiB") as cache:
-
-            @plib_cache.cache(cache=cache)
-            def f(a: Any) -> int:
-                return 1
-
-            f(item)
-            things = [key, value, absent, item, None, True, cache._region.port]
-            before = [sys.getrefcount(thing) for thing in things]
-            for _ in range(1000):
-                cache.get(key, absent)
-                cache.set(key, value)
-                cache.set(key, None)
-                cache.get(key, absent)
-                cache[key] = True
-                cache.get_many([key, key])
-                cache.delete(key)
-                f(item)
-            after = [sys.getrefcount(thing) for thing in things]
-        assert [b - a for a, b in zip(before, after, strict=True) if abs(b - a) > 100] == []
-
-
-def answer_only(function: Callable[[], Any]) -> None:
-    try:
-        function()
-    except Exception:
-        pass
-
-
-def test_threads_share_one_cache() -> None:
-    """Many threads read, write and count through the same objects."""
-    with Cache("threads", size="16MiB") as cache:
-
-        @plib_cache.cache(cache=cache)
-        def f(a: int) -> int:
-            return a * 2
-
-        cache["n"] = 0
-        wrong: list[Any] = []
-
-        def work(seed: int) -> None:
-            chance = random.Random(seed)
-            for _ in range(2000):
-                n = chance.randrange(50)
-                cache.set(f"k{n}", n)
-                found = cache.get_many([f"k{n}", f"k{chance.randrange(50)}"])
-                if found[f"k{n}"] != n or f(n) != 2 * n:
-                    wrong.append(n)
-                cache.incr("n")
-
-        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not wrong
-        assert cache["n"] == 8000
-
-
-@pytest.mark.parametrize("long", [b"a" * 40_000, ["a" * 40_000]], ids=["bytes", "list"])
-@pytest.mark.parametrize(
-    "other",
-    [b"b" * 17_000, b"c", "t" * 17_000, ["d" * 17_000], memoryview(b"e" * 17_000)],
-    ids=range(5),
-)
-def test_values_that_change_while_they_are_read(
-    fork: Callable[..., Any], long: Any, other: Any
-) -> None:
-    """What is read is one of the values that were written, whole and of its type."""
-    values = [long, other]
-    with Cache("changing", size="32MiB", strict=True) as cache:
-        cache["k"] = values[0]
-
-        def write() -> None:
-            while "end" not in cache:
-                for value in values * 50:
-                    cache.set("k", value)
-
-        child = fork(write)
-        for _ in range(30_000):
-            found = cache.get("k", 0)
-            assert type(found) is type(values[values.index(found)])
-            assert not getattr(found, "readonly", False)  # what is kept may be written to
-        cache["end"] = 1
-        child.result()
-
-
-def test_forked_child(fork: Callable[..., Any]) -> None:
-    """A child goes on with the parent's cache and functions."""
-    with Cache("forked", size="8MiB") as cache:
-
-        @plib_cache.cache(cache=cache)
-        def f(a: int) -> int:
-            return a
-
-        cache["a"] = 1
-        f(1)
-
-        def child() -> Any:
-            cache["b"] = 2
-            return cache["a"], cache.get_many(["a", "b"]), f(1), f(2)
-
-        assert fork(child).result() == (1, {"a": 1, "b": 2}, 1, 2)
-        assert cache["b"] == 2
-        assert f.cache_info().hits == 1
