@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from .image import KERNELS, Image, Unavailable, image
+from .image import KERNELS, Image, UnavailableError, image
 from .initramfs import initramfs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,17 +60,17 @@ class Guest(NamedTuple):
 
 
 def provide() -> None:
-    """Install QEMU and busybox if they are missing; ``Unavailable`` if they cannot be had."""
+    """Install QEMU and busybox if they are missing; ``UnavailableError`` if they cannot be had."""
     if platform.machine() != "x86_64":
         message = f"{WHAT}: needs x86-64, the guest runs the host's programs"
         if notes := os.environ.get("UNTESTED"):
             with Path(notes).open("a") as file:
                 file.write(message + "\n")
-        raise Unavailable(message)
+        raise UnavailableError(message)
     probe = f"{QEMU} --version && {BUSYBOX} --list | grep -x insmod && ! ldd {BUSYBOX}"
     need = [str(ROOT / "scripts" / "need"), WHAT, probe, "qemu-system-x86", "busybox-static"]
     if subprocess.run(need).returncode != 0:
-        raise Unavailable(f"{WHAT}: QEMU is missing")
+        raise UnavailableError(f"{WHAT}: QEMU is missing")
 
 
 def kept(folders: Sequence[Path]) -> list[Path]:
@@ -140,7 +140,7 @@ def status_of(control: Path) -> int | None:
 
 
 def run(guest: Guest, command: Sequence[str], output: int | None = None) -> int:
-    """Boot, run, and return the exit status; raises ``Unavailable``.
+    """Boot, run, and return the exit status; raises ``UnavailableError``.
 
     Output goes to the file descriptor, or where this process's own goes.
     """
@@ -193,7 +193,7 @@ def main() -> int:
     try:
         provide()
         return run(guest, command)
-    except Unavailable as error:
+    except UnavailableError as error:
         print(error, file=sys.stderr)
         return CANNOT
 

@@ -5,7 +5,7 @@ They lie in ``${XDG_CACHE_HOME:-~/.cache}/plib-cache-guest``, one folder for eac
 whole or not at all; once they are, no network is needed.  Delete a folder to fetch a newer kernel.
 The cloud kernels will not do: they cannot mount a folder of the host (9p).
 
-    PYTHONPATH=tests .venv/bin/python -m protection.image    fetches what is missing, says what is there
+    PYTHONPATH=tests .venv/bin/python -m protection.image    # fetches what is missing
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ COMPRESSED = {b"\xfd7zXZ\0": ("xz", "-dcq"), b"\x28\xb5\x2f\xfd": ("zstd", "-dcq
 """How a kernel is compressed, and what undoes it, if it is installed."""
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """Something that the guest needs is missing and cannot be had; the message says what."""
 
 
@@ -55,7 +55,7 @@ def cache() -> Path:
 
 
 def image(release: str) -> Image:
-    """The kernel of this series, fetched if it is not there; raises ``Unavailable``."""
+    """The kernel of this series, fetched if it is not there; raises ``UnavailableError``."""
     folder = cache() / release
     if not folder.is_dir():
         fetch(release, folder)
@@ -80,7 +80,7 @@ def fetch(release: str, folder: Path) -> None:
                 if not folder.is_dir():  # else another run was quicker
                     raise
     except OSError as error:
-        raise Unavailable(f"kernel {release} cannot be kept in {folder}: {error}") from error
+        raise UnavailableError(f"kernel {release} cannot be kept in {folder}: {error}") from error
 
 
 def apt(*command: str, folder: Path | None = None) -> str:
@@ -90,21 +90,21 @@ def apt(*command: str, folder: Path | None = None) -> str:
             command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
     except FileNotFoundError as error:
-        raise Unavailable(f"{command[0]} is missing: this is no Debian") from error
+        raise UnavailableError(f"{command[0]} is missing: this is no Debian") from error
     if done.returncode != 0:
-        raise Unavailable(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout}")
+        raise UnavailableError(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout}")
     return done.stdout
 
 
 def newest(release: str) -> str:
-    """The name of the newest package of this series; the lists are renewed only if none is known."""
+    """The newest package of this series; the lists are renewed only if none is known."""
     search = ("apt-cache", "search", "--names-only", PACKAGES[release])
     found = apt(*search)
     if not found and os.geteuid() == 0:
         apt("apt-get", "-q", "update")
         found = apt(*search)
     if not found:
-        raise Unavailable(
+        raise UnavailableError(
             f"no package {PACKAGES[release]} is known to apt (does /etc/apt/sources.list name the "
             "Debian release that has it? has `apt-get update` been run?)"
         )
@@ -130,7 +130,7 @@ def pick(unpacked: Path, made: Path) -> None:
     [kernel] = (unpacked / "boot").glob("vmlinuz-*")
     [settings] = (unpacked / "boot").glob("config-*")
     if KEYS not in settings.read_text().splitlines():
-        raise Unavailable(f"{unpacked.name} is built without protection keys ({KEYS})")
+        raise UnavailableError(f"{unpacked.name} is built without protection keys ({KEYS})")
     (made / "modules").mkdir(parents=True)
     (made / "kernel").write_bytes(decompressed(kernel.read_bytes()))
     for at, (name, content) in enumerate(in_order(unpacked)):
@@ -139,7 +139,7 @@ def pick(unpacked: Path, made: Path) -> None:
 
 
 def decompressed(kernel: bytes) -> bytes:
-    """The ELF file inside, which spares each boot seconds; the kernel itself where it cannot be had."""
+    """The ELF file inside, which spares each boot seconds; else the kernel as it is."""
     for magic, tool in COMPRESSED.items():
         if (at := kernel.find(magic)) >= 0 and shutil.which(tool[0]):
             found = subprocess.run(tool, input=kernel[at:], capture_output=True).stdout
@@ -175,7 +175,7 @@ def module(file: Path) -> bytes:
     if file.suffix == ".xz":
         return lzma.decompress(content)
     if file.suffix != ".ko":
-        raise Unavailable(f"{file.name} is compressed in a way that is unknown here")
+        raise UnavailableError(f"{file.name} is compressed in a way that is unknown here")
     return content
 
 
@@ -191,7 +191,7 @@ def main() -> int:
     for release in KERNELS:
         try:
             print(f"{release:5} {image(release).package}")
-        except Unavailable as error:
+        except UnavailableError as error:
             print(f"{release:5} MISSING: {error}", file=sys.stderr)
             missing = True
     return int(missing)

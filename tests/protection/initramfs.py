@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The guest's first file system, a cpio archive: busybox, the modules that mount the rest, ``init``.
+"""The guest's first file system, a cpio archive: busybox, modules to mount the rest, ``init``.
 
 It is made anew for each boot, which takes milliseconds, so it is never older than ``init``.
 """
