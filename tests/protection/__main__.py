@@ -3,9 +3,9 @@
 
     PYTHONPATH=tests .venv/bin/python -m protection [--short] [--kernel K]... [--list] [NAME...]
 
-What each entry prints is in build/protection/KERNEL.  What cannot be tested on this machine is said,
-and noted in the file that UNTESTED names; without such a file, which only a summary reads, it is a
-failure.  Exit status 1 when something failed, 2 when a name is unknown.
+What each entry prints is in build/protection/KERNEL.  What cannot be tested on this machine is
+said, and noted in the file that UNTESTED names, for a summary; without such a file it is a failure.
+Exit status 1 when something failed, 2 when a name is unknown.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,11 +43,12 @@ def build(entries: Sequence[Entry]) -> None:
 
 
 def note(line: str) -> bool:
-    """Say that something is not tested; is there a summary that will say it again?"""
+    """Note that something is not tested; is there a summary that will say it?"""
     print(f"keys    NOT TESTED  {line}", file=sys.stderr, flush=True)
-    if summary := os.environ.get("UNTESTED"):
+    summary = os.environ.get("UNTESTED")
+    if summary:
         with Path(summary).open("a") as notes:
-            notes.write(line + "\n")
+            notes.write(f"{line}\n")
     return bool(summary)
 
 
@@ -60,22 +62,80 @@ def there(kernel: str) -> bool:
     return True
 
 
+def repeat(reading: int) -> None:
+    """Print each line as it comes, whole, since another guest prints beside."""
+    with os.fdopen(reading, errors="replace") as lines:
+        for line in lines:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+
+
+def without_result(folder: Path, entries: Sequence[Entry]) -> list[Entry]:
+    """Those that have not ended, since the guest died."""
+    results = folder / "results"
+    lines = results.read_text().splitlines() if results.exists() else []
+    ended = {line.partition(" ")[2] for line in lines}
+    return [entry for entry in entries if entry.name not in ended]
+
+
 def boot(kernel: str, entries: Sequence[Entry]) -> bool:
     """Run the entries on this kernel; is all well?"""
     folder = WORK / kernel
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    names = [entry.name for entry in entries]
-    inside = [sys.executable, "-m", "protection.inside", kernel, str(folder), *names]
+    path = f"PYTHONPATH={ROOT / 'tests'}"
+    inside = ["env", path, sys.executable, "-m", "protection.inside", kernel, str(folder)]
     guest = Guest(kernel, limit_s=LIMIT_S, writable=(folder,))
-    with (folder / "console").open("wb") as console:
-        reader = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
-        del console, reader
-    return run(guest, inside) == 0
+    reading, writing = os.pipe()
+    reader = threading.Thread(target=repeat, args=(reading,))
+    reader.start()
+    try:
+        status = run(guest, [*inside, *(entry.name for entry in entries)], writing)
+    finally:
+        os.close(writing)
+        reader.join()
+    for entry in without_result(folder, entries):
+        print(f"keys    {kernel:5}  FAILED   no result  {entry.name}", flush=True)
+    untested = folder / "untested"
+    for line in untested.read_text().splitlines() if untested.exists() else []:
+        note(f"with protection keys, kernel {kernel}: {line}")
+    return status == 0
+
+
+def arguments() -> tuple[list[str], list[Entry]]:
+    """Kernels and entries."""
+    parser = argparse.ArgumentParser(prog="protection", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--kernel", choices=KERNELS, action="append", help="both without it")
+    parser.add_argument("--short", action="store_true", help="what `make test` runs")
+    parser.add_argument("--list", action="store_true", help="say what there is")
+    parser.add_argument("name", nargs="*")
+    given = parser.parse_args()
+    try:
+        entries = chosen(given.name, given.short)
+    except KeyError as error:
+        parser.error(f"no such entry: {', '.join(error.args)}")
+    if given.list:
+        for entry in entries:
+            print(f"{entry.name:20} {'short' if entry.short else '':5}  {entry.command}")
+        sys.exit(0)
+    return given.kernel or list(KERNELS), entries
 
 
 def main() -> int:
-    return 0
+    kernels, entries = arguments()
+    os.chdir(ROOT)
+    try:
+        provide()
+    except UnavailableError as error:
+        print(error, file=sys.stderr)
+        return 0 if "UNTESTED" in os.environ else 1
+    found = [kernel for kernel in kernels if there(kernel)]
+    missing = [kernel for kernel in kernels if kernel not in found]
+    noted = [note(f"{WHAT}: on kernel {kernel}, which cannot be had") for kernel in missing]
+    build(entries)
+    with ThreadPoolExecutor(int(os.environ.get("JOBS") or 2)) as pool:
+        well = list(pool.map(lambda kernel: boot(kernel, entries), found))
+    return 0 if all([*noted, *well]) else 1
 
 
 if __name__ == "__main__":

@@ -92,7 +92,9 @@ def apt(*command: str, folder: Path | None = None) -> str:
     except FileNotFoundError as error:
         raise UnavailableError(f"{command[0]} is missing: this is no Debian") from error
     if done.returncode != 0:
-        raise UnavailableError(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout}")
+        raise UnavailableError(
+            f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout}"
+        )
     return done.stdout
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs entries of the table, one after another, in the guest; started there by ``python -m protection``.
+"""Runs entries of the table in the guest, one after another, for ``python -m protection``.
 
     python -m protection.inside KERNEL FOLDER NAME...
 
-One line is printed for each, and if it failed the end of what it printed, all of which is in FOLDER.
-There, in ``results``, is a line ``STATUS NAME`` for each that has ended, and in ``untested`` what it
-could not test.  Exit status 1 when one failed.
+One line is printed for each, and if it failed the end of what it printed; all of that is in FOLDER.
+There is also a line ``STATUS NAME`` in ``results`` for each that has ended, and in ``untested``
+what could not be tested.  Exit status 1 when one failed.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ def main() -> int:
         "HANG_TIMES": str(HANG_TIMES),
         "UNTESTED": str(untested),
     }
+    environment.pop("PYTHONPATH", None)
     failed = False
     for entry in (entry for entry in TABLE if entry.name in names):
         log, began = folder / entry.log, time.monotonic()

@@ -61,7 +61,8 @@ static int probe_page(int key) {
     if (page == MAP_FAILED || pkey_mprotect(page, 4096, PROT_READ | PROT_WRITE, key) != 0) {
         return expect(0, "a page can be given a key");
     }
-    int wrong = expect(pkey_set(key, 0) == 0 && !refused(page, 1, key) && !refused(page, 0, key), "open: read, written");
+    int wrong =
+        expect(pkey_set(key, 0) == 0 && !refused(page, 1, key) && !refused(page, 0, key), "open: read, written");
     (void)pkey_set(key, PKEY_DISABLE_WRITE);
     wrong |= expect(!refused(page, 0, key) && refused(page, 1, key), "closed to stores: read, not written");
     (void)pkey_set(key, PKEY_DISABLE_ACCESS);

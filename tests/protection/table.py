@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What runs in the guest, on each kernel: the one place where it is listed.
 
-``make test-pku`` runs everything, ``make test`` (its step ``keys``) what is ``short``.  A command is
-the shell's, in the root of the tree, with HANG_TIMES set and ``$PYTHON`` this interpreter.  Code is
-10 to 15 times slower in the guest, a new process 35 times: choose ROUNDS and tests accordingly.
+``make test-pku`` runs everything, ``make test`` (its step ``keys``) what is ``short``.  A command
+is the shell's, in the root of the tree, with HANG_TIMES set and ``$PYTHON`` this interpreter.  Code
+is 10 to 15 times slower in the guest, a new process 35 times: choose ROUNDS and tests accordingly.
 Exit status 77 is "cannot be tested here", and its last line says why.
 """
 
@@ -26,12 +26,12 @@ class Entry(NamedTuple):
     @property
     def log(self) -> str:
         """The file that has what it printed."""
-        return f"{self.name.replace(' ', '-')}.log"
+        return f"{self.name}.log"
 
 
 def native(name: str, rounds: int, short: bool = False) -> Entry:
     """A native test, with that percentage of its usual rounds."""
-    return Entry(f"native {name}", f"ROUNDS={rounds} build/native/plain/test_{name}", short)
+    return Entry(f"native-{name}", f"ROUNDS={rounds} build/native/plain/test_{name}", short)
 
 
 def python(name: str, tests: str, short: bool = False) -> Entry:
@@ -44,26 +44,26 @@ TABLE = (
     native("verbs", 100, short=True),
     native("flight", 100, short=True),
     native("model", 5, short=True),
-    native("policy", 3),
+    native("policy", 20),
     native("space", 1),
     native("threads", 3, short=True),
     native("takeover", 5),
     native("storm", 5, short=True),
     native("kills", 2, short=True),
     python(
-        "contract, short",
+        "contract-short",
         "tests/contract/test_cache.py tests/contract/test_stopped.py "
         "-k 'TestBasics or test_killed_holder'",
         short=True,
     ),
-    python("contract cache", "tests/contract/test_cache.py tests/contract/test_bad_input.py"),
-    python("contract decorator", "tests/contract/test_decorator.py tests/contract/test_flight.py"),
+    python("contract-cache", "tests/contract/test_cache.py tests/contract/test_bad_input.py"),
+    python("contract-decorator", "tests/contract/test_decorator.py tests/contract/test_flight.py"),
     python(
-        "contract processes",
+        "contract-processes",
         "tests/contract/test_forks.py tests/contract/test_many_processes.py "
         "tests/contract/test_stopped.py",
     ),
-    python("contract threads", "tests/contract/test_threads.py"),
+    python("contract-threads", "tests/contract/test_threads.py"),
     python("unit", "tests/unit/test_fast_key.py tests/unit/test_serialize_trust.py"),
     python("joblib", "tests/integrations/test_joblib.py -k test_a_result_is_computed_once"),
     python("dask", "tests/integrations/test_dask.py -k test_preload"),
@@ -71,11 +71,13 @@ TABLE = (
 
 
 def chosen(names: Sequence[str], short: bool) -> list[Entry]:
-    """Those that are named, or all, or the short form; raises KeyError with names that are unknown."""
+    """Those that are named, or all, or the short form; KeyError with names that are unknown."""
     unknown = set(names) - {entry.name for entry in TABLE}
     if unknown:
         raise KeyError(*sorted(unknown))
-    return [entry for entry in TABLE if (entry.name in names if names else entry.short or not short)]
+    return [
+        entry for entry in TABLE if (entry.name in names if names else entry.short or not short)
+    ]
 
 
 def programs(entries: Sequence[Entry]) -> list[str]:
