@@ -148,7 +148,8 @@ def run(guest: Guest, command: Sequence[str], output: int | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="plib-cache-guest.") as folder:
         control = Path(folder)
         prepare(guest, kernel, command, control)
-        limited = ["timeout", "--foreground", "--kill-after=5", str(guest.limit_s)]
+        with_us = ["setpriv", "--pdeathsig", "TERM"]  # it does not outlive this process
+        limited = [*with_us, "timeout", "--foreground", "--kill-after=5", str(guest.limit_s)]
         qemu = subprocess.Popen(
             [*limited, *machine(guest, kernel, control)], stdin=subprocess.DEVNULL, stdout=output
         )

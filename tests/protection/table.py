@@ -14,6 +14,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 PROBE = "build/protection/probe"
+SOME = " ".join(
+    [
+        "tests/contract/test_cache.py::TestVerbs",
+        "tests/contract/test_cache.py::TestLife",
+        "tests/contract/test_forks.py::test_children_have_different_places",
+        "tests/contract/test_stopped.py::test_killed_holder",
+        "tests/contract/test_threads.py::test_no_step_of_a_counter_is_lost",
+    ]
+)
+"""Of the contract, what is quick and yet sees threads, children and a death."""
 
 
 class Entry(NamedTuple):
@@ -43,30 +53,28 @@ TABLE = (
     Entry("probe", PROBE, short=True),
     native("verbs", 100, short=True),
     native("flight", 100, short=True),
-    native("model", 5, short=True),
-    native("policy", 20),
-    native("space", 1),
+    native("model", 3, short=True),
     native("threads", 3, short=True),
-    native("takeover", 5),
     native("storm", 5, short=True),
     native("kills", 2, short=True),
+    native("takeover", 5),
+    python("contract-some", SOME, short=True),
     python(
-        "contract-short",
-        "tests/contract/test_cache.py tests/contract/test_stopped.py "
-        "-k 'TestBasics or test_killed_holder'",
-        short=True,
+        "joblib",
+        "tests/integrations/test_joblib.py -k 'computed_once or references or arrays'",
     ),
+    python("dask", "tests/integrations/test_dask.py -k test_preload"),
     python("contract-cache", "tests/contract/test_cache.py tests/contract/test_bad_input.py"),
     python("contract-decorator", "tests/contract/test_decorator.py tests/contract/test_flight.py"),
+    python("contract-threads", "tests/contract/test_threads.py"),
     python(
         "contract-processes",
         "tests/contract/test_forks.py tests/contract/test_many_processes.py "
         "tests/contract/test_stopped.py",
     ),
-    python("contract-threads", "tests/contract/test_threads.py"),
     python("unit", "tests/unit/test_fast_key.py tests/unit/test_serialize_trust.py"),
-    python("joblib", "tests/integrations/test_joblib.py -k test_a_result_is_computed_once"),
-    python("dask", "tests/integrations/test_dask.py -k test_preload"),
+    native("policy", 20),
+    native("space", 1),
 )
 
 
