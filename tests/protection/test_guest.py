@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -192,17 +193,13 @@ class TestStatus:
         assert guests.run(Guest(), ["true"]) == status
 
     @pytest.mark.parametrize("nothing", ["", 'echo >"$control/status"'])
-    def test_died(
-        self, machine: Callable[[str], None], nothing: str, capfd: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_died(self, machine: Any, nothing: str, capfd: pytest.CaptureFixture[str]) -> None:
         """A guest that leaves no status has died, however well QEMU ended."""
         machine(f"{nothing}\nexit 0")
         assert guests.run(Guest(), ["true"]) == guests.DIED
         assert "kernel 6.12 died" in capfd.readouterr().err
 
-    def test_timeout(
-        self, machine: Callable[[str], None], capfd: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_timeout(self, machine: Any, capfd: pytest.CaptureFixture[str]) -> None:
         """A guest that hangs is ended."""
         machine("exec sleep 1000")
         assert guests.run(Guest(limit_s=0.2), ["true"]) == guests.DIED
