@@ -59,6 +59,7 @@ TABLE = (
     native("kills", 2, short=True),
     native("takeover", 5),
     python("contract-some", SOME, short=True),
+    Entry("smoke", "$PYTHON tests/protection/smoke.py", short=True),
     python(
         "joblib",
         "tests/integrations/test_joblib.py -k 'computed_once or references or arrays'",
