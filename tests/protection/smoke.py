@@ -11,11 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import joblib
-from distributed import Client
 
 import plib_cache
 import plib_cache.integrations.joblib  # makes backend="plib" known
-from plib_cache.integrations.dask import PlibCachePlugin
 
 NAME = "smoke"
 
@@ -25,13 +23,18 @@ def square(n: int) -> int:
 
 
 def use_joblib() -> None:
-    """Two worker processes compute, then nobody."""
+    """Two workers compute, then nobody; threads, since a new process takes half a minute here."""
     with tempfile.TemporaryDirectory() as folder:
         options = {"size": "16MiB"}
         memory = joblib.Memory(folder, backend="plib", verbose=0, backend_options=options)
         cached = memory.cache(square)
         wanted = [square(n) for n in range(6)]
-        assert joblib.Parallel(n_jobs=2)(joblib.delayed(cached)(n) for n in range(6)) == wanted
+        assert (
+            joblib.Parallel(n_jobs=2, backend="threading")(
+                joblib.delayed(cached)(n) for n in range(6)
+            )
+            == wanted
+        )
         assert all(cached.check_call_in_cache(n) for n in range(6))
         assert [cached(n) for n in range(6)] == wanted
 
@@ -43,6 +46,10 @@ def count(n: int) -> int:
 
 def use_dask() -> None:
     """Workers use the cache that the plugin opens for them."""
+    from distributed import Client  # joblib's workers do without it
+
+    from plib_cache.integrations.dask import PlibCachePlugin
+
     here: dict[str, Any] = {"dashboard_address": None, "processes": False}
     start: Callable[..., Any] = Client
     with (
