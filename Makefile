@@ -12,7 +12,7 @@ export JOBS ?= 2
 # A change of any of these makes a rebuild due.
 NATIVE := $(wildcard native/src/*.[ch] native/include/*.h native/ffi/*)
 
-.PHONY: help build demo test bench against lint format native-test counts free-threaded mutants soak wheel clean
+.PHONY: help build demo test test-pku bench against lint format native-test counts free-threaded mutants soak wheel clean
 
 help: ## say what there is
 	@echo "plib_cache: a cache in memory shared by all processes of a machine"; echo
@@ -23,8 +23,11 @@ build: $(INSTALLED) ## make .venv with everything in it, and build the extension
 demo: build ## several processes share the results of real work
 	$(BIN)/plib-cache demo
 
-test: build $(LINTERS) ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi" chooses)
+test: build $(LINTERS) ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi keys" chooses)
 	@scripts/test $(STEPS)
+
+test-pku: build ## the tests that run where the CPU has protection keys: in a guest, on two kernels (ONLY="probe joblib" chooses)
+	@PYTHONPATH=tests $(BIN)/python -m protection $(ONLY)
 
 bench: build $(PEERS) ## measure, next to other caches (ROWS=name,name chooses; LIST=1 says what there is)
 	@$(BIN)/python -m benchmarks --rows "$(ROWS)" $(if $(LIST),--list) \
@@ -39,7 +42,7 @@ lint: build $(LINTERS) ## style, types, warnings and the house's rules
 format: build $(LINTERS) ## put Python and C into shape
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $$(find native tests/native tests/fuzz tests/instructions benchmarks/native -name '*.[ch]')
+	$(BIN)/clang-format -i $$(find native tests/native tests/fuzz tests/instructions tests/protection benchmarks/native -name '*.[ch]')
 
 native-test: ## the tests of the C core alone: plain, ASan + UBSan, TSan
 	@scripts/test native arm64

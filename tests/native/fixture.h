@@ -15,7 +15,7 @@
 #include <stdbool.h>
 
 #define MIB (1024ull * 1024ull)
-#define HANG_SECONDS 240u /* for a whole program; nothing else ends a test by time */
+#define HANG_SECONDS check_hang_seconds(240) /* for a whole program; nothing else ends a test by time */
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
