@@ -65,7 +65,7 @@ class RegionFullError(PlibCacheError):
 
 
 class ProtectionUnavailableError(PlibCacheError):
-    """The protection that was asked for is not offered by this CPU or kernel."""
+    """The protection that was asked for is not to be had; the message says what is missing."""
 
 
 class LayoutMismatchError(PlibCacheError):

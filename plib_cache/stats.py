@@ -104,6 +104,7 @@ class Info:
     index_slots: int
     expected_entry: int
     protection: str  # "none" or "pku"
+    unprotected: str  # why the protection is "none", or ""
     binding: str
     layout_version: str  # the format signature, in hexadecimal
     region_id: str
@@ -138,6 +139,7 @@ def make_info(path: str, binding: str, raw: Mapping[str, int], usage: Mapping[st
         index_slots=raw["index_slots"],
         expected_entry=raw["expected_entry"],
         protection="pku" if raw["protection"] == 2 else "none",
+        unprotected=why_unprotected(raw["keys"]),
         binding=binding,
         layout_version=f"{raw['layout']:#018x}",
         region_id=f"{raw['region_id']:016x}",
@@ -148,6 +150,21 @@ def make_info(path: str, binding: str, raw: Mapping[str, int], usage: Mapping[st
         growth_stopped=bool(raw["growth_stopped"]),
         note=_note(raw),
     )
+
+
+_UNPROTECTED = (
+    "",
+    "this CPU has no protection keys",
+    "the kernel does not offer the CPU's protection keys, or a sandbox does not let them through",
+    "all protection keys are taken by other code in this process",
+    'protection="none" was asked for',
+    "this process has the cache open without them: close it first",
+)
+
+
+def why_unprotected(keys: int) -> str:
+    """What PLC_KEYS_* of the core says; "" when protection keys are in use."""
+    return _UNPROTECTED[keys]
 
 
 def _note(raw: Mapping[str, int]) -> str:

@@ -23,6 +23,7 @@ from plib_cache.exceptions import (
     RegionFullError,
     ValueTooLargeError,
 )
+from plib_cache.stats import why_unprotected
 
 
 class RegionAbsentError(ConfigurationError):
@@ -198,8 +199,8 @@ _TABLE: dict[str, tuple[type[Exception], Callable[[Facts], str]]] = {
     "NO_PROTECTION": (
         ProtectionUnavailableError,
         lambda f: (
-            "protection keys were asked for, and this CPU or kernel has none: use "
-            "protection='auto' or 'none'"
+            f"protection keys were asked for, but {why_unprotected(f.a)}: protection='auto' or "
+            "'none' does without"
         ),
     ),
     "NOT_A_REGION": (

@@ -149,15 +149,8 @@ def _trial(folder: Path) -> Iterator[Finding]:
 def _protection(info: Info) -> Finding:
     if info.protection == "pku":
         return Finding("ok", "protection", "pku: caches are closed to all code but plib_cache's")
-    flags = cpu_flags()
-    if os.environ.get("PLIB_CACHE_PROTECTION") == "none":
-        reason = "PLIB_CACHE_PROTECTION asks for it"
-    elif "ospke" in flags:
-        reason = "this version of plib_cache does not use the CPU's protection keys"
-    elif "pku" in flags:
-        reason = "the kernel does not offer the CPU's protection keys"
-    else:
-        reason = "this CPU has no protection keys"
+    asked = os.environ.get("PLIB_CACHE_PROTECTION") == "none"
+    reason = "PLIB_CACHE_PROTECTION asks for it" if asked else info.unprotected
     advice = (
         "everything works; a wild pointer in one of your programs could damage a cache, "
         "which is then detected or a miss"

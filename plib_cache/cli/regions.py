@@ -59,7 +59,7 @@ def _described(info: Info, entries: int) -> list[tuple[str, str]]:
             "processes attached",
             f"{info.processes - 1} besides this command, at most {info.processes_max}",
         ),
-        ("protection", info.protection),
+        ("protection", ": ".join(filter(None, [info.protection, info.unprotected]))),
         ("made", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(info.created))),
     ]
     return rows + ([("note", info.note)] if info.note else [])

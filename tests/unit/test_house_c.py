@@ -20,7 +20,7 @@ C_LAYERS = [
     ["plc"],
     ["sync", "layout", "words"],
     ["counters", "status", "hash"],
-    ["os_errno", "os_linux", "os_file", "os_proc", "os_space", "crc32c"],
+    ["os_errno", "os_linux", "os_file", "os_proc", "os_space", "os_key", "crc32c"],
     ["domain"],
     ["seat", "registry", "process", "lock"],
     [
