@@ -82,8 +82,8 @@ typedef struct plc_cache plc_cache;
 enum { PLC_PROTECT_AUTO = 0, PLC_PROTECT_NONE = 1, PLC_PROTECT_PKU = 2 };
 
 /* Why a region is not protected by keys: the processor has none, the kernel does not offer them (or a sandbox does not
- * let them through), others in this process have all of them, none was asked for, or the region was open in this process
- * without them. */
+ * let them through), others in this process have all of them, none was asked for, or the region was open in this
+ * process without them. */
 enum {
     PLC_KEYS_USED = 0,
     PLC_KEYS_NO_CPU = 1,
