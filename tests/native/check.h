@@ -222,6 +222,18 @@ __attribute__((unused)) static void check_skip(const char *why) {
     }
 }
 
+/* The register of protection keys (RDPKRU); 0 where tests are not run at level pku. */
+__attribute__((unused)) static uint32_t check_register(void) {
+    uint32_t value = 0;
+#if defined(__x86_64__)
+    if (check_protection() == PLC_PROTECT_PKU) {
+        uint32_t zero;
+        __asm__ volatile(".byte 0x0f, 0x01, 0xee" : "=a"(value), "=d"(zero) : "c"(0));
+    }
+#endif
+    return value;
+}
+
 __attribute__((unused)) static int check_run(const struct check_test *tests, size_t n) {
     const char *given = getenv("SEED");
     check_state = (uint64_t)time(NULL) << 20 ^ (uint64_t)getpid();
@@ -232,7 +244,10 @@ __attribute__((unused)) static int check_run(const struct check_test *tests, siz
     for (size_t i = 0; i < n; i++) {
         (void)printf("%s\n", tests[i].name);
         (void)fflush(stdout);
+        uint32_t found = check_register();
         tests[i].run();
+        CHECK(check_protection() != PLC_PROTECT_PKU || found == 0 ||
+              check_register() == found); /* all windows closed */
         check_folder_remove();
     }
     (void)printf("%lu checks passed\n", checks_passed);
