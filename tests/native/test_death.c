@@ -207,8 +207,11 @@ static void stopped_at(uint32_t n, bool deletes) {
     if (deletes) {
         compare_deleted(&now);
     }
-    if (s == PLC_OK) { /* then it has happened, whatever was done meanwhile */
-        scene_compare(&now, &after, &after, &(struct allowance){.loses = LOSES_ANY}, true);
+    if (s == PLC_OK) { /* then it has happened to the subject, whatever was done meanwhile; another neighbour than in
+                        * `after` may have given way to it, or none: those that recycled have made room */
+        struct looks happened = before;
+        happened.subject = after.subject;
+        scene_compare(&now, &happened, &happened, &(struct allowance){.loses = LOSES_ANY}, true);
     }
     recycle_is_right();
     new_region_is_whole(new, had);
