@@ -17,7 +17,7 @@ PROBE = "build/protection/probe"
 SOME = " ".join(
     [
         "tests/contract/test_cache.py::TestVerbs",
-        "tests/contract/test_cache.py::TestLife",
+        "tests/contract/test_cache_life.py::TestLife",
         "tests/contract/test_forks.py::test_children_have_different_places",
         "tests/contract/test_stopped.py::test_killed_holder",
         "tests/contract/test_threads.py::test_no_step_of_a_counter_is_lost",
@@ -40,8 +40,9 @@ class Entry(NamedTuple):
 
 
 def native(name: str, rounds: int, short: bool = False) -> Entry:
-    """A native test, with that percentage of its usual rounds."""
-    return Entry(f"native-{name}", f"ROUNDS={rounds} build/native/plain/test_{name}", short)
+    """A native test at level pku, with that percentage of its usual rounds."""
+    command = f"PROTECTION=pku ROUNDS={rounds} build/native/plain/test_{name}"
+    return Entry(f"native-{name}", command, short)
 
 
 def python(name: str, tests: str, short: bool = False) -> Entry:
@@ -51,6 +52,8 @@ def python(name: str, tests: str, short: bool = False) -> Entry:
 
 TABLE = (
     Entry("probe", PROBE, short=True),
+    native("keys", 100, short=True),
+    native("gate", 100, short=True),
     native("verbs", 100, short=True),
     native("flight", 100, short=True),
     native("model", 3, short=True),
