@@ -93,9 +93,9 @@ enum touched touch(const plc_cache *c, const void *at, bool store) {
     if (sigsetjmp(back, 1) != 0) {
         result = code == SEGV_PKUERR && key_seen == (int)key ? TOUCH_CLOSED : TOUCH_OTHER;
     } else if (store) {
-        *byte = 0xa5;
+        __atomic_store_n(byte, 0xa5, __ATOMIC_RELAXED);
     } else {
-        (void)*byte;
+        (void)__atomic_load_n(byte, __ATOMIC_RELAXED); /* others wait on the page that is open */
     }
     CHECK(sigaction(SIGSEGV, &other, NULL) == 0);
     return result;
