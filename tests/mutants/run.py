@@ -3,6 +3,7 @@
 
     python tests/mutants/run.py            all of them
     python tests/mutants/run.py NAME ...   some
+    TIMES=5 python tests/mutants/run.py    the tests of each five times: all must fail
 
 core.py has texts of the core and what replaces them, with the guarantee that this breaks and the
 native tests that must notice: each is built in a copy.  deaths.py has more of them, which show when
@@ -10,12 +11,14 @@ a process dies at one certain instruction.  order.py has bugs that no test of th
 running core notices surely, because they need an order of accesses that this processor does not
 show, or a moment that nobody hits: of them the model of that text must fail.
 
-Exit status 1 when one survives, 2 when one does not apply any more (the core has changed: the
-mutant, and the model, are to be changed with it).
+Behind each stands the check that noticed it.  Exit status 1 when one survives, 2 when one does not
+apply any more (the core has changed: the mutant, and the model, are to be changed with it).
 """
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,83 +35,93 @@ from models.catalogue import MODELS  # noqa: E402
 from models.explore import explore  # noqa: E402
 from order import ORDERS, Order  # noqa: E402
 
-SOURCE = ROOT / "native" / "src"
-planted: set[str] = set()
-"""Files of the copy that were built with a bug in them: as they are older than what was built of them, make would
-leave the earlier bug in."""
+TIMES = int(os.environ.get("TIMES", "1"))
+JOBS = os.environ.get("JOBS", "2")
+FAILED = re.compile(r"^native .* FAILED .* (test_\w+) \(exit status (\d+)\)$", re.MULTILINE)
+CHECK = re.compile(r"(\w+\.[ch]:\d+): failed: ")
+LIMIT_PASSED = {"124", "137"}
 
 
-def plant(mutant: Mutant) -> bool:
-    """A fresh copy of the core with the bug in it; False: its text is not there (once)."""
-    shutil.rmtree(WORK / "native", ignore_errors=True)
-    shutil.rmtree(WORK / "tests", ignore_errors=True)
+def copy_core() -> None:
+    """All are planted in one copy, one behind the other: what was built of the rest is used again."""
+    shutil.rmtree(WORK, ignore_errors=True)
     shutil.copytree(ROOT / "native", WORK / "native")
     shutil.copytree(ROOT / "tests" / "native", WORK / "tests" / "native")
-    source = WORK / "native" / "src"
-    for file in planted:
-        (source / file).touch()
-    path = source / mutant.file
+
+
+def make(mutant: Mutant, goal: str) -> tuple[bool, str]:
+    """Is all well, and what was printed?"""
+    command = ["make", "-s", "-k", "-C", str(WORK / "native"), f"-j{JOBS}", f"OUT={WORK / 'out'}"]
+    command += ["FLAGS_plain=-O2"]  # a bug may leave something unused behind
+    command += [f"VARIANTS={mutant.variant}", f"TESTS={mutant.tests}", f"LIMIT={mutant.limit}"]
+    done = subprocess.run([*command, goal], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return done.returncode == 0, done.stdout.decode(errors="replace")
+
+
+def checks_failed(printed: str) -> list[str]:
+    """Of each test that failed the first check that did, or how it ended."""
+    checks = []
+    for part in re.split(r"^(?=native )", printed, flags=re.MULTILINE):
+        if failed := FAILED.search(part):
+            check = CHECK.search(part)
+            hung = "did not end" if failed[2] in LIMIT_PASSED else f"exit status {failed[2]}"
+            checks.append(check[1] if check else f"{failed[1]}: {hung}")
+    return checks
+
+
+def run_tests(mutant: Mutant) -> tuple[int, str]:
+    built, printed = make(mutant, "programs")
+    if not built:
+        raise SystemExit(f"{mutant.name} cannot be built:\n{printed}")
+    noticed, checks = 0, set()
+    for _ in range(TIMES):
+        well, printed = make(mutant, "test")
+        noticed += not well
+        checks |= set(checks_failed(printed))
+    by = f"{mutant.tests}: {noticed} of {TIMES}" if TIMES > 1 or noticed == 0 else ""
+    return int(noticed < TIMES), ", ".join(filter(None, [by, *sorted(checks)]))
+
+
+def try_mutant(mutant: Mutant) -> tuple[int, str]:
+    """Puts the bug in, runs its tests, and takes it out again."""
+    path = WORK / "native" / "src" / mutant.file
     text = path.read_text(encoding="utf-8")
     if text.count(mutant.old) != 1:
-        return False
-    planted.add(mutant.file)
+        return 2, f"{mutant.file} has changed"
     path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
-    return True
+    try:
+        return run_tests(mutant)
+    finally:
+        path.write_text(text, encoding="utf-8")  # and is newer than what was built with the bug
 
 
-def noticed(mutant: Mutant) -> bool:
-    """Does one of its tests fail?  (A build that fails notices nothing: it raises.)"""
-    make = ["make", "-s", "-C", str(WORK / "native"), "-j2", f"OUT={WORK / 'out'}"]
-    make += ["FLAGS_plain=-O2"]  # a bug may leave something unused behind
-    make += [f"VARIANTS={mutant.variant}", f"TESTS={mutant.tests}", f"LIMIT={mutant.limit}"]
-    subprocess.run([*make, "programs"], check=True, capture_output=True)
-    planted.intersection_update({mutant.file})
-    return subprocess.run([*make, "-k", "test"], capture_output=True).returncode != 0
-
-
-def stands(order: Order) -> bool:
-    """Is the text that its model has as well still in the core?"""
-    return order.text in (SOURCE / order.file).read_text(encoding="utf-8")
-
-
-def found(order: Order) -> bool:
-    """Does its model fail with the bug, on every machine that can show it, and hold without it?"""
+def try_order(order: Order) -> tuple[int, str]:
+    """Is its text still in the core?  Does its model fail with the bug, and hold without it?"""
+    if order.text not in (ROOT / "native" / "src" / order.file).read_text(encoding="utf-8"):
+        return 2, f"{order.file} has changed"
     model = next(model for model in MODELS if model.name == order.model)
-    machines = model.bugs[order.bug]
-    return all(
+    found = all(
         explore(model.build(""), machine).broken is None
         and explore(model.build(order.bug), machine).broken is not None
-        for machine in machines
+        for machine in model.bugs[order.bug]
     )
-
-
-def result(mutant: Mutant | Order) -> tuple[int, str]:
-    """The exit status that it alone would give, and what is said of it."""
-    if isinstance(mutant, Order):
-        applies, notices, by = stands, found, f"model {mutant.model}"
-    else:
-        applies, notices, by = plant, noticed, mutant.tests
-    if not applies(mutant):
-        return 2, f"DOES NOT APPLY  {mutant.name}: {mutant.file} has changed"
-    began = time.monotonic()
-    if notices(mutant):
-        took = time.monotonic() - began
-        return 0, f"noticed {took:5.0f} s  {mutant.name}: {mutant.breaks} ({by})"
-    return 1, f"SURVIVED        {mutant.name}: {mutant.breaks} ({by})"
+    return int(not found), f"model {order.model}"
 
 
 def main() -> int:
     wanted = sys.argv[1:]
-    shutil.rmtree(WORK, ignore_errors=True)
-    worst, count = 0, 0
+    results = []
+    copy_core()
     for mutant in [*ORDERS, *MUTANTS, *DEATHS]:
         if not wanted or mutant.name in wanted:
-            status, line = result(mutant)
-            print(line, flush=True)
-            worst = max(worst, status)
-            count += 1
-    print(f"{count} mutants: {'all noticed' if worst == 0 else 'NOT all noticed'}")
-    return worst if count or not wanted else 2
+            began = time.monotonic()
+            result, by = try_order(mutant) if isinstance(mutant, Order) else try_mutant(mutant)
+            said = ["noticed", "SURVIVED", "DOES NOT APPLY"][result]
+            took = time.monotonic() - began
+            print(f"{said:14} {took:4.0f} s  {mutant.name}: {mutant.breaks} ({by})", flush=True)
+            results.append(result)
+    print(f"{len(results)} mutants: {'all noticed' if not any(results) else 'NOT all noticed'}")
+    return max(results, default=2)
 
 
 if __name__ == "__main__":
