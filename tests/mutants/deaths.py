@@ -10,7 +10,7 @@ from core import Mutant
 
 
 def death(name: str, breaks: str, file: str, old: str, new: str) -> Mutant:
-    return Mutant(name, breaks, file, old, new, "test_death", limit=300)
+    return Mutant(name, breaks, file, old, new, "test_death")
 
 
 PUBLISH = "    run_commit(st->k, &st->fill);\n    if (!word_swap("
