@@ -18,6 +18,8 @@ class Mutant(NamedTuple):
     variant: str = "plain"
     hangs: int = 0
     """Seconds after which a test that does not end has noticed it.  0: that says nothing."""
+    only: str = ""
+    """The part of the test that must notice, where the whole takes minutes."""
 
 
 MUTANTS = [
