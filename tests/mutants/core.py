@@ -62,6 +62,7 @@ MUTANTS = [
         "int s = (int)call_lock(st->k, &held);",
         "static word nobody;\n    held = (struct lock_held){.at = &nobody};\n    int s = PLC_OK;",
         "test_between",
+        only="inserting",
     ),
     Mutant(
         "lock-kept-by-the-dead",
@@ -77,7 +78,8 @@ MUTANTS = [
         "evict.c",
         "bool dead = page_owned(w) && !owner_alive(c, w);",
         "bool dead = false;",
-        "test_storm",
+        "test_death",
+        only="set-large",
     ),
     Mutant(
         "pins-kept-by-the-dead",
@@ -86,6 +88,7 @@ MUTANTS = [
         "k->suspect = s != owner_slot(k->owner) ? s : k->suspect;\n            return true;",
         "return true;",
         "test_between",
+        only="dead_pin",
     ),
     Mutant(
         "lock-byte-alone",
@@ -205,7 +208,7 @@ MUTANTS = [
         "pages.h",
         "k->want_refresh = true;\n    return true;",
         "k->want_refresh = false;\n    return false;",
-        "test_storm test_edges test_region",
+        "test_edges test_region",
     ),
     Mutant(
         "reader-retries-for-ever",
@@ -214,6 +217,7 @@ MUTANTS = [
         "for (unsigned tries = 1; found == FOUND_CHANGED && tries < INDEX_TRIES; tries++) {",
         "while (found == FOUND_CHANGED) {",
         "test_between",
+        only="reader",
     ),
     Mutant(
         "writer-retries-for-ever",
@@ -239,6 +243,7 @@ MUTANTS = [
         "    run_commit(st->k, &st->fill);\n    if (!word_swap(index_slot(st->k, way), old, run_place(st->k, &st->fill))) {\n        return false;\n    }",
         "    st->fill.committed = true;\n    if (!word_swap(index_slot(st->k, way), old, run_place(st->k, &st->fill))) {\n        return false;\n    }\n    run_commit(st->k, &st->fill);",
         "test_between",
+        only="writers",
     ),
     Mutant(
         "tails-freed-by-a-store",
@@ -247,6 +252,7 @@ MUTANTS = [
         "(void)word_swap(page_word(k->c, head + i - 1), tail, page_make(PAGE_FREE, 0, gen));",
         "(void)tail;\n        word_put_rel(page_word(k->c, head + i - 1), page_make(PAGE_FREE, 0, gen));",
         "test_between",
+        only="others_tails",
     ),
     Mutant(
         "reader-believes-the-slot",
@@ -255,6 +261,7 @@ MUTANTS = [
         " || word_acq(g->at) != g->slot) {\n        return FOUND_CHANGED;\n    }\n    bool read",
         ") {\n        return FOUND_CHANGED;\n    }\n    bool read",
         "test_between",
+        only="misled",
     ),
     Mutant(
         "pin-believes-the-slot",
@@ -263,6 +270,7 @@ MUTANTS = [
         "        if (word_acq(slot) != *v) {\n            continue;\n        }\n",
         "",
         "test_between",
+        only="misled",
     ),
     Mutant(
         "copy-put-in-by-a-store",
@@ -271,6 +279,7 @@ MUTANTS = [
         "v->copy.published = word_swap(index_slot(k, way), e->slot, run_place(k, &v->copy));",
         "word_put_rel(index_slot(k, way), run_place(k, &v->copy));\n    v->copy.published = true;",
         "test_between",
+        only="writers",
     ),
     Mutant(
         "taken-out-by-a-store",
@@ -279,6 +288,7 @@ MUTANTS = [
         "    if (!word_swap(index_slot(k, hit->way), hit->e.slot, 0)) {\n        return false;\n    }\n",
         "    word_put_rel(index_slot(k, hit->way), 0);\n",
         "test_between",
+        only="writers",
     ),
     Mutant(
         "hint-not-checked",
@@ -415,6 +425,7 @@ MUTANTS = [
         "        n = n < left ? n : left;\n",
         "",
         "test_between",
+        only="changing_arguments",
     ),
     Mutant(
         "key-hashed-where-it-lies",
@@ -423,6 +434,7 @@ MUTANTS = [
         "hash_key(k->c->hash_key, k->key, length));\n    return PLC_OK;",
         "hash_key(k->c->hash_key, key, length));\n    return PLC_OK;",
         "test_between",
+        only="changing_arguments",
     ),
     Mutant(
         "own-memory-accepted",
@@ -455,6 +467,7 @@ MUTANTS = [
         "count(k, COUNT_CONTENDED, 1);\n        s = PLC_MISS;",
         "k->want_pause = true;\n        s = PLC_AGAIN;",
         "test_between",
+        only="reader_under_pin",
     ),
     Mutant(
         "reader-takes-the-lock",
@@ -609,6 +622,7 @@ MUTANTS = [
         "} else if (!queue_has(k, page)) {",
         "} else if (false) {",
         "test_hints",
+        only="queued_again",
     ),
     Mutant(
         "queued-by-each-sweep",
@@ -617,5 +631,6 @@ MUTANTS = [
         "} else if (!queue_has(k, page)) {",
         "} else {",
         "test_hints",
+        only="queued_again",
     ),
 ]
