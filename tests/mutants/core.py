@@ -633,4 +633,13 @@ MUTANTS = [
         "test_hints",
         only="queued_again",
     ),
+    Mutant(
+        "tails-of-the-dead-believed",
+        "G2: a dead one's run is continued into pages that it had given back",
+        "run.c",
+        "f->pages == 0 ? 0 : pages_own_prefix(k, head, f->gen, f->pages)",
+        "f->pages",
+        "test_between",
+        only="tails_of_the_dead",
+    ),
 ]

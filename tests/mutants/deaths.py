@@ -53,7 +53,7 @@ DEATHS = [
         "word_swap(index_slot(k, way), e->slot, run_place(k, &v->copy));",
         "word_swap(index_slot(k, way), e->slot, 0) && "
         "word_swap(index_slot(k, way), 0, run_place(k, &v->copy));",
-        "set-evict",
+        "set-clean",
     ),
     death(
         "head-freed-first",
@@ -85,14 +85,6 @@ DEATHS = [
         "    word_put_rel(a, side_a_make(keep, side_a_mark(word_rlx(a)), false));\n"
         "    free_tails(k, head, gen, keep, n);\n    word_put_rel(a,",
         "set-trim",
-    ),
-    death(
-        "tails-of-the-dead-believed",
-        "G2: a dead one's run is continued into pages that it had given back",
-        "run.c",
-        "f->pages == 0 ? 0 : pages_own_prefix(k, head, f->gen, f->pages)",
-        "f->pages",
-        "takeover-trimming",
     ),
     death(
         "pages-claimed-for-ever",

@@ -54,9 +54,15 @@ def make(mutant: Mutant, goal: str) -> tuple[int, str]:
     """Its exit status, and what was printed."""
     command = ["make", "-s", "-k", "-C", str(WORK / "native"), f"-j{JOBS}", f"OUT={WORK / 'out'}"]
     command += ["FLAGS_plain=-O2"]  # a bug may leave something unused behind
-    command += [f"VARIANTS={mutant.variant}", f"TESTS={mutant.tests}", f"LIMIT={mutant.hangs or LIMIT}"]
+    command += [
+        f"VARIANTS={mutant.variant}",
+        f"TESTS={mutant.tests}",
+        f"LIMIT={mutant.hangs or LIMIT}",
+    ]
     env = os.environ | ({"ONLY": mutant.only} if mutant.only else {})
-    done = subprocess.run([*command, goal], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        [*command, goal], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     return done.returncode, done.stdout.decode(errors="replace")
 
 

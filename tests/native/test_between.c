@@ -835,6 +835,38 @@ static void changing_arguments(void) {
     changed_under_it(GIVEN + 1);
 }
 
+/* ---- a dead one's tails -------------------------------------------------------------------------------- */
+
+/* A dead one has given back a tail of its open run, and its side word does not say so: who continues the run has the
+ * pages before that one, and room for no more. */
+static void continued(uint64_t need, bool fits) {
+    struct call k;
+    struct fill run, more;
+    c = region_new(4 * MIB);
+    CHECK_STATUS(store(c, PLC_SET, "warm", "x", 1), PLC_OK);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    const uint64_t dead = owner_make(owner_slot(k.owner), owner_inc(k.owner) - 1);
+    uint32_t head = spare_form_reserve(&k), tail = head + 3;
+    CHECK(head != 0);
+    run_begin(&k, head, false, &run);
+    CHECK(run.pages > 5 && side_a_pages(word_acq(page_side_a(c, head))) == run.pages);
+    CHECK(word_swap(page_word(c, tail), page_cont(head, run.gen), page_make(PAGE_FREE, 0, run.gen)));
+    word_put_rel(page_word(c, head), page_make(PAGE_OPEN, dead, run.gen));
+    CHECK(run_resume(&k, head, need, &more) == fits);
+    if (fits) {
+        CHECK(more.pages == 3 && side_a_pages(word_acq(page_side_a(c, head))) == 3);
+        more.published = true;
+        run_finish(&k, &more);
+    }
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    region_end(c, true);
+}
+
+static void tails_of_the_dead(void) {
+    continued(3 * PAGE_BYTES, true);
+    continued(3 * PAGE_BYTES + ALIGN, false);
+}
+
 /* Forbidden, or not to be had under this program's own tracer? */
 static bool may_trace(void) {
     pid_t pid = fork();
@@ -861,6 +893,7 @@ static const struct check_test tests[] = {
     {"reader_under_pin", reader_under_pin},
     {"misled", misled},
     {"changing_arguments", changing_arguments},
+    {"tails_of_the_dead", tails_of_the_dead},
 };
 
 int main(void) {
