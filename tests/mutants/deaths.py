@@ -114,10 +114,11 @@ DEATHS = [
         "named-before-made",
         "G2: a region has its name before it has its tables",
         "region_make.c",
-        "    error = write_tables(fd, &geo);\n"
+        "    error = write_tables(fd, &geo, !in_memory || region_always_persistent);\n"
         "    error = error != 0 ? error : os_link(fd, at->folder, at->name);",
         "    error = os_link(fd, at->folder, at->name);\n"
-        "    error = error != 0 ? error : write_tables(fd, &geo);",
+        "    error = error != 0 ? error : "
+        "write_tables(fd, &geo, !in_memory || region_always_persistent);",
         "create",
     ),
 ]
