@@ -12,7 +12,7 @@
 
 #define REGION_PATH_MAX 4096u
 #define REGION_LOCK_MS 1000u     /* for the folder's lock */
-#define REGION_REBUILD_MS 60000u /* ... by who needs it: its holder may rebuild a region on a disk, or write one to it */
+#define REGION_REBUILD_MS 60000u /* ... by who needs it: its holder may rebuild a region, or write one to a disk */
 
 /* Where the region is to be, while it is opened or removed. */
 struct place {
