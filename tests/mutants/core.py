@@ -45,7 +45,8 @@ MUTANTS = [
         "pages.c",
         "for (uint32_t i = 0; i < n; i++) {\n        uint32_t had",
         "for (uint32_t i = 0; i < 1; i++) {\n        uint32_t had",
-        "test_stopped",
+        "test_between",
+        only="generations",
     ),
     Mutant(
         "pins-ignored",
@@ -641,5 +642,15 @@ MUTANTS = [
         "f->pages",
         "test_between",
         only="tails_of_the_dead",
+    ),
+    Mutant(
+        "moved-in-two-steps",
+        "G2: an entry that is copied by an evictor is in no slot for a moment",
+        "evict.c",
+        "word_swap(index_slot(k, way), e->slot, run_place(k, &v->copy));",
+        "word_swap(index_slot(k, way), e->slot, 0) && "
+        "word_swap(index_slot(k, way), 0, run_place(k, &v->copy));",
+        "test_between",
+        only="never_absent",
     ),
 ]

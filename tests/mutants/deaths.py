@@ -47,15 +47,6 @@ DEATHS = [
         "set-replace",
     ),
     death(
-        "moved-in-two-steps",
-        "G2: an entry that is copied by an evictor is in no slot for a moment",
-        "evict.c",
-        "word_swap(index_slot(k, way), e->slot, run_place(k, &v->copy));",
-        "word_swap(index_slot(k, way), e->slot, 0) && "
-        "word_swap(index_slot(k, way), 0, run_place(k, &v->copy));",
-        "set-clean",
-    ),
-    death(
         "head-freed-first",
         "G2, I5: a run's head is free while its tails still name it",
         "pages.c",

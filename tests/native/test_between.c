@@ -867,6 +867,71 @@ static void tails_of_the_dead(void) {
     continued(3 * PAGE_BYTES + ALIGN, false);
 }
 
+/* ---- what holds at each instruction -------------------------------------------------------------------- */
+
+/* A value that is replaced or moved is there all the time, the old one or the new one: at no instruction is its key in
+ * no slot. */
+static void never_absent(void) {
+    struct peer p;
+    struct call k;
+    pid_t pid = start_other(&p);
+    look_at(&k);
+    for (unsigned i = 0; i < OPERATIONS; i++) {
+        const struct operation *o = &operations[i];
+        if (o->of_claim || o->act == act_delete || o->act == act_drop) {
+            continue;
+        }
+        (void)begin(o, &k);
+        uint64_t slot = slot_of_key(&k), swaps = 0;
+        CHECK(slot != 0);
+        for (unsigned n = 0; !task->done; n++) {
+            CHECK(n < STEPS_MOST);
+            step(pid);
+            uint64_t now = slot_of_key(&k);
+            CHECK(now != 0);
+            swaps += now != slot ? 1 : 0;
+            slot = now;
+        }
+        let_go(pid);
+        CHECK(swaps <= 1 && (swaps == 1 || (o->act != act_set && o->act != act_move)));
+    }
+    end_other(&p);
+}
+
+/* ---- generations --------------------------------------------------------------------------------------- */
+
+/* A run's generation is larger than any that one of its pages had, whichever page that is (I6). */
+static void generations(void) {
+    struct call k;
+    struct fill run;
+    uint64_t met;
+    enum { PAGES = 3, TIMES = 5 };
+    c = region_new(4 * MIB);
+    CHECK_STATUS(store(c, PLC_SET, "warm", "x", 1), PLC_OK);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    uint32_t head = spare_form_reserve(&k);
+    CHECK(head != 0);
+    run_begin(&k, head, false, &run);
+    CHECK(run.pages >= PAGES);
+    pages_release(&k, head, run.gen, run.pages);
+    for (uint32_t often = 0; often < PAGES; often++) { /* this one has been in more runs than its neighbours */
+        uint32_t gen = 0;
+        for (unsigned i = 0; i < TIMES; i++) {
+            CHECK(pages_claim(&k, head + often, &met));
+            gen = pages_form(&k, head + often, 1, false);
+            pages_release(&k, head + often, gen, 1);
+        }
+        for (uint32_t i = 0; i < PAGES; i++) {
+            CHECK(pages_claim(&k, head + i, &met));
+        }
+        uint32_t whole = pages_form(&k, head, PAGES, false);
+        CHECK(whole > gen);
+        pages_release(&k, head, whole, PAGES);
+    }
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    region_end(c, false);
+}
+
 /* Forbidden, or not to be had under this program's own tracer? */
 static bool may_trace(void) {
     pid_t pid = fork();
@@ -894,6 +959,8 @@ static const struct check_test tests[] = {
     {"misled", misled},
     {"changing_arguments", changing_arguments},
     {"tails_of_the_dead", tails_of_the_dead},
+    {"never_absent", never_absent},
+    {"generations", generations},
 };
 
 int main(void) {
