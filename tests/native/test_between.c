@@ -4,8 +4,9 @@
  * region (it is stepped there by ptrace), and meanwhile its key is deleted, replaced, moved by an eviction, or
  * deleted and stored anew after the whole pool was recycled.  Whichever came first, the two happened one behind the
  * other: what the stopped one saw is not there any more, so it looks again; an eviction's copy brings nothing back.
- * And a reader under whom the slot changes at every look ends, after a bounded number of looks.
- * Threatens G1, G3 and the orders of `store`, `clean` and `evict` in layout.h.
+ * And a reader under whom the slot changes at every look ends, after a bounded number of looks; a value that is replaced
+ * or moved is there at every instruction; what a dead one had given back is not taken for its run's.
+ * Threatens G1, G2, G3, I6 and the orders of `store`, `clean` and `evict` in layout.h.
  */
 #include "fixture.h"
 #include "call.h"
