@@ -6,9 +6,9 @@
     TIMES=5 python tests/mutants/run.py    the tests of each five times: all must fail
 
 core.py has texts of the core and what replaces them, with the guarantee that this breaks and the
-native tests that must notice: each is built in a copy.  room.py has those of what stays, disk.py
-those of what outlives the machine, deaths.py those that show when a process dies at one certain
-instruction.  order.py has bugs that no test of the
+native tests that must notice: each is built in a copy.  bounds.py has those of calls that wait or do
+too much, room.py those of what stays, disk.py those of what outlives the machine, deaths.py those
+that show when a process dies at one certain instruction.  order.py has bugs that no test of the
 running core notices surely, because they need an order of accesses that this processor does not
 show, or a moment that nobody hits: of them the model of that text must fail.
 
@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "mutants"
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests")]
 
+from bounds import BOUNDS  # noqa: E402
 from core import MUTANTS, Mutant  # noqa: E402
 from deaths import DEATHS  # noqa: E402
 from disk import DISKS  # noqa: E402
@@ -38,7 +39,7 @@ from models.explore import explore  # noqa: E402
 from order import ORDERS, Order  # noqa: E402
 from room import ROOMS  # noqa: E402
 
-ALL: list[Mutant | Order] = [*ORDERS, *MUTANTS, *ROOMS, *DISKS, *DEATHS]
+ALL: list[Mutant | Order] = [*ORDERS, *MUTANTS, *BOUNDS, *ROOMS, *DISKS, *DEATHS]
 WORK_SOURCE = WORK / "native" / "src"
 TIMES = int(os.environ.get("TIMES", "1"))
 JOBS = os.environ.get("JOBS", "2")
