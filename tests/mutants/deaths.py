@@ -9,8 +9,8 @@ from __future__ import annotations
 from core import Mutant
 
 
-def death(name: str, breaks: str, file: str, old: str, new: str) -> Mutant:
-    return Mutant(name, breaks, file, old, new, "test_death", limit=300)
+def death(name: str, breaks: str, file: str, old: str, new: str, only: str) -> Mutant:
+    return Mutant(name, breaks, file, old, new, "test_death", only=only)
 
 
 PUBLISH = "    run_commit(st->k, &st->fill);\n    if (!word_swap("
@@ -26,6 +26,7 @@ DEATHS = [
             "    word_put_rel(page_word(st->k->c, st->fill.head), "
             "page_make(PAGE_SEALED, 0, st->fill.gen));\n    if (",
         ),
+        "set-new",
     ),
     death(
         "dead-counted-before",
@@ -34,6 +35,7 @@ DEATHS = [
         "    s = st->build != NULL && (hit->e.spec.options & ENTRY_OWN) ?",
         "    run_dead(st->k, hit->e.head, page_gen(hit->e.head_word), hit->e.bytes);\n"
         "    s = st->build != NULL && (hit->e.spec.options & ENTRY_OWN) ?",
+        "set-replace",
     ),
     death(
         "replaced-in-two-steps",
@@ -42,14 +44,7 @@ DEATHS = [
         "word_swap(index_slot(st->k, way), old, run_place(st->k, &st->fill))",
         "word_swap(index_slot(st->k, way), old, 0) || "
         "!word_swap(index_slot(st->k, way), 0, run_place(st->k, &st->fill))",
-    ),
-    death(
-        "moved-in-two-steps",
-        "G2: an entry that is copied by an evictor is in no slot for a moment",
-        "evict.c",
-        "word_swap(index_slot(k, way), e->slot, run_place(k, &v->copy));",
-        "word_swap(index_slot(k, way), e->slot, 0) && "
-        "word_swap(index_slot(k, way), 0, run_place(k, &v->copy));",
+        "set-replace",
     ),
     death(
         "head-freed-first",
@@ -59,6 +54,7 @@ DEATHS = [
         "    word_put_rel(page_word(k->c, head), page_make(PAGE_FREE, 0, gen));",
         "    word_put_rel(page_word(k->c, head), page_make(PAGE_FREE, 0, gen));\n"
         "    free_tails(k, head, gen, 1, n);",
+        "set-evict",
     ),
     death(
         "tails-before-head",
@@ -70,6 +66,7 @@ DEATHS = [
         "    for (uint32_t i = 1; i < n; i++) {\n"
         "        word_put_rel(page_word(c, head + i), page_cont(head, gen));\n    }\n"
         "    word_put_rel(page_word(c, head), page_make(PAGE_OPEN, k->owner, gen));\n",
+        "set-large",
     ),
     death(
         "trimmed-before-freed",
@@ -78,13 +75,7 @@ DEATHS = [
         "    free_tails(k, head, gen, keep, n);\n    word_put_rel(a,",
         "    word_put_rel(a, side_a_make(keep, side_a_mark(word_rlx(a)), false));\n"
         "    free_tails(k, head, gen, keep, n);\n    word_put_rel(a,",
-    ),
-    death(
-        "tails-of-the-dead-believed",
-        "G2: a dead one's run is continued into pages that it had given back",
-        "run.c",
-        "f->pages == 0 ? 0 : pages_own_prefix(k, head, f->gen, f->pages)",
-        "f->pages",
+        "set-trim",
     ),
     death(
         "pages-claimed-for-ever",
@@ -92,6 +83,7 @@ DEATHS = [
         "pages.c",
         "(state == PAGE_CLAIM && !owner_alive(k->c, old))",
         "(state == PAGE_CLAIM && false)",
+        "takeover-claimed-pages",
     ),
     death(
         "computed-by-the-dead",
@@ -99,6 +91,7 @@ DEATHS = [
         "entry.c",
         "entry_current(k, e) && owner_alive(k->c, entry_claim_owner(e))",
         "entry_current(k, e)",
+        "takeover-claim",
     ),
     death(
         "deaths-not-asked-after",
@@ -106,14 +99,17 @@ DEATHS = [
         "call.c",
         "} else if (k->suspect != 0 && process_reap_due(c, k->suspect, REAP_EVERY_MS)) {",
         "} else if (false) {",
+        "set-new",
     ),
     death(
         "named-before-made",
         "G2: a region has its name before it has its tables",
         "region_make.c",
-        "    error = write_tables(fd, &geo);\n"
+        "    error = write_tables(fd, &geo, !in_memory || region_always_persistent);\n"
         "    error = error != 0 ? error : os_link(fd, at->folder, at->name);",
         "    error = os_link(fd, at->folder, at->name);\n"
-        "    error = error != 0 ? error : write_tables(fd, &geo);",
+        "    error = error != 0 ? error : "
+        "write_tables(fd, &geo, !in_memory || region_always_persistent);",
+        "create",
     ),
 ]

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Bugs of the core that show when a machine has gone down, or a disk has changed what was written (G10)."""
+"""Bugs of the core that show when a machine has gone down, or a disk has changed what was written
+(G10); and those of the folder's lock, which whoever makes or rebuilds a region on a disk may hold
+for long (G1)."""
 
 from __future__ import annotations
 
@@ -108,6 +110,46 @@ DISKS = [
         "region_attach.c",
         "if (held || (!booted && super.persistent != 0)) {",
         "if (!booted && super.persistent != 0) {",
+        "test_disk",
+    ),
+    Mutant(
+        "stopped-holder-waited-for",
+        "G1: an open waits a minute behind a stopped process that has the folder's lock",
+        "os_file.c",
+        "if (os_folder_holder_stopped(opened)) {",
+        "if (false) {",
+        "test_disk",
+    ),
+    Mutant(
+        "stopped-for-a-moment",
+        "a clear error: an open is refused because the lock's holder was stopped for a moment",
+        "os_file.c",
+        "until = now + limit_ms, ask = now + STOPPED_MS;",
+        "until = now + limit_ms, ask = now;",
+        "test_disk",
+    ),
+    Mutant(
+        "sleeper-taken-for-stopped",
+        "a clear error: an open is refused though the lock's holder is at work, and waits for its disk",
+        "os_proc.c",
+        "(line.state == 'T' || line.state == 't');",
+        "line.state != 'R';",
+        "test_disk",
+    ),
+    Mutant(
+        "any-lock-is-the-folders",
+        "G1: whoever has locked any folder is taken for the holder of this one's lock",
+        "os_proc.c",
+        "&pid, place) != 2 || strcmp(place, where) != 0) {",
+        "&pid, place) != 2 || where == NULL) {",
+        "test_disk",
+    ),
+    Mutant(
+        "asks-after-itself",
+        "G1: whether the lock's holder is stopped is asked of who waits for it",
+        "os_proc.c",
+        "return holder != 0 && process_stat(holder, &line) == 0",
+        "return holder != 0 && process_stat(os_pid(), &line) == 0",
         "test_disk",
     ),
 ]

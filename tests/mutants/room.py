@@ -20,7 +20,7 @@ ROOMS = [
         "read.c",
         "atomic_store_explicit(visited, 1, memory_order_relaxed);",
         "atomic_store_explicit(visited, 0, memory_order_relaxed);",
-        "test_space test_policy",
+        "test_policy",
     ),
     Mutant(
         "no-ghosts",

@@ -3,20 +3,23 @@
 
     python tests/mutants/run.py            all of them
     python tests/mutants/run.py NAME ...   some
+    TIMES=5 python tests/mutants/run.py    the tests of each five times: all must fail
 
 core.py has texts of the core and what replaces them, with the guarantee that this breaks and the
-native tests that must notice: each is built in a copy.  room.py has those of what stays, disk.py
-those of what outlives the machine, deaths.py those that show when a process dies at one certain
-instruction.  order.py has bugs that no test of the
+native tests that must notice: each is built in a copy.  bounds.py has those of calls that wait or do
+too much, room.py those of what stays, disk.py those of what outlives the machine, deaths.py those
+that show when a process dies at one certain instruction.  order.py has bugs that no test of the
 running core notices surely, because they need an order of accesses that this processor does not
 show, or a moment that nobody hits: of them the model of that text must fail.
 
-Exit status 1 when one survives, 2 when one does not apply any more (the core has changed: the
-mutant, and the model, are to be changed with it).
+Behind each stands the check that noticed it.  Exit status 1 when one survives, 2 when one does not
+apply any more (the core has changed: the mutant, and the model, are to be changed with it).
 """
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "mutants"
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests")]
 
+from bounds import BOUNDS  # noqa: E402
 from core import MUTANTS, Mutant  # noqa: E402
 from deaths import DEATHS  # noqa: E402
 from disk import DISKS  # noqa: E402
@@ -34,84 +38,117 @@ from models.catalogue import MODELS  # noqa: E402
 from models.explore import explore  # noqa: E402
 from order import ORDERS, Order  # noqa: E402
 from room import ROOMS  # noqa: E402
+from windows import WINDOWS  # noqa: E402
 
-SOURCE = ROOT / "native" / "src"
-planted: set[str] = set()
-"""Files of the copy that were built with a bug in them: as they are older than what was built of them, make would
-leave the earlier bug in."""
+ALL: list[Mutant | Order] = [*ORDERS, *MUTANTS, *BOUNDS, *ROOMS, *DISKS, *DEATHS, *WINDOWS]
+WORK_SOURCE = WORK / "native" / "src"
+TIMES = int(os.environ.get("TIMES", "1"))
+JOBS = os.environ.get("JOBS", "2")
+FAILED = re.compile(r"^native .* FAILED .* (test_\w+) \(exit status (\d+)\)$", re.MULTILINE)
+CHECK = re.compile(r"(\w+\.[ch]:\d+): failed: ")
+HUNG = {"124", "137"}
+LIMIT = 900
 
 
-def plant(mutant: Mutant) -> bool:
-    """A fresh copy of the core with the bug in it; False: its text is not there (once)."""
-    shutil.rmtree(WORK / "native", ignore_errors=True)
-    shutil.rmtree(WORK / "tests", ignore_errors=True)
+def applies(mutant: Mutant | Order, source: Path) -> bool:
+    """Is its text in the core, and, if it is to be replaced, there only?"""
+    text = (source / mutant.file).read_text(encoding="utf-8")
+    return mutant.text in text if isinstance(mutant, Order) else text.count(mutant.old) == 1
+
+
+def copy_core() -> None:
+    """All are planted in one copy, one behind the other: what was built of the rest is used again."""
+    shutil.rmtree(WORK, ignore_errors=True)
     shutil.copytree(ROOT / "native", WORK / "native")
     shutil.copytree(ROOT / "tests" / "native", WORK / "tests" / "native")
-    source = WORK / "native" / "src"
-    for file in planted:
-        (source / file).touch()
-    path = source / mutant.file
+
+
+def make(mutant: Mutant, goal: str) -> tuple[int, str]:
+    """Its exit status, and what was printed."""
+    command = ["make", "-s", "-k", "-C", str(WORK / "native"), f"-j{JOBS}", f"OUT={WORK / 'out'}"]
+    command += ["FLAGS_plain=-O2"]  # a bug may leave something unused behind
+    command += [
+        f"VARIANTS={mutant.variant}",
+        f"TESTS={mutant.tests}",
+        f"LIMIT={mutant.hangs or LIMIT}",
+    ]
+    env = os.environ | ({"ONLY": mutant.only} if mutant.only else {})
+    done = subprocess.run(
+        [*command, goal], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+def checks_failed(printed: str, hang_tells: bool) -> set[str]:
+    """Of each test that failed the first check that did, or how it ended."""
+    checks = set()
+    for part in re.split(r"^(?=native )", printed, flags=re.MULTILINE):
+        if failed := FAILED.search(part):
+            check = CHECK.search(part)
+            if check:
+                checks.add(check[1])
+            elif failed[2] not in HUNG:
+                checks.add(f"{failed[1]}: exit status {failed[2]}")
+            elif hang_tells:
+                checks.add(f"{failed[1]} hangs")
+    return checks
+
+
+def run_tests(mutant: Mutant) -> tuple[int, str]:
+    built, printed = make(mutant, "programs")
+    if built != 0:
+        raise SystemExit(f"{mutant.name} cannot be built:\n{printed}")
+    failed = [checks_failed(make(mutant, "test")[1], mutant.hangs > 0) for _ in range(TIMES)]
+    noticed = sum(map(bool, failed))
+    told = f"{noticed} of {TIMES}: " if TIMES > 1 else ""
+    return int(noticed < TIMES), told + (", ".join(sorted(set().union(*failed))) or mutant.tests)
+
+
+def try_mutant(mutant: Mutant) -> tuple[int, str]:
+    """Puts the bug in, runs its tests, and takes it out again."""
+    path = WORK_SOURCE / mutant.file
     text = path.read_text(encoding="utf-8")
-    if text.count(mutant.old) != 1:
-        return False
-    planted.add(mutant.file)
     path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
-    return True
+    try:
+        return run_tests(mutant)
+    finally:
+        path.write_text(text, encoding="utf-8")  # and is newer than what was built with the bug
 
 
-def noticed(mutant: Mutant) -> bool:
-    """Does one of its tests fail?  (A build that fails notices nothing: it raises.)"""
-    make = ["make", "-s", "-C", str(WORK / "native"), "-j2", f"OUT={WORK / 'out'}"]
-    make += ["FLAGS_plain=-O2"]  # a bug may leave something unused behind
-    make += [f"VARIANTS={mutant.variant}", f"TESTS={mutant.tests}", f"LIMIT={mutant.limit}"]
-    subprocess.run([*make, "programs"], check=True, capture_output=True)
-    planted.intersection_update({mutant.file})
-    return subprocess.run([*make, "-k", "test"], capture_output=True).returncode != 0
-
-
-def stands(order: Order) -> bool:
-    """Is the text that its model has as well still in the core?"""
-    return order.text in (SOURCE / order.file).read_text(encoding="utf-8")
-
-
-def found(order: Order) -> bool:
+def try_order(order: Order) -> tuple[int, str]:
     """Does its model fail with the bug, on every machine that can show it, and hold without it?"""
     model = next(model for model in MODELS if model.name == order.model)
-    machines = model.bugs[order.bug]
-    return all(
+    found = all(
         explore(model.build(""), machine).broken is None
         and explore(model.build(order.bug), machine).broken is not None
-        for machine in machines
+        for machine in model.bugs[order.bug]
     )
+    return int(not found), f"model {order.model}"
 
 
 def result(mutant: Mutant | Order) -> tuple[int, str]:
     """The exit status that it alone would give, and what is said of it."""
-    if isinstance(mutant, Order):
-        applies, notices, by = stands, found, f"model {mutant.model}"
-    else:
-        applies, notices, by = plant, noticed, mutant.tests
-    if not applies(mutant):
-        return 2, f"DOES NOT APPLY  {mutant.name}: {mutant.file} has changed"
-    began = time.monotonic()
-    if notices(mutant):
-        took = time.monotonic() - began
-        return 0, f"noticed {took:5.0f} s  {mutant.name}: {mutant.breaks} ({by})"
-    return 1, f"SURVIVED        {mutant.name}: {mutant.breaks} ({by})"
+    if not applies(mutant, WORK_SOURCE):
+        return 2, f"{mutant.file} has changed"
+    if mutant in WINDOWS and "ospke" not in Path("/proc/cpuinfo").read_text(encoding="ascii"):
+        return 3, "this machine has no protection keys"
+    return try_order(mutant) if isinstance(mutant, Order) else try_mutant(mutant)
 
 
 def main() -> int:
     wanted = sys.argv[1:]
-    shutil.rmtree(WORK, ignore_errors=True)
-    worst, count = 0, 0
-    for mutant in [*ORDERS, *MUTANTS, *ROOMS, *DISKS, *DEATHS]:
+    results = []
+    copy_core()
+    for mutant in ALL:
         if not wanted or mutant.name in wanted:
-            status, line = result(mutant)
-            print(line, flush=True)
-            worst = max(worst, status)
-            count += 1
-    print(f"{count} mutants: {'all noticed' if worst == 0 else 'NOT all noticed'}")
-    return worst if count or not wanted else 2
+            began = time.monotonic()
+            status, by = result(mutant)
+            said = ["noticed", "SURVIVED", "DOES NOT APPLY", "not tested"][status]
+            took = time.monotonic() - began
+            print(f"{said:14} {took:4.0f} s  {mutant.name}: {mutant.breaks} ({by})", flush=True)
+            results.append(status % 3)
+    print(f"{len(results)} mutants: {'all noticed' if not any(results) else 'NOT all noticed'}")
+    return max(results, default=2)
 
 
 if __name__ == "__main__":

@@ -234,6 +234,9 @@ void scene_compare(const struct looks *now, const struct looks *before, const st
         }
         if (!right) {
             show(others[i].key, o);
+            show("       before", &before->others[i]);
+            show("        after", &after->others[i]);
+            show("subject, now", &now->subject);
         }
         CHECK(right);
     }

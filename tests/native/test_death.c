@@ -178,7 +178,7 @@ static bool allowed(plc_status s) {
 /* With the key deleted meanwhile, what was there before must not come back; and only who stores one anew, or has
  * not begun to, has its value seen. */
 static void compare_deleted(const struct looks *now) {
-    struct looks gone = after;
+    struct looks gone = operation->may.together ? after : before;
     gone.subject = (struct look){.status = PLC_MISS};
     scene_compare(now, &gone, operation->may.inserts ? &after : &gone, &operation->may, true);
 }

@@ -4,11 +4,13 @@
  * ghosts, visited bytes, wait words, the hint of the file's size) and all counters are overwritten at once; then also
  * side words, and page words here and there.  Afterwards, what is stored is found, at once and while others come, the
  * pool goes round, and behind hints every page is given back by a drain.
+ * And runs that no queue names are queued again by the sweep.
  * Threatens I8 and the rule that hints may be wrong in any way.
  */
 #include "fixture.h"
-#include "pages.h"
+#include "call.h"
 #include "process.h"
+#include "sweep.h"
 
 #define SIZE (8u * MIB)
 #define BEFORE 3000u
@@ -150,9 +152,56 @@ static void words(void) {
     }
 }
 
+/* ---- runs that no queue names ------------------------------------------------------------------ */
+
+/* How many sealed runs are in no queue. */
+static uint32_t lost_runs(struct call *k) {
+    uint32_t lost = 0;
+    for (uint32_t page = c->geo.first_page; page < c->geo.end_page; page++) {
+        lost += page_state(word_acq(page_word(c, page))) == PAGE_SEALED && !queue_has(k, page) ? 1 : 0;
+    }
+    return lost;
+}
+
+/* Each is queued again when the sweep comes by, once, and nothing that is in it goes. */
+static void queued_again(void) {
+    struct call k;
+    uint64_t before = 0, after = 0;
+    kind = 0;
+    begin();
+    for (uint64_t i = 0; i < number; i++) {
+        before += there(i) ? 1 : 0;
+    }
+    overwrite(c->geo.ring_at, c->geo.words_at);
+    for (unsigned queue = 0; queue < 2; queue++) { /* who looks for a victim steps over so many stale hints, no more */
+        word_put_rlx(&c->super->ring_head[queue].value, word_rlx(&c->super->ring_tail[queue].value));
+    }
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    uint32_t lost = lost_runs(&k);
+    CHECK(lost > 10);
+    for (unsigned round = 0; round < 2; round++) { /* nobody is queued twice */
+        sweep_some(&k, c->geo.end_page - c->geo.first_page);
+        CHECK(lost_runs(&k) == 0);
+    }
+    for (uint32_t taken = 0; taken < lost; taken++) {
+        uint32_t head = queue_take(&k, QUEUE_SMALL);
+        head = head != 0 ? head : queue_take(&k, QUEUE_MAIN);
+        CHECK(head != 0 && lost_runs(&k) == taken + 1);
+    }
+    CHECK(queue_take(&k, QUEUE_SMALL) == 0 && queue_take(&k, QUEUE_MAIN) == 0);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    for (uint64_t i = 0; i < number; i++) {
+        after += there(i) ? 1 : 0;
+    }
+    CHECK(after == before);
+    (void)printf("  %" PRIu32 " runs queued again\n", lost);
+    region_end(c, false);
+}
+
 static const struct check_test tests[] = {
     {"hints", hints},
     {"words", words},
+    {"queued_again", queued_again},
 };
 
 int main(void) {

@@ -55,7 +55,7 @@ static pid_t start_append(struct progress *p) {
 }
 
 /* Steps until the first commit, lets another process replace K, steps into the second building.  True: there. */
-static bool into_second_building(pid_t pid, const struct progress *p, uint32_t run) {
+static bool into_second_building(pid_t pid, const struct progress *p, uint32_t run, size_t replaced) {
     uint64_t before = word_acq(page_side_a(c, run));
     while (!p->ready || word_acq(page_side_a(c, run)) == before) {
         if (p->done) {
@@ -64,7 +64,7 @@ static bool into_second_building(pid_t pid, const struct progress *p, uint32_t r
         trace_step(pid);
     }
     everybody_finds(0);
-    put("K", 'z', 10);
+    put("K", 'z', replaced);
     everybody_finds(0);
     const uint8_t *first = page_bytes(c, run) + side_a_mark(before);
     const uint8_t *second = page_bytes(c, run) + side_a_mark(word_acq(page_side_a(c, run)));
@@ -83,7 +83,7 @@ static bool into_second_building(pid_t pid, const struct progress *p, uint32_t r
     return true;
 }
 
-static void test_killed_in_second_building(void) {
+static void killed_in_second_building(size_t replaced) {
     int status = 0;
     c = region_new(4 * MIB);
     put("warm", 'x', 10);
@@ -95,7 +95,7 @@ static void test_killed_in_second_building(void) {
     CHECK(p != MAP_FAILED);
     pid_t pid = start_append(p);
     trace_wait(pid);
-    CHECK(into_second_building(pid, p, run));
+    CHECK(into_second_building(pid, p, run, replaced));
     CHECK(kill(pid, SIGKILL) == 0);
     CHECK(waitpid(pid, &status, 0) == pid);
     CHECK_SOON(info_of(c).processes == 1 || (process_reap(c, 1), process_reap(c, 2), false));
@@ -110,7 +110,19 @@ static void test_killed_in_second_building(void) {
     (void)munmap(p, 4096);
 }
 
+static void shorter_than_the_first(void) {
+    killed_in_second_building(10);
+}
+
+/* Its header, were it where the first one stood, would hide what others write behind the first one's end. */
+static void longer_than_the_first(void) {
+    killed_in_second_building(1700);
+}
+
 int main(void) {
-    static const struct check_test tests[] = {{"killed in the second building", test_killed_in_second_building}};
+    static const struct check_test tests[] = {
+        {"killed in the second building, which is shorter", shorter_than_the_first},
+        {"killed in the second building, which is longer", longer_than_the_first},
+    };
     return trace_needed() ? RUN_TESTS(tests) : 77;
 }
