@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 PROBE = "build/protection/probe"
+BYPASS = "build/native/plain/bypass"
 SOME = " ".join(
     [
         "tests/contract/test_cache.py::TestVerbs",
@@ -51,6 +52,7 @@ def python(name: str, tests: str, short: bool = False) -> Entry:
 
 TABLE = (
     Entry("probe", PROBE, short=True),
+    Entry("bypass", BYPASS, short=True),
     native("verbs", 100, short=True),
     native("flight", 100, short=True),
     native("model", 3, short=True),
