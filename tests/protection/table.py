@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 PROBE = "build/protection/probe"
+BYPASS = "build/native/plain/bypass"
 SOME = " ".join(
     [
         "tests/contract/test_cache.py::TestVerbs",
@@ -54,6 +55,7 @@ TABLE = (
     Entry("probe", PROBE, short=True),
     native("keys", 100, short=True),
     native("gate", 100, short=True),
+    Entry("bypass", BYPASS, short=True),
     native("verbs", 100, short=True),
     native("flight", 100, short=True),
     native("model", 3, short=True),
