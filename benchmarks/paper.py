@@ -40,7 +40,7 @@ class Operation(NamedTuple):
 
     name: str
     work: str
-    operation: str  # driver.c's name for it
+    verb: str  # driver.c's name for it
     value: int
     says: Says
 
@@ -68,20 +68,18 @@ def gated(bench: Bench) -> Program:
     return program
 
 
-def paper(bench: Bench, measured: Operation, work: str) -> list[Line]:
+def paper(bench: Bench, operation: Operation, work: str) -> list[Line]:
     """One operation of the paper's table."""
     missing: dict[str, str] = {}
     samples: dict[str, list[float]] = {}
     left_out: list[float] = []
     for _ in range(STARTS):
         rounds = -(-bench.rounds // STARTS)
-        for name, taken in started(bench, measured, rounds, missing, left_out).items():
+        for name, taken in started(bench, operation, rounds, missing, left_out).items():
             samples.setdefault(name, []).extend(taken)
     lines = []
     if GATED in samples:
-        lines.append(
-            compared(work, OPEN, samples[GATED], samples[OPEN], direction="ours - theirs")
-        )
+        lines.append(compared(work, OPEN, samples[GATED], samples[OPEN], direction="ours - theirs"))
     if MEMCACHED in samples:
         lines.append(compared(work, MEMCACHED, samples[OPEN], samples[MEMCACHED]))
     loop = Spread.of(samples[LOOP]).median
@@ -91,14 +89,14 @@ def paper(bench: Bench, measured: Operation, work: str) -> list[Line]:
     lines += not_measured(work, {OPEN: missing[GATED]} if GATED in missing else {})
     lines += not_measured(work, {MEMCACHED: missing[MEMCACHED]} if MEMCACHED in missing else {})
     for line in lines:
-        line.paper = (measured.work, *measured.says)
+        line.paper = (operation.work, *operation.says)
         line.without = Spread.of(samples[OPEN])
     return lines
 
 
 def started(
     bench: Bench,
-    measured: Operation,
+    operation: Operation,
     rounds: int,
     missing: dict[str, str],
     left_out: list[float],
@@ -119,9 +117,9 @@ def started(
         if program := tried(MEMCACHED, server, missing):
             stores[MEMCACHED] = program
         for program in stores.values():
-            program.ask("value", measured.value)
+            program.ask("value", operation.value)
         candidates = {
-            name: prepared(bench, program, measured.operation) for name, program in stores.items()
+            name: prepared(bench, program, operation.verb) for name, program in stores.items()
         }
         samples = take_turns(candidates, rounds)
         left_out += stores[OPEN].left_out
@@ -163,7 +161,9 @@ def straight_in(listing: str, function: str) -> int:
     MissingError if the function writes no register here, BrokenError if there are several ways
     through it: all its branches must lead to the trap.
     """
-    found = re.search(rf"^<{function}[.\w]*>:\n(.*?)(?:\n\n|\Z)", listing, flags=re.M | re.S)
+    found = re.search(
+        rf"^<{function}(?!\.cold)[.\w]*>:\n(.*?)(?:\n\n|\Z)", listing, flags=re.M | re.S
+    )
     if found is None:
         raise BrokenError(f"objdump shows no {function}")
     lines = [line.split() for line in found.group(1).splitlines() if line.strip()]

@@ -14,7 +14,9 @@ from benchmarks.figures import Line, Spread
 
 HEADS = ["work", "peer", "peer's", "ours", "ratio (p10 to p90)", "goal", "met"]
 STATES = {"met": "yes", "not met": "NO", "no goal": "", "not measured": "not measured"}
-PAPER = "The table of the ICPP 2020 paper, here and there (two machines: compare the columns' ratios)"
+PAPER = (
+    "The table of the ICPP 2020 paper, here and there (two machines: compare the columns' ratios)"
+)
 PAPER_HEADS = [
     "operation", "without the gate", "with the gate", "memcached, unix socket",
     "paper: without", "paper: with", "paper: memcached",

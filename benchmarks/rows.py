@@ -67,7 +67,7 @@ ROWS = [
     Row("open-memory", "memory is taken only as it fills", opening.filling),
     row(holding.stopped, "c-stopped-get", "C get 128 B, hot, p99, the holder of a lock is stopped"),
     row(holding.takeover, "c-takeover", "C set of a new key, its lock's holder was just killed"),
-    *(row(paper.paper, each.name, f"the paper's {each.work}", measured=each)
+    *(row(paper.paper, each.name, f"the paper's {each.work}", operation=each)
       for each in paper.OPERATIONS),
     row(paper.gate, "paper-gate", "what a call does more with the gate"),
     row(memory_rows.memory, "memory-shares", "entries in a full pool", word="shares"),

@@ -21,7 +21,6 @@ from typing import Any
 
 import pytest
 
-import plib_cache
 from plib_cache import Cache, ConfigurationError, ProtectionUnavailableError
 
 HANG_S = 60.0 * float(os.environ.get("HANG_TIMES", "1"))
@@ -45,7 +44,8 @@ def offered() -> bool:
 
 KEYS = offered()
 BEST = "pku" if KEYS else "none"
-WHY = "" if KEYS else "(this CPU has no|the kernel does not offer the CPU's) protection keys"
+NONE = "(this CPU has no protection keys|the kernel does not offer the CPU's protection keys.*)"
+WHY = "" if KEYS else NONE
 
 
 @pytest.fixture(autouse=True)
@@ -268,7 +268,7 @@ class TestExplain:
         said, _, rest = done.stderr.partition("\n")
         assert said == line
         assert ("Fatal Python error: Segmentation fault" in rest) is faulthandler
-        assert rest.count("File \"<string>\", line") == faulthandler
+        assert rest.count('File "<string>", line') == faulthandler
 
     def test_environment(self) -> None:
         """PLIB_CACHE_EXPLAIN=1 asks for it; without it nothing is said."""
