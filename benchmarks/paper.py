@@ -130,7 +130,7 @@ def started(
 
 
 def gate(bench: Bench, work: str) -> list[Line]:
-    """What a call executes more at level pku: the gate's two functions, read off their machine code.
+    """What a call executes more at level pku: the gate's two functions, by their machine code.
 
     They have one way through, which is counted to its end; valgrind cannot, since it shows no keys.
     """

@@ -300,6 +300,13 @@ class TestExplain:
             assert "plib_cache:" not in done.stderr
             assert ("Fatal Python error" in done.stderr) is faulthandler
 
+    def test_faulthandler_afterwards(self) -> None:
+        """Who came later has the signal first: no line, one traceback, and the same end."""
+        done, _ = stray(LOAD, before=f"{ASK}; faulthandler.enable()")
+        assert done.returncode == (-signal.SIGSEGV if KEYS else 0)
+        assert "plib_cache:" not in done.stderr
+        assert done.stderr.count("Fatal Python error") == KEYS
+
     def test_closed(self) -> None:
         """A cache that is closed owns its addresses no longer."""
         done, _ = stray("cache.close(); " + LOAD, before=ASK)

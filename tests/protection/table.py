@@ -26,6 +26,13 @@ SOME = " ".join(
 """Of the contract, what is quick and yet sees threads, children and a death."""
 
 
+PROTECTION = (
+    "tests/contract/test_protection.py -k "
+    "'TestLevel or (TestEnvironment and not doctor) or test_line'"
+)
+"""Without doctor and most programs of their own, each of which takes a minute."""
+
+
 class Entry(NamedTuple):
     """One line of the table."""
 
@@ -59,6 +66,9 @@ TABLE = (
     native("kills", 2, short=True),
     native("takeover", 5),
     python("contract-some", SOME, short=True),
+    native("explain", 100, short=True),
+    python("protection-some", PROTECTION, short=True),
+    python("protection", "tests/contract/test_protection.py"),
     Entry("smoke", "$PYTHON tests/protection/smoke.py", short=True),
     python(
         "joblib",
