@@ -69,8 +69,9 @@ static void say(const char *path, uint64_t offset, uintptr_t at, bool store) {
 static void explain(const siginfo_t *info, const ucontext_t *context) {
     const uintptr_t at = (uintptr_t)info->si_addr;
     const plc_cache *c = registry_holding(at);
-    if (c != NULL && c->path != NULL) {
-        say(c->path, at - (uintptr_t)c->base, at, (context->uc_mcontext.gregs[REG_ERR] & FAULT_WAS_STORE) != 0);
+    const char *path = c != NULL ? c->path : NULL; /* NULL: it is being closed */
+    if (path != NULL) {
+        say(path, at - (uintptr_t)c->base, at, (context->uc_mcontext.gregs[REG_ERR] & FAULT_WAS_STORE) != 0);
     }
 }
 
