@@ -82,6 +82,8 @@ def main(
         done, broken = measure_all(chosen, bench, console)
     seconds = time.monotonic() - began
     console.print(report.table(done), report.counted(done), sep="\n")
+    if (paper := report.paper_table(done)) is not None:
+        console.print(paper)
     for note in report.notes(done):
         console.print(f"- {note}", markup=False, highlight=False)
     for path, text in (

@@ -22,6 +22,7 @@ from benchmarks.programs import BrokenError, MissingError
 from benchmarks.turns import ROUNDS
 
 MIB = 1 << 20
+PROTECTION = "PLIB_CACHE_PROTECTION"
 
 
 @dataclass
@@ -99,11 +100,22 @@ def _await_socket(server: subprocess.Popen[bytes], address: Path) -> None:
 
 @contextlib.contextmanager
 def surroundings() -> Iterator[Bench]:
-    """A run of its own in memory (/dev/shm, or else where temporary files go)."""
+    """A run of its own in memory (/dev/shm, or else where temporary files go).
+
+    Caches are at level none meanwhile, also in processes that are started in it: what the gate
+    costs is told by rows of its own.
+    """
     memory = Path("/dev/shm")
     where = memory if os.access(memory, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="plib-cache-bench-", dir=where) as folder:
-        yield Bench(Path(folder))
+    before = os.environ.get(PROTECTION)
+    os.environ[PROTECTION] = "none"
+    try:
+        with tempfile.TemporaryDirectory(prefix="plib-cache-bench-", dir=where) as folder:
+            yield Bench(Path(folder))
+    finally:
+        del os.environ[PROTECTION]
+        if before is not None:
+            os.environ[PROTECTION] = before
 
 
 def module(name: str) -> Any:

@@ -101,12 +101,20 @@ class Line:
     missing: str = ""  # why there is no figure
     why: str = ""  # why the goal is not met
     facts: list[str] = field(default_factory=list)
+    # Of the paper's table: the work; memcached, with the gate, without it, as the paper says.
+    paper: tuple[str, str, str, str] | None = None
+    without: Spread | None = None  # ours without the gate, in a line of that table
 
     @property
     def judged(self) -> float | None:
         """What the goal is held against: the ratio, or without a peer our own figure."""
         spread = self.ratio or (self.ours if not self.peer else None)
         return spread.median if spread and not self.missing else None
+
+    @property
+    def ratio_unit(self) -> str:
+        """Of the ratio, where no goal says it."""
+        return self.unit if self.direction == "ours - theirs" else "x"
 
     @property
     def state(self) -> State:

@@ -14,6 +14,14 @@ from benchmarks.figures import Line, Spread
 
 HEADS = ["work", "peer", "peer's", "ours", "ratio (p10 to p90)", "goal", "met"]
 STATES = {"met": "yes", "not met": "NO", "no goal": "", "not measured": "not measured"}
+PAPER = (
+    "The table of the ICPP 2020 paper, here and there (two machines: compare the columns' ratios)"
+)
+PAPER_HEADS = [
+    "operation", "without the gate", "with the gate", "memcached, unix socket",
+    "paper: without", "paper: with", "paper: memcached",
+]  # fmt: skip
+NO_FIGURE = "not measured"
 MARKS = ("<!-- make bench: begin -->\n", "<!-- make bench: end -->\n")
 UNEXPLAINED = "No reason is written down in benchmarks/why.py."
 BUSY = 2.5  # load average; the bench itself makes 1, and 2 where two processes work at once
@@ -59,7 +67,7 @@ def cells(line: Line) -> list[str]:
     ratio = ""
     if line.ratio:
         spread = line.ratio
-        unit = line.goal.unit if line.goal else "x"
+        unit = line.goal.unit if line.goal else line.ratio_unit
         ratio = f"{number(spread.median)}{'' if unit == 'x' else ' '}{unit}"
         if spread.count > 1:
             ratio += f" ({number(spread.p10)} to {number(spread.p90)})"
@@ -128,6 +136,44 @@ def table(rows: Sequence[Measured]) -> Table:
     return drawn
 
 
+def paper_cells(rows: Sequence[Measured]) -> list[list[str]]:
+    """The paper's table: ours and memcached as measured here, then what the paper says."""
+    found = []
+    for row in rows:
+        lines = [line for line in row.lines if line.paper]
+        if lines and lines[0].paper:
+            work, *says = lines[0].paper
+            here = [NO_FIGURE] * 2
+            for line in lines:
+                if line.missing:
+                    continue
+                if line.direction == "ours - theirs":
+                    here[0] = quantity(line.ours, line.unit)
+                else:
+                    here[1] = quantity(line.theirs, line.unit)
+            found.append([work, quantity(lines[0].without, lines[0].unit), *here, *says[::-1]])
+    return found
+
+
+def paper_table(rows: Sequence[Measured]) -> Table | None:
+    """For a terminal; None where nothing of it was measured."""
+    cells_ = paper_cells(rows)
+    drawn = Table(title=PAPER)
+    for head in PAPER_HEADS:
+        drawn.add_column(head, justify="left" if head == PAPER_HEADS[0] else "right")
+    for cell in cells_:
+        drawn.add_row(*cell)
+    return drawn if cells_ else None
+
+
+def paper_markdown(rows: Sequence[Measured]) -> list[str]:
+    """The same as Markdown, or nothing."""
+    cells_ = paper_cells(rows)
+    lines = [f"{PAPER}:", "", "| " + " | ".join(PAPER_HEADS) + " |", "|---" + "|--:" * 6 + "|"]
+    lines += ["| " + " | ".join(cell) + " |" for cell in cells_]
+    return [*lines, ""] if cells_ else []
+
+
 def markdown(rows: Sequence[Measured], machine: Mapping[str, Any], seconds: float) -> str:
     """The whole report to read."""
     lines = ["| " + " | ".join(HEADS) + " |", "|---|---|--:|--:|--:|---|---|"]
@@ -136,7 +182,7 @@ def markdown(rows: Sequence[Measured], machine: Mapping[str, Any], seconds: floa
             "| " + " | ".join(cell.replace("|", "\\|") for cell in cells(line)) + " |"
             for line in row.lines
         ]
-    lines += ["", f"{counted(rows)}.", ""]
+    lines += ["", f"{counted(rows)}.", "", *paper_markdown(rows)]
     lines += [f"- {note}" for note in notes(rows)]
     lines += ["", "What the figures rest on:", ""]
     lines += [f"- {remark}" for remark in remarks(rows)]

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from benchmarks import holding, memory_rows, native_hot, native_large, opening, python_rows
+from benchmarks import (
+    holding,
+    memory_rows,
+    native_hot,
+    native_large,
+    opening,
+    paper,
+    python_rows,
+)
 from benchmarks.bench import Bench
 from benchmarks.figures import Line
 
@@ -59,6 +67,9 @@ ROWS = [
     Row("open-memory", "memory is taken only as it fills", opening.filling),
     row(holding.stopped, "c-stopped-get", "C get 128 B, hot, p99, the holder of a lock is stopped"),
     row(holding.takeover, "c-takeover", "C set of a new key, its lock's holder was just killed"),
+    *(row(paper.paper, each.name, f"the paper's {each.work}", operation=each)
+      for each in paper.OPERATIONS),
+    row(paper.gate, "paper-gate", "what a call does more with the gate"),
     row(memory_rows.memory, "memory-shares", "entries in a full pool", word="shares"),
     row(memory_rows.memory, "memory-hits", "hit ratio, pool a tenth of the data", word="zipf"),
     row(memory_rows.memory, "memory-mixed", "hit ratio, sizes mixed", word="mixed"),

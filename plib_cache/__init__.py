@@ -12,6 +12,7 @@
     c["key"] = {"any": "picklable value"}
 """
 
+from plib_cache._core import explain_faults
 from plib_cache._shared import configure, get_cache
 from plib_cache.cache import Cache
 from plib_cache.decorator import CachedFunction, CacheInfo, cache
@@ -56,5 +57,6 @@ __all__ = [
     "__version__",
     "cache",
     "configure",
+    "explain_faults",
     "get_cache",
 ]

@@ -62,6 +62,7 @@ class Attached(Quick):
         if isinstance(self._serializer, DefaultSerializer):  # it goes along in a pickle
             self._options["trust"] = self._serializer.trust
         self._plain = serializer is None
+        config.explain_if_asked()
         where = config.region_path(name) if path is None else path
         self._region = open_region(
             config.check_path(where),

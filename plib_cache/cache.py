@@ -40,7 +40,8 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
             or half of what the folder has free, if that is less.
         path: a file anywhere instead of a name; on a disk, the entries survive that all processes
             end, are killed, or the machine is restarted; see ``sync`` for a power loss.
-        protection: "auto", "pku" (protection keys; an error where the CPU has none) or "none".
+        protection: "auto", "pku" (protection keys; an error where there are none) or "none".
+            $PLIB_CACHE_PROTECTION overrides it.
         serializer: turns values into bytes; see ``plib_cache.serialize.Serializer``.
         trust: "code" stores any picklable value; "data" neither stores nor reads what would run
             code to be read.  None: $PLIB_CACHE_TRUST, else "code".

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Names, folders, sizes and moments: what the options of a cache mean.
 
-Environment: ``PLIB_CACHE_DIR`` (the folder of named regions), ``PLIB_CACHE_TRUST`` and
-``PLIB_CACHE_PROTECTION`` (what is meant where an option is not given); ``PLIB_CACHE_BINDING`` is
-read when the package is imported ("cffi" does without the hot path in C, see ``_core.fast``).
+Environment: ``PLIB_CACHE_DIR`` (the folder of named regions), ``PLIB_CACHE_TRUST`` (what is meant
+where no trust is given), ``PLIB_CACHE_PROTECTION`` (overrides the option), ``PLIB_CACHE_EXPLAIN``
+(1: as ``explain_faults()``); ``PLIB_CACHE_BINDING`` is read when the package is imported ("cffi"
+does without the hot path in C, see ``_core.fast``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import re
 import stat
 from pathlib import Path
 
-from plib_cache._core import SIZE_MAX, SIZE_MIN
+from plib_cache._core import SIZE_MAX, SIZE_MIN, explain_faults
 from plib_cache.exceptions import ConfigurationError
 from plib_cache.serialize import Trust
 
@@ -93,15 +94,29 @@ def check_trust(trust: str | None) -> Trust:
 
 
 def check_protection(protection: str) -> str:
-    """The protection that was asked for; PLIB_CACHE_PROTECTION decides where that is "auto"."""
-    asked = protection
-    if asked == "auto":
-        asked = os.environ.get("PLIB_CACHE_PROTECTION") or "auto"
-    if asked not in ("auto", "pku", "none"):
-        raise ConfigurationError(
-            f"protection (or PLIB_CACHE_PROTECTION) is {asked!r}: use 'auto', 'pku' or 'none'"
-        )
-    return asked
+    """The protection that is meant: that of PLIB_CACHE_PROTECTION, else the one asked for.
+
+    The environment overrides, so that a program can be debugged with it, or without, as it is.
+    """
+    variable = "PLIB_CACHE_PROTECTION"
+    meant = os.environ.get(variable) or protection
+    for name, asked in (("protection", protection), (variable, meant)):
+        if asked not in ("auto", "pku", "none"):
+            raise ConfigurationError(f"{name} is {asked!r}: use 'auto', 'pku' or 'none'")
+    return meant
+
+
+def explain_if_asked() -> None:
+    """Do what PLIB_CACHE_EXPLAIN asks for.
+
+    Raises:
+        ConfigurationError: it is neither 0 nor 1.
+    """
+    asked = os.environ.get("PLIB_CACHE_EXPLAIN") or "0"
+    if asked not in ("0", "1"):
+        raise ConfigurationError(f"PLIB_CACHE_EXPLAIN is {asked!r}: use 0 or 1")
+    if asked == "1":
+        explain_faults()
 
 
 def check_path(path: object) -> str:

@@ -4,6 +4,7 @@
  * any) and then obeys one line after the other; each is answered by one line of numbers.  So whoever asks can let
  * several stores take turns.
  *
+ *   value BYTES                        values are so long from now on (128)         -> nothing
  *   fill RECORDS                       stores so many records                      -> nothing
  *   counters COUNT                     stores so many counters                     -> nothing
  *   run OP OPERATIONS RECORDS          OP: get miss set delete incr                -> nanoseconds for each, left out
@@ -37,8 +38,9 @@
 #endif
 
 static char keys[CHUNK][KEY_BYTES];
-static char value[VALUE_BYTES];
-static char buffer[4096];
+static char value[VALUE_MOST];
+static size_t value_bytes = VALUE_BYTES;
+static char buffer[VALUE_MOST];
 
 _Noreturn void fail(const char *what, const char *why) {
     (void)fprintf(stderr, "%s: %s\n", what, why);
@@ -84,13 +86,13 @@ static void expect_length(long got, long wanted) {
 
 static void operate(enum op op, uint32_t first, uint32_t end) {
     for (uint32_t i = first; op == GET && i < end; i++) {
-        expect_length(store_get(keys[i], buffer, sizeof buffer), (long)VALUE_BYTES);
+        expect_length(store_get(keys[i], buffer, sizeof buffer), (long)value_bytes);
     }
     for (uint32_t i = first; op == MISS && i < end; i++) {
         expect_length(store_get(keys[i], buffer, sizeof buffer), -1);
     }
     for (uint32_t i = first; op == SET && i < end; i++) {
-        store_set(keys[i], value, VALUE_BYTES);
+        store_set(keys[i], value, value_bytes);
     }
     for (uint32_t i = first; op == DELETE && i < end; i++) {
         store_delete(keys[i]);
@@ -178,7 +180,7 @@ static void command_mix(uint64_t start, uint64_t milliseconds, uint32_t gets, ui
             if (below(&state, 100) < gets) {
                 misses += store_get(keys[i], buffer, sizeof buffer) < 0;
             } else {
-                store_set(keys[i], value, VALUE_BYTES);
+                store_set(keys[i], value, value_bytes);
             }
         }
         operations += 64;
@@ -290,14 +292,24 @@ static void command_counters(uint32_t count) {
     printf("\n");
 }
 
+static void command_value(uint64_t bytes) {
+    if (bytes == 0 || bytes > VALUE_MOST) {
+        fail("value", "not so long");
+    }
+    value_bytes = bytes;
+    printf("\n");
+}
+
 static void obey(const char *line) {
     char name[16];
     uint64_t a, b, c, d;
     if (sscanf(line, "run %15s %" SCNu64 " %" SCNu64, name, &a, &b) == 3) {
         command_run(name, (uint32_t)a, (uint32_t)b);
     } else if (sscanf(line, "fill %" SCNu64, &a) == 1) {
-        store_fill((uint32_t)a, value);
+        store_fill((uint32_t)a, value, value_bytes);
         printf("\n");
+    } else if (sscanf(line, "value %" SCNu64, &a) == 1) {
+        command_value(a);
     } else if (sscanf(line, "counters %" SCNu64, &a) == 1) {
         command_counters((uint32_t)a);
     } else if (sscanf(line, "mix %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &a, &b, &c, &d) == 4) {

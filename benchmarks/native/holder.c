@@ -46,7 +46,7 @@ static uint64_t now_ns(void) {
 
 static void open_region(void) {
     plc_report report;
-    const plc_options options = {.path = path, .size_bytes = size, .create = 1};
+    const plc_options options = {.path = path, .size_bytes = size, .create = 1, .protection = PLC_PROTECT_NONE};
     expect("plc_open", plc_open(&options, &cache, &report) == PLC_OK);
 }
 

@@ -50,13 +50,13 @@ void store_close(void) {
     mdb_env_close(env);
 }
 
-void store_fill(uint32_t count, const void *value) {
+void store_fill(uint32_t count, const void *value, size_t length) {
     char key[KEY_BYTES];
     MDB_val k = bytes_of(key, KEY_BYTES);
     for (uint32_t i = 0; i < count;) {
         MDB_txn *txn = begin();
         for (uint32_t end = count - i > 10000 ? i + 10000 : count; i < end; i++) {
-            MDB_val v = bytes_of(value, VALUE_BYTES);
+            MDB_val v = bytes_of(value, length);
             key_make(key, RECORDS, i);
             expect("mdb_put", mdb_put(txn, db, &k, &v, 0));
         }

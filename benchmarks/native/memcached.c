@@ -24,11 +24,11 @@ void store_close(void) {
     memcached_free(client);
 }
 
-void store_fill(uint32_t count, const void *value) {
+void store_fill(uint32_t count, const void *value, size_t length) {
     char key[KEY_BYTES];
     for (uint32_t i = 0; i < count; i++) {
         key_make(key, RECORDS, i);
-        store_set(key, value, VALUE_BYTES);
+        store_set(key, value, length);
     }
 }
 

@@ -53,7 +53,7 @@ static void must(plc_status s) {
 static uint64_t region_new(uint64_t size) {
     const char *folder = getenv("PLIB_CACHE_DIR");
     (void)snprintf(path, sizeof path, "%s/plc-memory-%d", folder != NULL ? folder : "/dev/shm", (int)getpid());
-    const plc_options options = {.path = path, .size_bytes = size, .create = 1};
+    const plc_options options = {.path = path, .size_bytes = size, .create = 1, .protection = PLC_PROTECT_NONE};
     plc_report report;
     plc_status s = plc_open(&options, &cache, &report);
     if (s != PLC_OK) {

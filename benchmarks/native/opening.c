@@ -31,7 +31,7 @@ static uint64_t now_ns(void) {
 
 static void command_open(const char *path, uint64_t bytes) {
     plc_report report;
-    const plc_options options = {.path = path, .size_bytes = bytes, .create = 1};
+    const plc_options options = {.path = path, .size_bytes = bytes, .create = 1, .protection = PLC_PROTECT_NONE};
     const uint64_t began = now_ns();
     const plc_status s = plc_open(&options, &cache, &report);
     const uint64_t spent = now_ns() - began;

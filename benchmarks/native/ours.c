@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ours.c: the core, called as plc.h says. */
+/* ours.c: the core, called as plc.h says; at level none, whatever the machine has, or in `ours-pku` at level pku. */
 #include "store.h"
 
 #include "plc.h"
+
+#ifndef OURS_LEVEL
+#define OURS_LEVEL PLC_PROTECT_NONE
+#endif
 
 static plc_cache *cache;
 
@@ -18,7 +22,7 @@ static void expect(const char *what, plc_status got) {
 
 void store_open(const char *path, uint64_t bytes) {
     plc_report report;
-    const plc_options options = {.path = path, .size_bytes = bytes, .create = 1};
+    const plc_options options = {.path = path, .size_bytes = bytes, .create = 1, .protection = OURS_LEVEL};
     expect("plc_open", plc_open(&options, &cache, &report));
 }
 
@@ -26,11 +30,11 @@ void store_close(void) {
     plc_close(cache);
 }
 
-void store_fill(uint32_t count, const void *value) {
+void store_fill(uint32_t count, const void *value, size_t length) {
     char key[KEY_BYTES];
     for (uint32_t i = 0; i < count; i++) {
         key_make(key, RECORDS, i);
-        store_set(key, value, VALUE_BYTES);
+        store_set(key, value, length);
     }
 }
 

@@ -3,7 +3,8 @@
  * store.h: what driver.c measures.  Each of ours.c, lmdb.c, memcached.c and nothing.c implements it for one store,
  * and is linked with driver.c into a program of its own, so that an operation is a plain call everywhere.
  *
- * All stores get the same keys of KEY_BYTES printable bytes and the same values; a get copies the value into the
+ * All stores get the same keys of KEY_BYTES printable bytes and the same values, VALUE_BYTES long if nothing else is
+ * said; a get copies the value into the
  * caller's buffer, and sees what was stored last.  A failure that is no answer ends the program (`fail`).
  */
 #ifndef BENCH_STORE_H
@@ -14,6 +15,7 @@
 
 #define KEY_BYTES 16u
 #define VALUE_BYTES 128u
+#define VALUE_MOST 8192u
 #define RECORDS "record--" /* the families of keys: eight bytes, then the number in eight hexadecimal digits */
 #define COUNTERS "counter-"
 #define ABSENT "absent--"
@@ -26,8 +28,8 @@ _Noreturn void fail(const char *what, const char *why);
 void store_open(const char *path, uint64_t bytes);
 void store_close(void);
 
-/* Stores records 0 to count - 1, in order, in the fastest way; never timed. */
-void store_fill(uint32_t count, const void *value);
+/* Stores records 0 to count - 1, all with that value, in order, in the fastest way; never timed. */
+void store_fill(uint32_t count, const void *value, size_t length);
 /* Stores a counter of 0. */
 void store_counter(const char *key);
 

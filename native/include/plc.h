@@ -126,6 +126,12 @@ PLC_API_VOID void plc_close(plc_cache *cache);
 /* Removes the region's file.  Those attached keep what they have mapped and are told `retired`. */
 PLC_API plc_status plc_remove(const char *path, plc_report *report);
 
+/* A debugging aid for level PLC_PROTECT_PKU: from now on a load or a store that a region's protection key stops says in
+ * one line on standard error which region it touched, and then the SIGSEGV goes to the handler that was there when this
+ * was called (the process dies as it would have, if there was none).  So install other handlers first.  Once for each
+ * process; a second call does nothing.  PLC_OK; PLC_SYSTEM. */
+PLC_API plc_status plc_explain_faults(void);
+
 /* Does what the last PLC_AGAIN of this thread wanted: waits for a lock or a wait word, takes over what a
  * dead process left, takes the next step of memory, notices that the region has grown.
  * pre: no other use of the region in this call chain.  Returns PLC_OK, or PLC_CLOSED. */

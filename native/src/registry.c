@@ -62,6 +62,16 @@ plc_cache *registry_find(uint64_t device, uint64_t inode) {
     return NULL;
 }
 
+const plc_cache *registry_holding(uintptr_t address) {
+    for (const plc_cache *c = atomic_load(&registry.first); c != NULL; c = c->next) {
+        const uintptr_t base = (uintptr_t)c->base;
+        if (base != 0 && address >= base && address - base < c->geo.size_bytes) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
 void registry_add(plc_cache *c) {
     c->next = atomic_load(&registry.first);
     atomic_store(&registry.first, c);

@@ -21,6 +21,8 @@ pthread_mutex_t *registry_mutex(void);
 /* The attachment of that inode, or NULL.  It may be one that was closed while calls in it did not end.
  * pre: locked. */
 plc_cache *registry_find(uint64_t device, uint64_t inode);
+/* The attachment whose mapping the address lies in, or NULL.  Takes no lock: for a signal handler. */
+const plc_cache *registry_holding(uintptr_t address);
 /* pre: locked; c is completely filled. */
 void registry_add(plc_cache *c);
 

@@ -25,6 +25,7 @@ from plib_cache._core.handle import (
     SIZE_MAX,
     SIZE_MIN,
     TAGS_MAX,
+    explain_faults,
     remove_region,
 )
 from plib_cache._core.names import Claim, NameCounts, Names
@@ -63,6 +64,7 @@ __all__ = [
     "SizeDiffersError",
     "Terms",
     "binding",
+    "explain_faults",
     "make_lookup",
     "quicken",
     "remove_region",

@@ -56,6 +56,23 @@ def remove_region(path: str) -> None:
         raise _refusal(status, _reported(path, report))
 
 
+def explain_faults() -> None:
+    """Let a stray access to a cache's memory say which cache it touched.
+
+    Where a cache is protected (``info().protection == "pku"``), code other than plib_cache's that
+    touches its memory gets SIGSEGV.  From this call on it also gets one line on standard error:
+    whether it was a load or a store, at which address, and in which cache.  Then the signal goes
+    where it would have gone: to ``faulthandler``, which shows where in Python that was, if it was
+    enabled before, and else the process dies of it.
+
+    Once for each process is enough.  PLIB_CACHE_EXPLAIN=1 in the environment calls it when the
+    first cache is opened.
+    """
+    status = lib.plc_explain_faults()
+    if status != OK:
+        raise _refusal(status, Facts(""))
+
+
 def _refusal(status: int, facts: Facts) -> Exception:
     return failure(_REFUSALS.get(status, "INVALID"), facts)
 

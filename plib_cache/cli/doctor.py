@@ -28,6 +28,7 @@ _VARIABLES = (
     "PLIB_CACHE_DIR",
     "PLIB_CACHE_TRUST",
     "PLIB_CACHE_PROTECTION",
+    "PLIB_CACHE_EXPLAIN",
     "PLIB_CACHE_BINDING",
 )
 _MARKS = {"ok": "ok", "note": "note", "change": "[bold red]change[/]"}

@@ -27,6 +27,13 @@ SOME = " ".join(
 """Of the contract, what is quick and yet sees threads, children and a death."""
 
 
+PROTECTION = (
+    "tests/contract/test_protection.py -k '(TestLevel and not taken) or "
+    "(TestEnvironment and not doctor) or (test_line and string_at and True)'"
+)
+"""Without most of its programs of their own, which take half a minute each."""
+
+
 class Entry(NamedTuple):
     """One line of the table."""
 
@@ -64,6 +71,9 @@ TABLE = (
     native("kills", 2, short=True),
     native("takeover", 5),
     python("contract-some", SOME, short=True),
+    native("explain", 100, short=True),
+    python("protection-some", PROTECTION, short=True),
+    python("protection", "tests/contract/test_protection.py"),
     Entry("smoke", "$PYTHON tests/protection/smoke.py", short=True),
     python(
         "joblib",

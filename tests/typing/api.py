@@ -23,6 +23,7 @@ from plib_cache import (
     ValueTooLargeError,
     cache,
     configure,
+    explain_faults,
     get_cache,
 )
 
@@ -36,6 +37,7 @@ by_path_object: Cache = Cache(path=Path("/data/results.plib"), create=False)
 plain_data: Cache = Cache("results", trust="data", protection="auto", strict=True)
 shared: Cache = get_cache()
 configure(size="2GiB")
+explain_faults()
 
 with Cache("results") as c:
     pass

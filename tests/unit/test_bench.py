@@ -1,6 +1,7 @@
 """The benchmark's own machinery: statistics, goals, turns, selection, report; nothing is timed."""
 
 import json
+import os
 import random
 import re
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import benchmarks.__main__ as command
-from benchmarks import against, python_rows, report
+from benchmarks import against, paper, python_rows, report
 from benchmarks.against import Pair
 from benchmarks.bench import Bench, surroundings
 from benchmarks.figures import Goal, Line, Spread, compared, quantile
@@ -307,6 +308,92 @@ def test_native_rows_run(bench: Bench) -> None:
         assert ours.ask("used")[0] > 1000 * 128
         with pytest.raises(BrokenError, match="a record is missing"):
             ours.ask("run", "get", 100_000, 2000)
+
+
+# ---- the paper's table ---------------------------------------------------------------------------
+
+OPEN_CODE = """
+<domain_key_open.cold>:
+\tud2
+
+<domain_key_open{kind}>:
+\txor    %ecx,%ecx
+\trdpkru
+\twrpkru
+\trdpkru
+\tcmp    %eax,%esi
+\tjne    <domain_key_open.cold>
+\tret
+\tnopl   (%rax)
+
+<main>:
+\tret
+"""
+
+
+@pytest.mark.parametrize("kind", ["", ".isra.0"])
+def test_the_gate_is_counted_to_its_return(kind: str) -> None:
+    """Not the trap, which may lie elsewhere, and not what fills the line up."""
+    assert paper.straight_in(OPEN_CODE.format(kind=kind), "domain_key_open") == 7
+
+
+def test_what_is_no_gate_is_not_counted() -> None:
+    """Another processor has none; a second way through would make the figure wrong."""
+    code = OPEN_CODE.format(kind="")
+    with pytest.raises(MissingError, match="no keys"):
+        paper.straight_in(code.replace("wrpkru", "nop"), "domain_key_open")
+    with pytest.raises(BrokenError, match="several ways"):
+        paper.straight_in(code.replace("xor ", "je "), "domain_key_open")
+    with pytest.raises(BrokenError, match="no domain_key_close"):
+        paper.straight_in(code, "domain_key_close")
+
+
+def paper_row(keys: bool) -> report.Measured:
+    gate = compared("w", paper.OPEN, [120.0], [100.0], direction="ours - theirs")
+    if not keys:
+        gate = Line("w", paper.OPEN, missing="no keys", direction="ours - theirs")
+    lines = [gate, compared("w", paper.MEMCACHED, [100.0], [9000.0])]
+    for line in lines:
+        line.paper, line.without = ("get", "13 us", "0.67 us", "-"), Spread.of([100.0])
+    return report.Measured("paper", "w", 1.0, (0, 0), lines)
+
+
+def test_the_papers_figures_stand_beside_ours() -> None:
+    """In the order of the columns; without keys that column says that it was not measured."""
+    with_keys, without = report.paper_cells([paper_row(True), *measured(), paper_row(False)])
+    assert with_keys == ["get", "100 ns", "120 ns", "9.00 us", "-", "0.67 us", "13 us"]
+    assert without == ["get", "100 ns", "not measured", "9.00 us", "-", "0.67 us", "13 us"]
+    assert len(with_keys) == len(report.PAPER_HEADS)
+    assert report.cells(paper_row(True).lines[0])[4] == "20.0 ns"
+    text = report.markdown([paper_row(True)], MACHINE, 1.0)
+    assert "| get | 100 ns | 120 ns | 9.00 us | - | 0.67 us | 13 us |" in text
+    assert report.PAPER not in report.markdown(measured(), MACHINE, 1.0)
+    assert report.paper_table(measured()) is None
+
+
+def test_a_paper_row_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With values of 5 KB; where there are no keys, the gate's line says so and stays."""
+    monkeypatch.setattr(paper, "STARTS", 1)
+    large = next(each for each in paper.OPERATIONS if each.name == "paper-get-5k")
+    lines = {line.peer: line for line in paper.paper(bench, large, "w")}
+    assert set(lines) == {paper.OPEN, paper.MEMCACHED}
+    gate = lines[paper.OPEN]
+    assert gate.missing.startswith("no keys") or (gate.ratio and gate.ratio.count == 2)
+    assert gate.paper == ("get 5 KB", "13 us", "0.67 us", "-")
+    assert gate.without is not None
+    assert gate.without.low > 0
+
+
+def test_the_bench_is_at_level_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows mean the same on machines with keys and without; afterwards all is as it was."""
+    for before in (None, "pku"):
+        if before:
+            monkeypatch.setenv("PLIB_CACHE_PROTECTION", before)
+        else:
+            monkeypatch.delenv("PLIB_CACHE_PROTECTION", raising=False)
+        with surroundings():
+            assert os.environ["PLIB_CACHE_PROTECTION"] == "none"
+        assert os.environ.get("PLIB_CACHE_PROTECTION") == before
 
 
 # ---- against an earlier tree ---------------------------------------------------------------------

@@ -22,7 +22,7 @@ C_LAYERS = [
     ["counters", "status", "hash"],
     ["os_errno", "os_linux", "os_file", "os_proc", "os_space", "os_key", "crc32c"],
     ["domain"],
-    ["seat", "registry", "process", "lock"],
+    ["seat", "registry", "process", "lock", "explain"],
     [
         "region",
         "region_parts",
