@@ -173,11 +173,6 @@ int os_write_at(int fd, uint64_t to, const void *from, size_t n) {
     return 0;
 }
 
-void os_close(int fd) {
-    int saved = errno;
-    (void)os_outcome(saved, close(fd));
-}
-
 /* ---- locks ---------------------------------------------------------------------------------- */
 
 #define STOPPED_MS 1000u /* so long a holder may have been stopped, at least, before nobody waits for it any more */

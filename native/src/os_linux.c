@@ -146,6 +146,11 @@ void os_unmap(void *base, uint64_t n) {
     (void)os_outcome(saved, munmap(base, n));
 }
 
+void os_close(int fd) {
+    int saved = errno;
+    (void)os_outcome(saved, close(fd));
+}
+
 int os_collapse(void *at) {
     static _Atomic bool slow; /* once is enough */
     if (atomic_load_explicit(&slow, memory_order_relaxed)) {
