@@ -53,10 +53,11 @@ BOUNDS = [
         "reader-takes-the-lock",
         "G1: a reader waits behind the lock of a stopped writer",
         "cache.c",
-        "PLC_INVALID : read_value(&k, name, buffer, capacity, found);",
-        "PLC_INVALID : PLC_OK;\n    struct lock_held held;\n    s = s == PLC_OK ? call_lock(&k, &held) : s;\n"
-        "    if (s == PLC_OK) {\n        s = read_value(&k, name, buffer, capacity, found);\n"
-        "        call_unlock(&k, &held);\n    }",
+        "    return s == PLC_OK ? call_leave(&k, read_value(&k, name, buffer, capacity, found)) : s;",
+        "    if (s != PLC_OK) {\n        return s;\n    }\n    struct lock_held held;\n"
+        "    s = call_lock(&k, &held);\n    if (s == PLC_OK) {\n"
+        "        s = read_value(&k, name, buffer, capacity, found);\n"
+        "        call_unlock(&k, &held);\n    }\n    return call_leave(&k, s);",
         "test_stops",
     ),
     Mutant(
