@@ -120,7 +120,7 @@ MUTANTS = [
         "invalidation: what was computed before it is stored as if computed after",
         "store.c",
         "    if (s->sum == 0) {\n",
-        "    if (s->sum != 1) {\n",
+        "    if (s->sum != UINT64_MAX) {\n",
         "test_verbs test_flight",
     ),
     Mutant(
