@@ -11,7 +11,7 @@ static inline uint64_t stretch_make(uint32_t page, uint32_t n) {
     return (uint64_t)page << 28 | n;
 }
 
-static bool whole_and_free(const plc_cache *c, uint64_t page) {
+static bool is_free(const plc_cache *c, uint64_t page) {
     return page < UINT32_MAX && page_in_pool(c, (uint32_t)page) &&
            page_state(word_rlx(page_word(c, (uint32_t)page))) == PAGE_FREE;
 }
@@ -23,7 +23,7 @@ static bool give_reserve(plc_cache *c, uint32_t page) {
         if (old == page) {
             return true;
         }
-        if (!whole_and_free(c, old) && word_swap(place, old, page)) {
+        if (!is_free(c, old) && word_swap(place, old, page)) {
             return true;
         }
     }
@@ -33,15 +33,39 @@ static bool give_reserve(plc_cache *c, uint32_t page) {
 bool spare_reserved(const plc_cache *c, uint32_t page) {
     for (unsigned i = 0; i < RESERVE_PLACES; i++) {
         uint64_t at = word_rlx(&c->super->reserve[i]);
-        if (page >= at && page - at < c->geo.segment_pages && whole_and_free(c, at)) {
+        if (page >= at && page - at < c->geo.segment_pages && is_free(c, at)) {
             return true;
         }
     }
     return false;
 }
 
-static bool joins(const plc_cache *c, uint32_t page) {
-    return page_in_pool(c, page) && page_state(word_rlx(page_word(c, page))) == PAGE_FREE && !spare_reserved(c, page);
+bool spare_joins(const plc_cache *c, uint32_t page) {
+    return is_free(c, page) && !spare_reserved(c, page);
+}
+
+/* Is every page of the segment at this page free, and none of a reserved one that begins before it? */
+static bool apart(const plc_cache *c, uint32_t page) {
+    for (unsigned i = 0; i < RESERVE_PLACES; i++) {
+        uint64_t at = word_rlx(&c->super->reserve[i]);
+        if (at < page && page - at < c->geo.segment_pages && is_free(c, at)) {
+            return false;
+        }
+    }
+    uint32_t n = 0;
+    while (n < c->geo.segment_pages && is_free(c, page + n)) {
+        n++;
+    }
+    return n == c->geo.segment_pages;
+}
+
+void spare_mend(plc_cache *c, uint32_t page) {
+    for (unsigned i = 0; i < RESERVE_PLACES; i++) {
+        word *place = &c->super->reserve[i];
+        if (word_rlx(place) == page && !apart(c, page)) {
+            (void)word_swap(place, page, 0);
+        }
+    }
 }
 
 static void put_free(plc_cache *c, uint32_t page, uint32_t n) {
@@ -52,11 +76,11 @@ static void put_free(plc_cache *c, uint32_t page, uint32_t n) {
 void spare_give(struct call *k, uint32_t page, uint32_t n) {
     plc_cache *c = k->c;
     uint32_t segment = c->geo.segment_pages;
-    for (uint32_t i = 0; i < segment && n < segment && joins(c, page - 1); i++) {
+    for (uint32_t i = 0; i < segment && n < segment && spare_joins(c, page - 1); i++) {
         page--;
         n++;
     }
-    for (uint32_t i = 0; i < segment && n < segment && joins(c, page + n); i++) {
+    for (uint32_t i = 0; i < segment && n < segment && spare_joins(c, page + n); i++) {
         n++;
     }
     for (unsigned i = 0; i < RESERVE_PLACES && n >= segment && give_reserve(c, page); i++) {
@@ -71,7 +95,7 @@ void spare_give(struct call *k, uint32_t page, uint32_t n) {
 bool spare_more_than(const struct call *k, unsigned least) {
     unsigned there = 0;
     for (unsigned i = 0; i < RESERVE_PLACES && there <= least; i++) {
-        there += whole_and_free(k->c, word_rlx(&k->c->super->reserve[i])) ? 1 : 0;
+        there += is_free(k->c, word_rlx(&k->c->super->reserve[i])) ? 1 : 0;
     }
     return there > least;
 }
@@ -120,7 +144,7 @@ uint32_t spare_form(struct call *k, uint32_t min, uint32_t want, bool own) {
             return 0;
         }
         uint32_t page = (uint32_t)(hint >> 28), n = (uint32_t)BITS(hint, 0, 28);
-        if (hint >> 56 != 0 || !whole_and_free(k->c, page)) {
+        if (hint >> 56 != 0 || !is_free(k->c, page)) {
             continue;
         }
         n = n < pages_limit(k->c) - page ? n : pages_limit(k->c) - page; /* the ring may say anything */
@@ -146,7 +170,7 @@ uint32_t spare_form_reserve(struct call *k) {
     for (unsigned i = 0; i < RESERVE_PLACES; i++) {
         word *place = &c->super->reserve[i];
         uint64_t page = word_acq(place);
-        if (page != 0 && word_swap(place, page, 0) && whole_and_free(c, page)) {
+        if (page != 0 && word_swap(place, page, 0) && is_free(c, page)) {
             if (spare_claim_from(k, (uint32_t)page, segment, segment) != 0) {
                 (void)pages_form(k, (uint32_t)page, segment, false);
                 return (uint32_t)page;

@@ -18,6 +18,11 @@ uint32_t spare_form(struct call *k, uint32_t min, uint32_t want, bool own);
 uint32_t spare_form_reserve(struct call *k);
 /* Is this page one of a reserved segment? */
 bool spare_reserved(const plc_cache *c, uint32_t page);
+/* Is it free, and none of a reserved segment? */
+bool spare_joins(const plc_cache *c, uint32_t page);
+/* Whoever passes the first page of a reserved segment looks whether it is one: if pages of it are not free, or in two
+ * of them (givers of neighbouring pages do not see each other), the reserve has less than it counts. */
+void spare_mend(plc_cache *c, uint32_t page);
 /* Are there more segments in reserve than this? */
 bool spare_more_than(const struct call *k, unsigned least);
 /* How many of them are for copies; what is beyond may be taken by anybody. */

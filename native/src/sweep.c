@@ -4,16 +4,12 @@
 
 static void sweep_free(struct call *k, uint32_t page) {
     plc_cache *c = k->c;
-    if (spare_reserved(c, page)) {
-        return;
-    }
-    if (page > c->geo.first_page && page_state(word_rlx(page_word(c, page - 1))) == PAGE_FREE &&
-        (page - c->geo.first_page) % c->geo.segment_pages != 0) {
+    spare_mend(c, page);
+    if (!spare_joins(c, page) || (spare_joins(c, page - 1) && (page - c->geo.first_page) % c->geo.segment_pages != 0)) {
         return; /* not the beginning of a stretch */
     }
     uint32_t n = 1;
-    while (n < c->geo.segment_pages && page_in_pool(c, page + n) &&
-           page_state(word_rlx(page_word(c, page + n))) == PAGE_FREE) {
+    while (n < c->geo.segment_pages && spare_joins(c, page + n)) {
         n++;
     }
     spare_give(k, page, n);

@@ -7,6 +7,14 @@ from core import Mutant
 
 ROOMS = [
     Mutant(
+        "reserve-twice",
+        "what stays: pages in two segments of the reserve are counted twice, and evictions find no room for copies",
+        "spare.c",
+        "if (word_rlx(place) == page && !apart(c, page)) {",
+        "if (word_rlx(place) == page && false && !apart(c, page)) {",
+        "test_lost",
+    ),
+    Mutant(
         "dead-runs-kept",
         "G7: a run whose last living byte went is not freed",
         "run.c",
