@@ -25,6 +25,10 @@ uint32_t domain_key_take(uint32_t *key) {
     return (uint32_t)keys;
 }
 
+void domain_key_share(void) {
+    shared.users++;
+}
+
 void domain_key_give(void) {
     if (--shared.users == 0) {
         os_key_give(shared.key);

@@ -161,6 +161,7 @@ static inline void domain_close(const struct plc_cache *c) {
 /* The process's key, taken at its first use and given back at its last.  PLC_KEYS_USED: *key is to be given back;
  * else why there is none.  pre: process mutex held, as for giving it. */
 uint32_t domain_key_take(uint32_t *key);
+void domain_key_share(void); /* one user more of the key that is taken */
 void domain_key_give(void);
 /* Tags the mapping, which is closed to all so far.  0, or an errno. */
 int domain_protect(struct plc_cache *c, uint32_t key);

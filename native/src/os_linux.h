@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * os_linux.h: everything that is asked of the kernel.  Only the os_*.c files behind it read errno; functions
- * give 0 or the errno as a positive int, and leave the caller's errno as found.  None may be called with the
- * window open.
+ * os_linux.h: everything that is asked of the kernel.  Only the os_*.c files behind it read errno (and explain.c, a
+ * signal handler that is no part of an operation); functions give 0 or the errno as a positive int, and leave the
+ * caller's errno as found.  None may be called with the window open.
  *   os_linux.c time, threads, mapping, waiting   os_file.c files, folders, locks
  *   os_space.c reserving room, what is free      os_proc.c who lives     os_key.c protection keys
  */

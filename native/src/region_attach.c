@@ -175,7 +175,6 @@ static plc_status take_place_again(plc_cache *c, const struct place *at, plc_rep
 plc_status region_attach(const struct place *at, int fd, const struct facts *facts, plc_cache **out,
                          plc_report *report) {
     plc_cache *c = os_holds_regions(fd) ? handle_new(fd, facts) : NULL;
-    uint32_t key;
     if (c == NULL) {
         plc_status refused = os_holds_regions(fd) ? PLC_NO_MEMORY : PLC_UNSUPPORTED;
         os_close(fd);
@@ -193,7 +192,7 @@ plc_status region_attach(const struct place *at, int fd, const struct facts *fac
     }
     if (status == PLC_OK) {
         if (c->key_bits != 0) {
-            (void)domain_key_take(&key); /* its own part of the opener's */
+            domain_key_share(); /* the opener gives its own part back */
         }
         region_refresh_locked(c);
         registry_add(c);

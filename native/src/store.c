@@ -49,7 +49,7 @@ void store_sum(struct store *st) {
     }
 }
 
-void store_parts(const struct store *st, uint8_t *to) {
+static inline __attribute__((always_inline)) void copy_parts(const struct store *st, uint8_t *to) {
     uint64_t left = st->given;
     for (size_t i = 0; i < st->part_count; i++) {
         /* looked at once more, so checked once more: never beyond the room, never from the region */
@@ -67,6 +67,10 @@ void store_parts(const struct store *st, uint8_t *to) {
     }
 }
 
+void store_parts(const struct store *st, uint8_t *to) {
+    copy_parts(st, to);
+}
+
 /* Makes room and writes the entry; of an entry that is built from the old one only room is made. */
 static plc_status prepare(struct store *st) {
     index_ask_entry(st->k); /* a hint only: loaded before the pin, not believed */
@@ -76,7 +80,7 @@ static plc_status prepare(struct store *st) {
     }
     st->spec.token = call_token(st->k);
     uint8_t *to = run_write(st->k, &st->fill, &st->spec);
-    store_parts(st, to);
+    copy_parts(st, to);
     run_sign(st->k, &st->fill);
     count(st->k, COUNT_BYTES_WRITTEN, st->fill.bytes);
     return PLC_OK;

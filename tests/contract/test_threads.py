@@ -12,7 +12,6 @@ import os
 import sys
 import sysconfig
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -169,15 +168,14 @@ def use_until_closed(cache: Cache, me: int, uses: list[int]) -> None:
         uses.extend([me] * 20)  # the closer does not wait for one who failed
 
 
-def test_closed_under_their_hands() -> None:
+def test_closed_under_their_hands(eventually: Callable[..., Any]) -> None:
     """When one thread closes a cache, the others get ClosedError, and nothing else happens."""
 
     def use(me: int, shared: Cache, uses: list[int]) -> None:
         if me > 0:
             use_until_closed(shared, me, uses)
             return
-        while len(uses) < 20:
-            time.sleep(0.0001)
+        eventually(lambda: len(uses) >= 20)
         shared.close()
 
     for _ in range(40):
