@@ -12,14 +12,19 @@ struct task *task;
 static struct peer peer;
 static uint32_t slot; /* its place in the region */
 
-static void acts(struct peer_ends ends) {
+plc_cache *puppet_attach(struct peer_ends ends, plc_cache *inherited) {
     CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
     (void)await(ends.in);
-    plc_close(common);
-    common = region_named("r", 0, 0);
-    CHECK(store(common, PLC_SET, "mine", "x", 1) == PLC_OK); /* what is done once is done */
-    tell(ends.out, info_of(common).slot);
+    plc_close(inherited);
+    plc_cache *own = region_named("r", 0, 0);
+    CHECK(store(own, PLC_SET, "mine", "x", 1) == PLC_OK); /* what is done once is done */
+    tell(ends.out, info_of(own).slot);
     trace_me();
+    return own;
+}
+
+static void acts(struct peer_ends ends) {
+    common = puppet_attach(ends, common);
     for (;;) {
         CHECK(raise(SIGTRAP) == 0);
         task->begun = true;

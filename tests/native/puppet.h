@@ -27,6 +27,10 @@ extern struct task {
     plc_part parts[2];
 } *task;
 
+/* In a child that is to be stepped from its next trap on: a handle of its own in region "r" instead of its parent's, once
+ * it is told to; the parent is told its slot. */
+plc_cache *puppet_attach(struct peer_ends ends, plc_cache *inherited);
+
 /* A new region, and the puppet, waiting for its first task; puppet_end: it is killed, and the region is whole. */
 void puppet_start(void);
 void puppet_end(void);

@@ -10,11 +10,8 @@
  * Threatens G1 and the order of `lock` in layout.h.  SOAK=1: every instruction at which a lock is held (of which ROUNDS
  * says how many percent).
  */
+#include "puppet.h"
 #include "soak.h"
-#include "call.h"
-#include "trace.h"
-
-#include <sys/prctl.h>
 
 #define KEYS 64u
 #define SLICES_MOST 30u /* of 20 ms: the wait for a lock ends after 250 ms */
@@ -68,13 +65,7 @@ static const struct operation {
 static const struct operation *operation;
 
 static void acts(struct peer_ends ends) {
-    CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
-    (void)await(ends.in);
-    plc_close(c);
-    c = region_named("r", 0, 0);
-    CHECK(store(c, PLC_SET, "mine", "x", 1) == PLC_OK); /* what is done once is done */
-    tell(ends.out, info_of(c).slot);
-    trace_me();
+    c = puppet_attach(ends, c);
     CHECK(raise(SIGTRAP) == 0);
     plc_status s = operation->act();
     tell(ends.out, (uint64_t)s);
