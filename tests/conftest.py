@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import pickle
 import select
@@ -30,6 +31,21 @@ def regions() -> Iterator[Path]:
     """Named and default caches live in a new folder, which is removed afterwards."""
     with private_regions("16MiB") as folder:
         yield folder
+
+
+def keys_open() -> list[int]:
+    """The protection keys that this thread may use; none, if it is no different from a new one."""
+    if "ospke" not in Path("/proc/cpuinfo").read_text(encoding="ascii").split():
+        return []  # pkey_get is an illegal instruction then
+    pkey_get = ctypes.CDLL(None).pkey_get
+    return [key for key in range(1, 16) if not pkey_get(key) & 1]
+
+
+@pytest.fixture(autouse=True)
+def closed_again() -> Iterator[None]:
+    """Whatever a test does: for each opening of the window there is a closing."""
+    yield
+    assert keys_open() == []
 
 
 def wait_until(condition: Callable[[], Any], what: str = "the condition") -> Any:
