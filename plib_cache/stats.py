@@ -157,7 +157,7 @@ _UNPROTECTED = (
     "this CPU has no protection keys",
     "the kernel does not offer the CPU's protection keys, or a sandbox does not let them through",
     "all protection keys are taken by other code in this process",
-    'protection="none" was asked for',
+    'protection="none" was asked for, by the program or by PLIB_CACHE_PROTECTION',
     "this process has the cache open without them: close it first",
 )
 

@@ -141,7 +141,7 @@ def make_builder() -> cffi.FFI:
         depends=watched_files(),
         include_dirs=[str(NATIVE / "include"), str(NATIVE / "src")],
         extra_compile_args=FLAGS + WARNINGS,
-        extra_link_args=FLAGS,
+        extra_link_args=[*FLAGS, "-Wl,-z,now"],  # the linker resolves nothing in an open window
         py_limited_api=False,
     )
     keeps_gil(builder)

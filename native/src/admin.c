@@ -3,6 +3,7 @@
 #include "check.h"
 #include "counters.h"
 #include "hash.h"
+#include "registry.h"
 
 /* What a persistent region must not forget is on the disk when the call returns: after it, outside the window.  An
  * error of the disk is an answer; in memory it has happened. */
@@ -57,19 +58,19 @@ plc_status plc_name(plc_cache *cache, const void *name, size_t length, uint16_t 
     }
     uint16_t found = name_find(&k, hash_key(cache->hash_key, k.key, length));
     s = call_leave(&k, PLC_OK);
+    if (s == PLC_OK && cache->persistent) {
+        if (!call_stay(cache)) {
+            return PLC_CLOSED;
+        }
+        /* before an entry has the number: else another name may be given it after a power loss */
+        int error = region_sync_name(cache, found);
+        call_go(cache);
+        s = error == 0 ? PLC_OK : PLC_SYSTEM;
+    }
     if (s == PLC_OK) {
         *number = found;
     }
-    if (s != PLC_OK || !cache->persistent) {
-        return s;
-    }
-    if (!call_stay(cache)) {
-        return PLC_CLOSED;
-    }
-    /* before an entry has the number: else another name may be given it after a power loss */
-    int error = region_sync_name(cache, found);
-    call_go(cache);
-    return error == 0 ? PLC_OK : PLC_SYSTEM;
+    return s;
 }
 
 plc_status plc_name_invalidate(plc_cache *cache, uint16_t number) {
@@ -149,6 +150,7 @@ plc_status plc_sum(plc_cache *cache, uint16_t name, const uint16_t tags[4], uint
 /* A walk begins with what the file is now: others may have made it larger.  to: what it fills. */
 static plc_status enter_walk(struct call *k, plc_cache *cache, uint64_t cursor, const void *to, size_t bytes) {
     if (cache != NULL && cursor == 0) {
+        registry_forget(); /* the refresh takes the mutex */
         region_refresh(cache);
     }
     plc_status s = call_begin(k, cache);

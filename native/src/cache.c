@@ -141,7 +141,7 @@ plc_status plc_store_many(plc_cache *cache, size_t count_of, const plc_entry *en
     }
     bool paused = false; /* a large one found others in its way: tried again for a while, as plc_store does */
     for (size_t i = 0; i < count_of; i++) {
-        plc_status one = index_key(&k, entries[i].key, entries[i].key_length);
+        plc_status one = index_key(&k, once_pointer(&entries[i].key), once_size(&entries[i].key_length));
         one = one == PLC_OK ? verb_given(&st, &k, PLC_SET, &entries[i]) : one;
         one = one == PLC_OK && s == PLC_AGAIN ? PLC_AGAIN : one; /* the rest waits with the first that has to */
         k.want_pause = false;
@@ -186,7 +186,7 @@ plc_status plc_delete_many(plc_cache *cache, size_t count_of, const void *const 
     }
     uint64_t n = 0;
     for (size_t i = 0; i < count_of && s == PLC_OK; i++) {
-        s = index_key(&k, keys[i], key_lengths[i]);
+        s = index_key(&k, once_pointer(&keys[i]), once_size(&key_lengths[i]));
         if (s == PLC_OK) {
             s = verb_delete(&k);
             n += s == PLC_OK ? 1 : 0;

@@ -13,8 +13,9 @@ static_assert((int)OS_KEYS_OK == PLC_KEYS_USED && (int)OS_KEYS_NO_CPU == PLC_KEY
 #define CLOSED_OF(bits) ((bits) & 0x55555555u) /* no loads and stores: what the kernel gives to every new thread */
 
 static struct {
-    uint32_t key, users;
-} shared; /* under the process mutex */
+    uint32_t key, users;            /* under the process mutex */
+    _Atomic(struct plc_cache *) first; /* attachments that the key opens; changed under it, read without */
+} shared;
 
 uint32_t domain_key_take(uint32_t *key) {
     enum os_keys keys = shared.users != 0 ? OS_KEYS_OK : os_key_take(&shared.key);
@@ -25,15 +26,70 @@ uint32_t domain_key_take(uint32_t *key) {
     return (uint32_t)keys;
 }
 
-void domain_key_share(void) {
-    shared.users++;
-}
-
 void domain_key_give(void) {
     if (--shared.users == 0) {
         os_key_give(shared.key);
     }
 }
+
+/* ---- what the key opens ---------------------------------------------------------------------- */
+
+/* One key opens all of them, so an argument of a call on one may lie in none.  Each has the bounds of all; what lies
+ * within is looked for one by one. */
+static void set_guards(void) {
+    uintptr_t from = UINTPTR_MAX, end = 0;
+    for (const struct plc_cache *c = atomic_load(&shared.first); c != NULL; c = atomic_load(&c->next_open)) {
+        uintptr_t base = (uintptr_t)c->base;
+        from = base < from ? base : from;
+        end = base + c->geo.size_bytes > end ? base + c->geo.size_bytes : end;
+    }
+    for (struct plc_cache *c = atomic_load(&shared.first); c != NULL; c = atomic_load(&c->next_open)) {
+        word_put_rlx(&c->guard, from);
+        word_put_rlx(&c->guard_end, end);
+    }
+}
+
+void domain_join(struct plc_cache *c) {
+    word_put_rlx(&c->guard, (uintptr_t)c->base);
+    word_put_rlx(&c->guard_end, (uintptr_t)c->base + c->geo.size_bytes);
+    if (c->key_bits != 0) {
+        shared.users++;
+        atomic_store(&c->next_open, atomic_load(&shared.first));
+        atomic_store(&shared.first, c);
+        set_guards();
+    }
+}
+
+/* Handles are never freed, and each joins once: whoever stands at this one finds its way on. */
+void domain_leave(struct plc_cache *c) {
+    if (c->key_bits == 0) {
+        return;
+    }
+    _Atomic(struct plc_cache *) *at = &shared.first;
+    while (atomic_load(at) != c) {
+        at = &atomic_load(at)->next_open;
+    }
+    atomic_store(at, atomic_load(&c->next_open));
+    set_guards();
+    c->key_bits = 0; /* whoever still comes with this handle is told that it is closed */
+    domain_key_give();
+}
+
+static bool touches(const struct plc_cache *c, uintptr_t at, size_t n) {
+    uintptr_t base = (uintptr_t)c->base;
+    return base != 0 && at < base + c->geo.size_bytes && (at >= base || base - at < n);
+}
+
+bool domain_touches(const struct plc_cache *c, uintptr_t at, size_t n) {
+    bool hit = touches(c, at, n);
+    const struct plc_cache *o = c->key_bits != 0 ? atomic_load(&shared.first) : NULL;
+    for (; o != NULL && !hit; o = atomic_load(&o->next_open)) {
+        hit = touches(o, at, n);
+    }
+    return hit;
+}
+
+/* ---- the key's mapping and register ---------------------------------------------------------- */
 
 int domain_protect(struct plc_cache *c, uint32_t key) {
     uint64_t outside = c->geo.locks_at - c->geo.wait_at;

@@ -58,6 +58,7 @@ struct plc_cache {
     word *verified;  /* persistent: values with runs of their own that this process has verified (entry.c), */
     word *lasting;   /* and, behind them, bits of names that are known to be on the disk (region_sync.c) */
     uint32_t key_bits; /* of the register, those of the region's key; 0: level none */
+    word guard, guard_end; /* what an argument must lie outside of is within these (domain.c) */
     uint32_t keys;     /* PLC_KEYS_*: why there are none */
 
     /* the file; both descriptors live as long as the attachment (closing one drops the lock byte) */
@@ -93,6 +94,7 @@ struct plc_cache {
     uint32_t references; /* under process_mutex, and: */
     uint64_t closings;   /* how often there was none left */
     struct plc_cache *next; /* registry */
+    _Atomic(struct plc_cache *) next_open; /* of those that the key opens (domain.c) */
 };
 
 /* One exported call while it works on the region (call.c makes it, on its stack). */
@@ -159,17 +161,31 @@ static inline void domain_close(const struct plc_cache *c) {
 }
 
 /* The process's key, taken at its first use and given back at its last.  PLC_KEYS_USED: *key is to be given back;
- * else why there is none.  pre: process mutex held, as for giving it. */
+ * else why there is none.  pre: process mutex held, as for all of these.  (A child that is forked between the two
+ * counts one user too many, and keeps the key.) */
 uint32_t domain_key_take(uint32_t *key);
-void domain_key_share(void); /* one user more of the key that is taken */
 void domain_key_give(void);
 /* Tags the mapping, which is closed to all so far.  0, or an errno. */
 int domain_protect(struct plc_cache *c, uint32_t key);
+/* From the one to the other it is an attachment, at whichever level, and one user of the key if it has that. */
+void domain_join(struct plc_cache *c);
+void domain_leave(struct plc_cache *c); /* pre: nothing is mapped any more */
 
-/* Does [bytes, bytes + n) touch the protected mapping?  Such arguments are refused. */
+/* Does [bytes, bytes + n) touch memory of the region, or of another one that its key opens?  Such arguments are
+ * refused. */
+bool domain_touches(const struct plc_cache *c, uintptr_t at, size_t n);
 static inline bool domain_overlaps(const struct plc_cache *c, const void *bytes, size_t n) {
-    uintptr_t begin = (uintptr_t)c->base, at = (uintptr_t)bytes;
-    return __builtin_expect(at < begin + c->geo.size_bytes, 0) && n != 0 && (at >= begin || begin - at < n);
+    uintptr_t at = (uintptr_t)bytes, guard = word_rlx(&c->guard);
+    return __builtin_expect(at < word_rlx(&c->guard_end), 0) && n != 0 && (at >= guard || guard - at < n) &&
+           domain_touches(c, at, n);
+}
+
+/* What the caller's memory says, loaded once: another thread of his may change it between check and use. */
+static inline const void *once_pointer(const void *const *at) {
+    return *(const void *const volatile *)at;
+}
+static inline size_t once_size(const size_t *at) {
+    return *(const volatile size_t *)at;
 }
 
 static inline uint32_t my_slot(struct plc_cache *c) {

@@ -70,8 +70,9 @@ static void explain(const siginfo_t *info, const ucontext_t *context) {
     const uintptr_t at = (uintptr_t)info->si_addr;
     const plc_cache *c = registry_holding(at);
     const char *path = c != NULL ? c->path : NULL; /* NULL: it is being closed */
-    if (path != NULL) {
-        say(path, at - (uintptr_t)c->base, at, (context->uc_mcontext.gregs[REG_ERR] & FAULT_WAS_STORE) != 0);
+    const uintptr_t base = c != NULL ? (uintptr_t)c->base : 0;
+    if (path != NULL && base != 0) {
+        say(path, at - base, at, (context->uc_mcontext.gregs[REG_ERR] & FAULT_WAS_STORE) != 0);
     }
 }
 

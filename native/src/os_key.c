@@ -27,6 +27,18 @@ static enum os_keys offered(void) {
     return (c & 1u << 4) != 0 ? OS_KEYS_OK : OS_KEYS_NO_KERNEL;
 }
 
+/* May memory be tagged?  A sandbox may let only one of the two calls through. */
+static bool tags(uint32_t key) {
+    int saved = errno;
+    void *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool can = page != MAP_FAILED && os_key_tag(page, 4096, key) == 0;
+    if (page != MAP_FAILED) {
+        (void)munmap(page, 4096);
+    }
+    errno = saved;
+    return can;
+}
+
 enum os_keys os_key_take(uint32_t *key) {
     enum os_keys there = offered();
     if (there != OS_KEYS_OK) {
@@ -40,7 +52,11 @@ enum os_keys os_key_take(uint32_t *key) {
         return error == ENOSPC ? OS_KEYS_NONE_FREE : OS_KEYS_NO_KERNEL;
     }
     *key = (uint32_t)got;
-    return OS_KEYS_OK;
+    if (!tags(*key)) {
+        os_key_give(*key);
+        there = OS_KEYS_NO_KERNEL;
+    }
+    return there;
 }
 
 void os_key_give(uint32_t key) {

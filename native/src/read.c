@@ -222,7 +222,7 @@ static void ask_entry(struct call *k, const struct ahead *a) {
 
 static plc_status use_key(struct call *k, const struct read_batch *b, size_t i, const struct ahead *a) {
     if (a->length == 0) {
-        return index_key(k, b->keys[i], b->key_lengths[i]);
+        return index_key(k, once_pointer(&b->keys[i]), once_size(&b->key_lengths[i]));
     }
     copy_short(k->key, a->key, a->length);
     k->key_length = a->length;
@@ -239,7 +239,7 @@ struct progress {
 static plc_status read_group(struct call *k, const struct read_batch *b, size_t from, size_t n, struct progress *p) {
     struct ahead ahead[GROUP];
     for (size_t i = 0; i < n; i++) {
-        ask_bucket(k, b->keys[from + i], b->key_lengths[from + i], &ahead[i]);
+        ask_bucket(k, once_pointer(&b->keys[from + i]), once_size(&b->key_lengths[from + i]), &ahead[i]);
     }
     for (size_t i = 0; i < n; i++) {
         ask_entry(k, &ahead[i]);

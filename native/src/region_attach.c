@@ -191,9 +191,7 @@ plc_status region_attach(const struct place *at, int fd, const struct facts *fac
         status = c->persistent ? take_place_again(c, at, report) : take_place(c, report);
     }
     if (status == PLC_OK) {
-        if (c->key_bits != 0) {
-            domain_key_share(); /* the opener gives its own part back */
-        }
+        domain_join(c);
         region_refresh_locked(c);
         registry_add(c);
         *out = c;

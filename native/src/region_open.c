@@ -207,18 +207,16 @@ static void release(plc_cache *c) {
     void *base = c->base;
     c->base = NULL;
     os_unmap(base, c->geo.size_bytes);
-    if (c->key_bits != 0) {
-        c->key_bits = 0; /* whoever still comes with this handle is told that it is closed */
-        domain_key_give();
-    }
+    domain_leave(c);
     close_if(c->fd_read, c->device, c->inode);
     close_if(c->fd, c->device, c->inode);
     close_if(c->folder, c->folder_device, c->folder_inode);
     c->fd = c->fd_read = c->folder = -1;
     free(c->verified);
     c->verified = NULL;
-    free(c->path);
-    c->path = NULL;
+    char *path = c->path;
+    c->path = NULL; /* a signal handler may look at it (explain.c) */
+    free(path);
 }
 
 /* Calls take a ticket, or their thread's seat, and then look at `closed`. */

@@ -18,11 +18,13 @@ static bool is_free(const plc_cache *c, uint64_t page) {
 
 static bool give_reserve(plc_cache *c, uint32_t page) {
     for (unsigned i = 0; i < RESERVE_PLACES; i++) {
-        word *place = &c->super->reserve[i];
-        uint64_t old = word_acq(place);
-        if (old == page) {
+        if (word_rlx(&c->super->reserve[i]) == page) {
             return true;
         }
+    }
+    for (unsigned i = 0; i < RESERVE_PLACES; i++) {
+        word *place = &c->super->reserve[i];
+        uint64_t old = word_acq(place);
         if (!is_free(c, old) && word_swap(place, old, page)) {
             return true;
         }
@@ -44,11 +46,12 @@ bool spare_joins(const plc_cache *c, uint32_t page) {
     return is_free(c, page) && !spare_reserved(c, page);
 }
 
-/* Is every page of the segment at this page free, and none of a reserved one that begins before it? */
-static bool apart(const plc_cache *c, uint32_t page) {
+/* Is every page of the segment at this page, which is in that place, free, and none of another reserved one that begins
+ * before it, or is the same? */
+static bool apart(const plc_cache *c, uint32_t page, unsigned place) {
     for (unsigned i = 0; i < RESERVE_PLACES; i++) {
         uint64_t at = word_rlx(&c->super->reserve[i]);
-        if (at < page && page - at < c->geo.segment_pages && is_free(c, at)) {
+        if ((at < page && page - at < c->geo.segment_pages && is_free(c, at)) || (at == page && i < place)) {
             return false;
         }
     }
@@ -62,7 +65,7 @@ static bool apart(const plc_cache *c, uint32_t page) {
 void spare_mend(plc_cache *c, uint32_t page) {
     for (unsigned i = 0; i < RESERVE_PLACES; i++) {
         word *place = &c->super->reserve[i];
-        if (word_rlx(place) == page && !apart(c, page)) {
+        if (word_rlx(place) == page && !apart(c, page, i)) {
             (void)word_swap(place, page, 0);
         }
     }

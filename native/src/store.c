@@ -10,12 +10,14 @@ plc_status store_spec(struct store *st, const plc_entry *e) {
     plc_cache *c = st->k->c;
     struct spec *s = &st->spec;
     uint64_t length = 0;
-    if ((e->parts == NULL && e->part_count != 0) || e->part_count > SIZE_MAX / sizeof *e->parts ||
-        domain_overlaps(c, e->parts, e->part_count * sizeof *e->parts)) {
+    const plc_part *parts = *(const plc_part *const volatile *)&e->parts;
+    size_t part_count = once_size(&e->part_count);
+    if ((parts == NULL && part_count != 0) || part_count > SIZE_MAX / sizeof *parts ||
+        domain_overlaps(c, parts, part_count * sizeof *parts)) {
         return PLC_INVALID;
     }
-    for (size_t i = 0; i < e->part_count; i++) {
-        const plc_part *part = &e->parts[i];
+    for (size_t i = 0; i < part_count; i++) {
+        const plc_part *part = &parts[i];
         if (part->length > PLC_SIZE_MAX - length || (part->bytes == NULL && part->length != 0) ||
             domain_overlaps(c, part->bytes, part->length)) {
             return PLC_INVALID;
@@ -36,8 +38,8 @@ plc_status store_spec(struct store *st, const plc_entry *e) {
     s->deadline_ms = e->deadline_ms;
     s->created = entry_created_now(st->k);
     s->client_flags = e->client_flags;
-    st->parts = e->parts;
-    st->part_count = e->part_count;
+    st->parts = parts;
+    st->part_count = part_count;
     st->given = length;
     return PLC_OK;
 }
@@ -53,8 +55,8 @@ static inline __attribute__((always_inline)) void copy_parts(const struct store 
     uint64_t left = st->given;
     for (size_t i = 0; i < st->part_count; i++) {
         /* looked at once more, so checked once more: never beyond the room, never from the region */
-        uint64_t n = *(const volatile size_t *)&st->parts[i].length;
-        const void *bytes = *(const void *const volatile *)&st->parts[i].bytes;
+        uint64_t n = once_size(&st->parts[i].length);
+        const void *bytes = once_pointer(&st->parts[i].bytes);
         n = n < left ? n : left;
         if (!domain_overlaps(st->k->c, bytes, n)) {
             fill_racing(to, bytes, n);

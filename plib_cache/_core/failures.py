@@ -200,7 +200,7 @@ _TABLE: dict[str, tuple[type[Exception], Callable[[Facts], str]]] = {
         ProtectionUnavailableError,
         lambda f: (
             f"protection keys were asked for, but {why_unprotected(f.a)}: protection='auto' or "
-            "'none' does without"
+            "'none' does without (PLIB_CACHE_PROTECTION, where it is set, overrides it)"
         ),
     ),
     "NOT_A_REGION": (

@@ -238,9 +238,9 @@ MUTANTS = [
     Mutant(
         "own-memory-accepted",
         "G5: a pointer into the region is accepted as the caller's",
-        "domain.h",
-        "return __builtin_expect(at < begin + c->geo.size_bytes, 0) && n != 0 && ",
-        "return n == 0 && c->geo.size_bytes == 0 && ",
+        "domain.c",
+        "return base != 0 && at < base + c->geo.size_bytes && ",
+        "return base == 0 && at < base + c->geo.size_bytes && ",
         "test_edges",
     ),
     Mutant(

@@ -10,8 +10,8 @@ ROOMS = [
         "reserve-twice",
         "what stays: pages in two segments of the reserve are counted twice, and evictions find no room for copies",
         "spare.c",
-        "if (word_rlx(place) == page && !apart(c, page)) {",
-        "if (word_rlx(place) == page && false && !apart(c, page)) {",
+        "if (word_rlx(place) == page && !apart(c, page, i)) {",
+        "if (word_rlx(place) == page && false && !apart(c, page, i)) {",
         "test_lost",
     ),
     Mutant(

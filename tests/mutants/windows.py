@@ -39,6 +39,14 @@ WINDOWS = [
         "test_keys",
     ),
     Mutant(
+        "deputy-of-another",
+        "level pku: memory of another region that the same key opens is read and written for whoever gives its address",
+        "domain.c",
+        "for (; o != NULL && !hit; o =",
+        "for (; false && o != NULL && !hit; o =",
+        "test_keys",
+    ),
+    Mutant(
         "pool-not-tagged",
         "level pku: only the tables are closed",
         "domain.c",

@@ -6,6 +6,7 @@
 #include "keys.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <ucontext.h>
@@ -254,6 +255,32 @@ static void deputies(void) {
     region_end(c, false);
 }
 
+/* One key opens all regions of the process, so what lies in another one is refused as well; when that is closed, the
+ * memory there may be anybody's. */
+static void deputies_of_another(void) {
+    plc_cache *lower, *upper;
+    plc_report report;
+    char buffer[64];
+    plc_found found;
+    c = region_protected(BYTES);
+    CHECK_STATUS(opened("lower", PLC_PROTECT_PKU, &lower, &report), PLC_OK);
+    CHECK_STATUS(opened("upper", PLC_PROTECT_PKU, &upper, &report), PLC_OK);
+    uint8_t *bases[] = {lower->base, upper->base};
+    refused_at(bases[0] + lower->geo.index_at);
+    refused_at(bases[1] + upper->geo.size_bytes - PAGE_BYTES);
+    CHECK_STATUS(plc_get(c, "k", 1, 0, buffer, sizeof buffer, &found), PLC_MISS);
+    plc_close(lower);
+    refused_at(bases[1] + upper->geo.locks_at);
+    uint8_t *reused =
+        mmap(bases[0], PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    CHECK(reused == bases[0]);
+    CHECK_STATUS(plc_get(c, "k", 1, 0, reused, 64, &found), PLC_MISS);
+    CHECK(munmap(reused, PAGE_BYTES) == 0);
+    plc_close(upper);
+    CHECK(count_of(c, 0) == 0);
+    region_end(c, false);
+}
+
 /* ---- the register ------------------------------------------------------------------------------------ */
 
 static uint32_t as_found;
@@ -284,9 +311,16 @@ static void every_function_leaves_it(void) {
 
 int main(void) {
     static const struct check_test all[] = {
-        {"levels", levels},     {"one key", one_key},   {"none free", none_free},
-        {"threads", threads},   {"children", children}, {"the kernel", the_kernel},
-        {"handlers", handlers}, {"deputies", deputies}, {"every function", every_function_leaves_it},
+        {"levels", levels},
+        {"one key", one_key},
+        {"none free", none_free},
+        {"threads", threads},
+        {"children", children},
+        {"the kernel", the_kernel},
+        {"handlers", handlers},
+        {"deputies", deputies},
+        {"every function", every_function_leaves_it},
+        {"deputies of another", deputies_of_another},
     };
     return check_run(all, keys_there() ? sizeof all / sizeof all[0] : 1);
 }

@@ -233,9 +233,7 @@ static uint32_t some_reserved(void) {
     return 0;
 }
 
-/* Two givers of neighbouring pages do not see each other, and their segments have pages in common: the sweep leaves
- * such a segment in reserve once only, so that there are two again. */
-static void reserve_mended(void) {
+static void name_twice(uint32_t beyond) {
     struct call k;
     struct fill f;
     uint32_t reserved;
@@ -250,7 +248,7 @@ static void reserve_mended(void) {
     CHECK(call_leave(&k, PLC_OK) == PLC_OK);
     uint32_t at = some_reserved();
     CHECK(at != 0);
-    word_put_rlx(&c->super->reserve[RESERVE_PLACES - 1], at + 5);
+    word_put_rlx(&c->super->reserve[RESERVE_PLACES - 1], at + beyond);
     sweep_thrice();
     (void)free_pages(&reserved);
     CHECK(reserved == 2);
@@ -259,6 +257,13 @@ static void reserve_mended(void) {
     run_finish(&k, &f);
     CHECK(call_leave(&k, PLC_OK) == PLC_OK);
     region_end(c, false);
+}
+
+/* Two givers of neighbouring pages do not see each other, and their segments have pages in common, or are one: the sweep
+ * leaves such a segment in reserve once only, so that there are two again. */
+static void reserve_mended(void) {
+    name_twice(5);
+    name_twice(0);
 }
 
 static const struct check_test tests[] = {
