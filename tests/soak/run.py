@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -43,6 +44,13 @@ TOLD_EVERY_S = 60
 class Soak(NamedTuple):
     name: str
     command: list[str]
+    only: str = ""
+    """The part of the test that it is; empty: all of it."""
+
+    @property
+    def family(self) -> str:
+        """The test's name."""
+        return self.name.removesuffix(f"-{self.only}") if self.only else self.name
 
 
 class Done(NamedTuple):
@@ -54,11 +62,21 @@ class Done(NamedTuple):
     seconds: float
 
 
+def operations() -> list[str]:
+    """What somebody dies in: each takes minutes, and they may run side by side."""
+    text = (NATIVE / "operations.c").read_text()
+    rows = text.split("struct operation operations[] = {")[1].split("\n};")[0]
+    return [*re.findall(r'^    \{"([a-z-]+)",', rows, flags=re.M), "deaths"]
+
+
 def soaks() -> list[Soak]:
     """Everything that has a long form; those that want the machine for themselves come last."""
     writers = [path for path in sorted(NATIVE.glob("test_*.c")) if "soak_line(" in path.read_text()]
-    natives = [path.stem.removeprefix("test_") for path in writers]
-    found = [Soak(name, [str(PROGRAMS / f"test_{name}")]) for name in natives]
+    found = []
+    for path in writers:
+        name, command = path.stem.removeprefix("test_"), [str(PROGRAMS / path.stem)]
+        parts = operations() if name == "death" else []
+        found += [Soak(f"{name}-{part}", command, part) for part in parts] or [Soak(name, command)]
     found.append(Soak("fuzz", [str(ROOT / "tests" / "fuzz" / "run")]))
     found.append(Soak("models", [sys.executable, str(Path(__file__).parent / "protocol.py")]))
     return sorted(found, key=lambda soak: (soak.name in ALONE, soak.name))
@@ -66,7 +84,8 @@ def soaks() -> list[Soak]:
 
 def build(chosen: Sequence[Soak]) -> None:
     """The native programs, as they are released: optimised, without sanitizers."""
-    programs = [Path(soak.command[0]).name for soak in chosen if str(PROGRAMS) in soak.command[0]]
+    names = {soak.command[0] for soak in chosen if str(PROGRAMS) in soak.command[0]}
+    programs = sorted(Path(name).name for name in names)
     make = [
         "make",
         "-s",
@@ -107,6 +126,7 @@ def run(soak: Soak) -> Done:
     table, log = WORK / f"{soak.name}.rows", WORK / f"{soak.name}.log"
     table.write_text("")
     environment = {**os.environ, "SOAK": "1", "SOAK_TABLE": str(table)}
+    environment |= {"ONLY": soak.only} if soak.only else {}
     began, status = time.monotonic(), None
     with log.open("w") as out:
         try:
@@ -203,12 +223,12 @@ def renewed(page: str, text: str) -> str:
 def choose(names: Sequence[str]) -> list[Soak]:
     """Those that are named, or all; a name that is unknown ends the program."""
     known = soaks()
-    unknown = set(names) - {soak.name for soak in known}
+    unknown = set(names) - {name for soak in known for name in (soak.name, soak.family)}
     if unknown:
         print(f"no such soak: {', '.join(sorted(unknown))}; there are:", file=sys.stderr)
         print(*(soak.name for soak in known), file=sys.stderr)
         sys.exit(2)
-    return [soak for soak in known if not names or soak.name in names]
+    return [soak for soak in known if not names or {soak.name, soak.family} & set(names)]
 
 
 def main() -> int:
