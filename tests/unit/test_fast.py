@@ -17,13 +17,12 @@ import pytest
 
 import plib_cache
 from plib_cache import Cache, ClosedError
-from plib_cache._core import SET, Terms, binding
+from plib_cache._core import SET, Terms
 from plib_cache._frame import Encoded
 
-from .hot import Raw, Text, Whole, answer
+from .hot import Raw, Text, Whole, answer, only_where_it_is_used
 
-if binding() != "fast":
-    pytest.skip("asked for the cffi binding alone", allow_module_level=True)
+only_where_it_is_used()
 
 OPERATIONS = ["get", "set", "delete", "incr", "decr", "get_many"]
 fast: Any = sys.modules["plib_cache._fast"]

@@ -12,10 +12,10 @@ import pytest
 
 import plib_cache
 from plib_cache import Cache
-from plib_cache._core import binding
 
-if binding() != "fast":
-    pytest.skip("asked for the cffi binding alone", allow_module_level=True)
+from .hot import only_where_it_is_used
+
+only_where_it_is_used()
 
 
 @pytest.fixture

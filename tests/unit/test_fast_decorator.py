@@ -14,15 +14,14 @@ import pytest
 
 import plib_cache
 from plib_cache import Cache, PlibCacheWarning
-from plib_cache._core import SET, Terms, binding
+from plib_cache._core import SET, Terms
 from plib_cache._frame import Encoded
 from plib_cache._memo import Missed
 from plib_cache.exceptions import SerializationError
 
-from .hot import Whole, answer, memo_of
+from .hot import Whole, answer, memo_of, only_where_it_is_used
 
-if binding() != "fast":
-    pytest.skip("asked for the cffi binding alone", allow_module_level=True)
+only_where_it_is_used()
 
 
 class TestDecorator:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from plib_cache import _core
-from plib_cache._core import binding
 from plib_cache.keys import args_digest
 
-if binding() != "fast":
-    pytest.skip("asked for the cffi binding alone", allow_module_level=True)
+from .hot import only_where_it_is_used
+
+only_where_it_is_used()
 fast = _core.fast._fast
 assert fast is not None
 

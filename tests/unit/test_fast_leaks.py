@@ -8,16 +8,12 @@ import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 import plib_cache
 from plib_cache import Cache
-from plib_cache._core import binding
 
-from .hot import Text, memo_of
+from .hot import Text, memo_of, only_where_it_is_used
 
-if binding() != "fast":
-    pytest.skip("asked for the cffi binding alone", allow_module_level=True)
+only_where_it_is_used()
 
 
 class TestLeaks:
