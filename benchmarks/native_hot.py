@@ -8,12 +8,12 @@ import contextlib
 from benchmarks.bench import MIB, Bench, not_measured, tried
 from benchmarks.figures import Goal, Line, Spread, compared
 from benchmarks.programs import Program, undisturbed
-from benchmarks.turns import Candidate, take_turns
+from benchmarks.turns import Candidate, started_often, take_turns
 
 KEYS = 1000
 SAMPLE_NS = 10e6  # how long a sample takes
 OPERATIONS = (1000, 500_000)  # least and most of a sample
-STARTS = 3  # where memory lies is chance, and stays so while a program runs
+STARTS = 3
 LMDB, MEMCACHED, NOTHING = "LMDB in C", "libmemcached", "the loop alone"
 
 
@@ -26,12 +26,12 @@ def hot(
         LMDB: Goal(least=lmdb) if lmdb else None,
         MEMCACHED: Goal(least=memcached) if memcached else None,
     }
-    samples: dict[str, list[float]] = {}
     left_out: list[float] = []
-    for _ in range(STARTS):
-        rounds = -(-bench.rounds // STARTS)
-        for peer, taken in started(bench, operation, rounds, missing, left_out).items():
-            samples.setdefault(peer, []).extend(taken)
+    samples = started_often(
+        STARTS,
+        bench.rounds,
+        lambda rounds: started(bench, operation, rounds, missing, left_out),
+    )
     lines = [
         compared(work, peer, samples["ours"], samples[peer], goal=goals[peer])
         for peer in (LMDB, MEMCACHED)

@@ -19,7 +19,7 @@ from benchmarks.bench import MIB, Bench, not_measured, tried
 from benchmarks.figures import Line, Spread, compared
 from benchmarks.native_hot import STARTS, prepared
 from benchmarks.programs import BrokenError, MissingError, Program, build, undisturbed
-from benchmarks.turns import take_turns
+from benchmarks.turns import started_often, take_turns
 
 OPEN, GATED, MEMCACHED, LOOP = "without the gate", "with the gate", "libmemcached", "the loop alone"
 VALUE, LARGE = 128, 5 * 1024
@@ -71,12 +71,12 @@ def gated(bench: Bench) -> Program:
 def paper(bench: Bench, operation: Operation, work: str) -> list[Line]:
     """One operation of the paper's table."""
     missing: dict[str, str] = {}
-    samples: dict[str, list[float]] = {}
     left_out: list[float] = []
-    for _ in range(STARTS):
-        rounds = -(-bench.rounds // STARTS)
-        for name, taken in started(bench, operation, rounds, missing, left_out).items():
-            samples.setdefault(name, []).extend(taken)
+    samples = started_often(
+        STARTS,
+        bench.rounds,
+        lambda rounds: started(bench, operation, rounds, missing, left_out),
+    )
     lines = []
     if GATED in samples:
         lines.append(compared(work, OPEN, samples[GATED], samples[OPEN], direction="ours - theirs"))

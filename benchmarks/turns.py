@@ -12,6 +12,20 @@ ROUNDS_LEAST = 15
 Candidate = Callable[[], float]
 
 
+def started_often(
+    starts: int, rounds: int, start: Callable[[int], Mapping[str, list[float]]]
+) -> dict[str, list[float]]:
+    """The samples of several starts together; ``start(rounds)`` gives those of one.
+
+    Where memory lies is chance, and stays so while a program runs.
+    """
+    samples: dict[str, list[float]] = {}
+    for _ in range(starts):
+        for name, taken in start(-(-rounds // starts)).items():
+            samples.setdefault(name, []).extend(taken)
+    return samples
+
+
 def take_turns(
     candidates: Mapping[str, Candidate], rounds: int = ROUNDS, seconds: float = 20.0
 ) -> dict[str, list[float]]:
