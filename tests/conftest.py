@@ -12,18 +12,15 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from waiting import HANG_S, wait_until
 
 import plib_cache
 from plib_cache.testing import private_regions
-
-HANG_TIMES = float(os.environ.get("HANG_TIMES", "1"))  # as in tests/native/check.h
-HANG_S = 30.0 * HANG_TIMES  # a limit for what hangs, not a stopwatch
 
 
 @pytest.fixture(autouse=True)
@@ -46,15 +43,6 @@ def closed_again() -> Iterator[None]:
     """Whatever a test does: for each opening of the window there is a closing."""
     yield
     assert keys_open() == []
-
-
-def wait_until(condition: Callable[[], Any], what: str = "the condition") -> Any:
-    """Look until ``condition()`` is true, and return what it gave."""
-    deadline = time.monotonic() + HANG_S
-    while not (result := condition()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.002)
-    return result
 
 
 @pytest.fixture

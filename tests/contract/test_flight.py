@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 import plib_cache
 from plib_cache import Cache
@@ -85,8 +86,7 @@ class Gate:
         return self.path.exists()
 
     def wait(self) -> None:
-        while not self.path.exists():
-            time.sleep(0.002)
+        wait_until(self.is_open, f"{self.path.name} to be made")
 
 
 @pytest.fixture

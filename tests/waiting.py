@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Waiting for conditions, not for time: with a limit for what hangs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+HANG_TIMES = float(os.environ.get("HANG_TIMES", "1"))  # as in tests/native/check.h
+HANG_S = 30.0 * HANG_TIMES  # a limit for what hangs, not a stopwatch
+
+
+def wait_until(condition: Callable[[], Any], what: str = "the condition") -> Any:
+    """Look until ``condition()`` is true, and return what it gave."""
+    deadline = time.monotonic() + HANG_S
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.002)
+    return result
