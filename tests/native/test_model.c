@@ -6,19 +6,9 @@
  * nothing that comes back.
  */
 #include "fixture.h"
+#include "slow.h"
 
-#define KEYS_MOST 6000u
 #define NAMES 5u
-
-struct row { /* of the model */
-    bool there;
-    uint8_t *bytes;
-    size_t length;
-    uint64_t token, deadline_ms;
-    uint32_t flags;
-    uint16_t name;
-    uint8_t type;
-};
 
 struct load {
     const char *what;
@@ -30,87 +20,21 @@ struct load {
 };
 
 static plc_cache *c;
-static struct row rows[KEYS_MOST];
 static uint8_t *buffer, *value;
-static uint64_t lost, values_seen;
 static uint16_t names[NAMES];
 static const struct load *load;
-static const char *doing;
-
-/* Keys of many lengths, one of 4096 among them; the number is in it. */
-static size_t key_of(unsigned i, char key[PLC_KEY_MAX]) {
-    size_t n = (size_t)snprintf(key, 64, "key-%u-", i);
-    size_t want = i % 97 == 0 ? 400 : i == 55 ? PLC_KEY_MAX : n + i % 23;
-    for (; n < want; n++) {
-        key[n] = (char)('a' + n % 26);
-    }
-    return n;
-}
-
-static void fail(unsigned i, const char *what, plc_status s) {
-    (void)fprintf(stderr, "%s: key %u: %s: %s; model: %s, %zu bytes\n", load->what, i, doing, what,
-                  rows[i].there ? "there" : "absent", rows[i].length);
-    (void)fprintf(stderr, "%s\n", plc_status_text(s));
-    CHECK(!"the cache agrees with the model");
-}
-
-static void forget(unsigned i) {
-    rows[i].there = false;
-}
-
-/* The cache says that the key is absent. */
-static void was_absent(unsigned i) {
-    if (rows[i].there) {
-        lost++;
-        forget(i);
-    }
-}
-
-/* The cache says that the key is there, which the model must know. */
-static void was_there(unsigned i, plc_status s) {
-    if (!rows[i].there) {
-        fail(i, "a value that nobody has stored, or that is gone", s);
-    }
-}
-
-static void put(unsigned i, const plc_entry *e, const uint8_t *bytes, size_t n, uint64_t token) {
-    struct row *r = &rows[i];
-    r->there = e->deadline_ms == 0 || e->deadline_ms > now_ms();
-    r->bytes = realloc(r->bytes, n + 32); /* room for any number */
-    CHECK(r->bytes != NULL);
-    memcpy(r->bytes, bytes, n);
-    r->length = n;
-    r->token = token;
-    r->deadline_ms = e->deadline_ms;
-    r->flags = e->client_flags;
-    r->name = e->name;
-    r->type = e->type;
-}
-
-static void same(unsigned i, const uint8_t *bytes, const plc_found *found) {
-    const struct row *r = &rows[i];
-    was_there(i, PLC_OK);
-    if (found->length != r->length || memcmp(bytes, r->bytes, r->length) != 0) {
-        fail(i, "other bytes", PLC_OK);
-    }
-    if (found->token != r->token || found->deadline_ms != r->deadline_ms || found->client_flags != r->flags ||
-        found->name != r->name || found->type != r->type) {
-        fail(i, "other fields", PLC_OK);
-    }
-    values_seen++;
-}
 
 static void look(unsigned i) {
     char key[PLC_KEY_MAX];
     plc_found found;
-    size_t n = key_of(i, key);
+    size_t n = slow_key(i, key);
     plc_status s = AGAIN(c, plc_get(c, key, n, 0, buffer, load->region, &found));
     if (s == PLC_OK) {
-        same(i, buffer, &found);
+        slow_same(i, buffer, &found);
     } else if (s == PLC_MISS) {
-        was_absent(i);
+        slow_absent(i);
     } else {
-        fail(i, "an answer that get has not", s);
+        slow_fail(i, "an answer that get has not", s);
     }
 }
 
@@ -139,7 +63,7 @@ static plc_entry some_entry(unsigned i, char key[PLC_KEY_MAX], plc_part *part) {
     }
     *part = (plc_part){value, n};
     return (plc_entry){.key = key,
-                       .key_length = key_of(i, key),
+                       .key_length = slow_key(i, key),
                        .parts = part,
                        .part_count = 1,
                        .deadline_ms = some_deadline(),
@@ -156,34 +80,34 @@ static void do_store(unsigned i) {
     uint64_t token = 0;
     plc_entry e = some_entry(i, key, &part);
     plc_verb verb = (plc_verb)(below(3) == 0 ? PLC_SET : below(4));
-    doing = called[verb];
+    slow_doing = called[verb];
     bool right = below(4) != 0;
-    e.token = verb == PLC_CAS ? (right ? rows[i].token : rows[i].token + 1) : 0;
+    e.token = verb == PLC_CAS ? (right ? slow_rows[i].token : slow_rows[i].token + 1) : 0;
     plc_status s = AGAIN(c, plc_store(c, verb, &e, &token));
     bool stores = s == PLC_OK;
     switch (verb) {
     case PLC_SET: CHECK_STATUS(s, PLC_OK); break;
     case PLC_ADD:
         if (stores) {
-            was_absent(i);
+            slow_absent(i);
         } else {
             CHECK_STATUS(s, PLC_EXISTS);
-            was_there(i, s);
+            slow_there(i, s);
         }
         break;
     case PLC_REPLACE:
     case PLC_CAS:
         if (s == PLC_MISS) {
-            was_absent(i);
+            slow_absent(i);
         } else {
-            was_there(i, s);
+            slow_there(i, s);
             CHECK_STATUS(s, verb == PLC_CAS && !right ? PLC_EXISTS : PLC_OK);
         }
         break;
     default: CHECK(!"a verb");
     }
     if (stores) {
-        put(i, &e, value, part.length, token);
+        slow_put(i, &e, value, part.length, token);
     }
 }
 
@@ -192,20 +116,20 @@ static void do_extend(unsigned i) {
     plc_part part;
     uint64_t token = 0;
     plc_entry e = some_entry(i, key, &part);
-    struct row *r = &rows[i];
+    struct slow_row *r = &slow_rows[i];
     bool front = below(2) == 0;
-    doing = front ? "prepend" : "append";
+    slow_doing = front ? "prepend" : "append";
     part.length = part.length % 3000;
     plc_status s = AGAIN(c, plc_store(c, front ? PLC_PREPEND : PLC_APPEND, &e, &token));
     if (s == PLC_MISS) {
-        was_absent(i);
+        slow_absent(i);
         return;
     }
     if (s == PLC_TOO_LARGE) {
         CHECK(r->length + part.length > info_of(c).value_max);
         return;
     }
-    was_there(i, s);
+    slow_there(i, s);
     CHECK_STATUS(s, r->type == 0 ? PLC_OK : PLC_WRONG_TYPE);
     if (s == PLC_OK) {
         r->bytes = realloc(r->bytes, r->length + part.length + 32);
@@ -220,7 +144,7 @@ static void do_extend(unsigned i) {
 }
 
 /* Digits, of which 64 bits can hold the number, and then spaces. */
-static bool is_number(const struct row *r, uint64_t *n) {
+static bool is_number(const struct slow_row *r, uint64_t *n) {
     size_t i = 0;
     *n = 0;
     for (; i < r->length && i < 21 && r->bytes[i] >= '0' && r->bytes[i] <= '9'; i++) {
@@ -240,16 +164,16 @@ static bool is_number(const struct row *r, uint64_t *n) {
 static void do_incr(unsigned i) {
     char key[PLC_KEY_MAX];
     uint64_t was = 0, now = 0, delta = check_random() >> below(64);
-    struct row *r = &rows[i];
+    struct slow_row *r = &slow_rows[i];
     bool down = below(2) == 0;
-    size_t n = key_of(i, key);
-    doing = "incr";
+    size_t n = slow_key(i, key);
+    slow_doing = "incr";
     plc_status s = AGAIN(c, plc_incr(c, key, n, delta, down, &now));
     if (s == PLC_MISS) {
-        was_absent(i);
+        slow_absent(i);
         return;
     }
-    was_there(i, s);
+    slow_there(i, s);
     if (!is_number(r, &was)) {
         CHECK_STATUS(s, PLC_NOT_A_NUMBER);
         return;
@@ -261,10 +185,10 @@ static void do_incr(unsigned i) {
     if (s == PLC_OK) { /* the token is new, and only the cache knows it */
         r->token = found.token;
         r->length = (size_t)snprintf((char *)r->bytes, 21, "%" PRIu64, now);
-        same(i, buffer, &found);
+        slow_same(i, buffer, &found);
     } else {
         CHECK_STATUS(s, PLC_MISS);
-        was_absent(i);
+        slow_absent(i);
     }
 }
 
@@ -273,40 +197,40 @@ static void do_touch(unsigned i) {
     plc_found found;
     bool get = below(2) == 0;
     uint64_t deadline = some_deadline();
-    size_t n = key_of(i, key);
-    doing = get ? "get_touch" : "touch";
+    size_t n = slow_key(i, key);
+    slow_doing = get ? "get_touch" : "touch";
     plc_status s = get ? AGAIN(c, plc_get_touch(c, key, n, deadline, buffer, load->region, &found))
                        : AGAIN(c, plc_touch(c, key, n, deadline));
     bool gone = deadline != 0 && deadline <= now_ms();
     if (s == PLC_MISS) { /* get_touch with a moment that has passed has touched, and then finds nothing */
-        if (get && gone && rows[i].there) {
-            forget(i);
+        if (get && gone && slow_rows[i].there) {
+            slow_forget(i);
         } else {
-            was_absent(i);
+            slow_absent(i);
         }
         return;
     }
     CHECK_STATUS(s, PLC_OK);
-    was_there(i, s);
-    rows[i].deadline_ms = deadline;
+    slow_there(i, s);
+    slow_rows[i].deadline_ms = deadline;
     if (get) {
-        same(i, buffer, &found);
+        slow_same(i, buffer, &found);
     }
-    rows[i].there = !gone;
+    slow_rows[i].there = !gone;
 }
 
 static void do_delete(unsigned i) {
     char key[PLC_KEY_MAX];
-    size_t n = key_of(i, key);
-    doing = "delete";
+    size_t n = slow_key(i, key);
+    slow_doing = "delete";
     plc_status s = AGAIN(c, plc_delete(c, key, n));
     if (s == PLC_MISS) {
-        was_absent(i);
+        slow_absent(i);
     } else {
         CHECK_STATUS(s, PLC_OK);
-        was_there(i, s);
+        slow_there(i, s);
     }
-    forget(i);
+    slow_forget(i);
 }
 
 /* claim, then publish or abandon or overwrite */
@@ -316,14 +240,14 @@ static void do_flight(unsigned i) {
     plc_flight flight, other;
     uint64_t token = 0;
     plc_entry e = some_entry(i, key, &part);
-    doing = "claim";
+    slow_doing = "claim";
     plc_status s = AGAIN(c, plc_claim(c, &e, 3600 * 1000, &flight));
     if (s == PLC_EXISTS) {
-        was_there(i, s);
+        slow_there(i, s);
         return;
     }
     CHECK_STATUS(s, PLC_OK);
-    was_absent(i);
+    slow_absent(i);
     look(i); /* a claim is a miss */
     CHECK_STATUS(AGAIN(c, plc_claim(c, &e, 1000, &other)), PLC_CLAIMED);
     CHECK(other.token == flight.token);
@@ -338,7 +262,7 @@ static void do_flight(unsigned i) {
         s = below(2) == 0 ? AGAIN(c, plc_delete(c, key, e.key_length)) : PLC_DONE;
         if (s == PLC_DONE) {
             MUST(c, plc_store(c, PLC_SET, &e, &token), PLC_OK);
-            put(i, &e, value, part.length, token);
+            slow_put(i, &e, value, part.length, token);
         } else {
             CHECK_STATUS(s, PLC_MISS);
         }
@@ -348,7 +272,7 @@ static void do_flight(unsigned i) {
     default:
         s = AGAIN(c, plc_store(c, PLC_PUBLISH, &e, &token));
         if (s == PLC_OK) {
-            put(i, &e, value, part.length, token);
+            slow_put(i, &e, value, part.length, token);
         } else {
             CHECK_STATUS(s, PLC_MISS); /* only its own copying can have pushed it out */
         }
@@ -357,7 +281,7 @@ static void do_flight(unsigned i) {
 
 static void do_names(void) {
     unsigned which = (unsigned)below(NAMES);
-    doing = "invalidate";
+    slow_doing = "invalidate";
     if (below(20) == 0) {
         CHECK_STATUS(plc_flush(c, 0), PLC_OK);
         which = NAMES;
@@ -365,8 +289,8 @@ static void do_names(void) {
         CHECK_STATUS(plc_name_invalidate(c, names[which]), PLC_OK);
     }
     for (unsigned i = 0; i < load->keys; i++) {
-        if (which == NAMES || rows[i].name == names[which]) {
-            forget(i);
+        if (which == NAMES || slow_rows[i].name == names[which]) {
+            slow_forget(i);
         }
     }
 }
@@ -374,7 +298,7 @@ static void do_names(void) {
 static void step(void) {
     unsigned i = (unsigned)below(load->keys), what = (unsigned)below(1000);
     i = below(2) == 0 ? i / 8 : i; /* some are used more */
-    doing = "get";
+    slow_doing = "get";
     if (what < 350) {
         look(i);
     } else if (what < 700) {
@@ -398,23 +322,24 @@ static void agree(void) {
     uint64_t there = 0;
     CHECK(findings_of(c) == 0);
     for (unsigned i = 0; i < load->keys; i++) {
-        doing = "get of all";
+        slow_doing = "get of all";
         look(i);
-        there += rows[i].there ? 1 : 0;
+        there += slow_rows[i].there ? 1 : 0;
     }
     CHECK(count_of(c, 0) == there);
-    CHECK(lost <= counter_of(c, "evictions") + counter_of(c, "displaced"));
+    CHECK(slow_lost <= counter_of(c, "evictions") + counter_of(c, "displaced"));
     CHECK(counter_of(c, "corrupt_seen") == 0 && counter_of(c, "contended") == 0);
 }
 
 static void run(const struct load *l) {
     load = l;
-    lost = values_seen = 0;
+    slow_what = l->what;
+    slow_lost = slow_seen = 0;
     c = region_new(l->region);
     buffer = malloc(l->region);
     value = malloc(l->region);
     CHECK(buffer != NULL && value != NULL);
-    memset(rows, 0, sizeof rows);
+    memset(slow_rows, 0, sizeof slow_rows);
     for (unsigned i = 0; i < NAMES; i++) {
         CHECK_STATUS(plc_name(c, &i, sizeof i, &names[i]), PLC_OK);
     }
@@ -427,10 +352,10 @@ static void run(const struct load *l) {
     }
     agree();
     (void)printf("  %s: %" PRIu64 " values compared, %" PRIu64 " evicted, %" PRIu64 " of them missed\n", l->what,
-                 values_seen, counter_of(c, "evictions"), lost);
+                 slow_seen, counter_of(c, "evictions"), slow_lost);
     region_end(c, false);
     for (unsigned i = 0; i < l->keys; i++) {
-        free(rows[i].bytes);
+        free(slow_rows[i].bytes);
     }
     free(buffer);
     free(value);
