@@ -4,8 +4,8 @@
  * and is linked with driver.c into a program of its own, so that an operation is a plain call everywhere.
  *
  * All stores get the same keys of KEY_BYTES printable bytes and the same values, VALUE_BYTES long if nothing else is
- * said; a get copies the value into the
- * caller's buffer, and sees what was stored last.  A failure that is no answer ends the program (`fail`).
+ * said; a get copies the value into the caller's buffer, and sees what was stored last.  A failure that is no answer
+ * ends the program (`fail`).
  */
 #ifndef BENCH_STORE_H
 #define BENCH_STORE_H

@@ -10,7 +10,7 @@ static_assert((int)OS_KEYS_OK == PLC_KEYS_USED && (int)OS_KEYS_NO_CPU == PLC_KEY
               "what the kernel says is what the caller is told");
 
 #define KEY_BITS(key) (3u << 2 * (key))        /* no loads and stores; no stores */
-#define CLOSED_OF(bits) ((bits) & 0x55555555u) /* no loads and stores: what the kernel gives to every new thread */
+#define CLOSED_OF(bits) ((bits) & 0x55555555u) /* no loads and stores, as a program begins with */
 
 static struct {
     uint32_t key, users;            /* under the process mutex */

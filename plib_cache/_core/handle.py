@@ -70,7 +70,7 @@ def explain_faults() -> None:
     """
     status = lib.plc_explain_faults()
     if status != OK:
-        raise _refusal(status, Facts(""))
+        raise _refusal(status, Facts("the handler of SIGSEGV"))
 
 
 def _refusal(status: int, facts: Facts) -> Exception:
