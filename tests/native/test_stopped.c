@@ -321,43 +321,54 @@ static void stopped_writers(void) {
     region_end(c, false);
 }
 
-/* A value that can be placed nowhere, because a stopped writer sits in the middle of the pool, is refused after
- * a while: also in a batch. */
+/* Nowhere among them are so many pages free of both writers, wherever all else goes. */
+static bool leaves_no_gap(const struct fill *f, const struct fill *g, uint32_t pages) {
+    const struct fill *low = f->head < g->head ? f : g, *high = low == f ? g : f;
+    return low->head - c->geo.first_page < pages && high->head - (low->head + low->pages) < pages &&
+           c->geo.end_page - (high->head + high->pages) < pages;
+}
+
+/* Two writers stop before they have written: between them and around them is no room for so many pages. */
+static void stop_in_the_way(struct call k[2], struct fill fill[2], uint32_t pages) {
+    struct spec spec = {.key_length = 1, .kind = ENTRY_VALUE, .length = 100};
+    for (unsigned stopped = 0; stopped < 2;) { /* the alarm ends it, not a count: where a run lies is chance */
+        recycle(20000);
+        CHECK_STATUS(call_enter(&k[stopped], c), PLC_OK);
+        CHECK_STATUS(index_key(&k[stopped], stopped == 0 ? "m" : "n", 1), PLC_OK);
+        spec.key = k[stopped].key;
+        CHECK_STATUS(space_prepare(&k[stopped], &spec, &fill[stopped]), PLC_OK);
+        if (stopped == 0 || leaves_no_gap(&fill[0], &fill[1], pages)) {
+            stopped++;
+        } else {
+            run_finish(&k[stopped], &fill[stopped]);
+            CHECK_STATUS(call_leave(&k[stopped], PLC_OK), PLC_OK);
+        }
+    }
+}
+
+/* A value that can be placed nowhere, because stopped writers sit in the pool, is refused after a while: also in
+ * a batch. */
 static void in_the_way(void) {
-    struct call k;
-    struct fill fill;
+    struct call k[2];
+    struct fill fill[2];
     uint32_t status = 99;
     c = region_new(4 * MIB);
     size_t most = info_of(c).value_max;
-    uint32_t n = (uint32_t)((most + PAGE_BYTES) >> PAGE_SHIFT);
     uint8_t *large = calloc(1, most);
     CHECK(large != NULL);
-    struct spec spec = {.key_length = 1, .kind = ENTRY_VALUE, .length = 100};
     CHECK_STATUS(store(c, PLC_SET, "a", large, most), PLC_OK);
     MUST(c, plc_delete(c, "a", 1), PLC_OK);
     recycle(3 * pool_bytes());
-    bool middle = false;
-    for (unsigned i = 0; i < 4000 && !middle; i++) {
-        recycle(20000);
-        CHECK_STATUS(call_enter(&k, c), PLC_OK);
-        CHECK_STATUS(index_key(&k, "m", 1), PLC_OK);
-        spec.key = k.key;
-        CHECK_STATUS(space_prepare(&k, &spec, &fill), PLC_OK);
-        uint32_t at = fill.head - c->geo.first_page, pages = c->geo.end_page - c->geo.first_page;
-        middle = at < n && pages - (at + fill.pages) < n;
-        if (!middle) {
-            run_finish(&k, &fill);
-            CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
-        }
-    }
-    CHECK(middle);
+    stop_in_the_way(k, fill, (uint32_t)((most + PAGE_BYTES) >> PAGE_SHIFT));
     const plc_part part = {large, most};
     const plc_entry e = {.key = "a", .key_length = 1, .parts = &part, .part_count = 1};
     MUST(c, plc_store(c, PLC_SET, &e, NULL), PLC_FULL);
     CHECK(AGAIN(c, plc_store_many(c, 1, &e, &status)) == PLC_OK && status == PLC_FULL);
     CHECK_STATUS(store(c, PLC_SET, "b", "small", 5), PLC_OK);
-    run_finish(&k, &fill);
-    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        run_finish(&k[i], &fill[i]);
+        CHECK_STATUS(call_leave(&k[i], PLC_OK), PLC_OK);
+    }
     MUST(c, plc_store(c, PLC_SET, &e, NULL), PLC_OK);
     free(large);
     region_end(c, false);
