@@ -98,7 +98,9 @@ void registry_forget(void) {
     }
     if (word_swap(state, FORGOT_NOTHING, FORGETTING)) {
         for (plc_cache *c = atomic_load(&registry.first); c != NULL; c = c->next) {
-            forget(c);
+            if (c->base != NULL) { /* else it is closed, and a store would copy its pages for nothing */
+                forget(c);
+            }
         }
         (void)pthread_mutex_init(&registry.mutex, NULL); /* a thread of the parent may have held it */
         word_put_rel(state, FORGOTTEN);

@@ -4,7 +4,10 @@
 #include "alive.h"
 #include "seat.h"
 
+#include <sys/resource.h>
 #include <sys/syscall.h>
+
+#define CLOSED 200u
 
 static plc_cache *inherited;
 
@@ -130,6 +133,31 @@ static void thread_numbers_after_fork(void) {
     CHECK(os_thread() == (uint32_t)getpid());
 }
 
+static void says_its_faults(struct peer_ends ends) {
+    struct rusage usage;
+    CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
+    tell(ends.out, (uint64_t)usage.ru_minflt + 1);
+}
+
+static uint64_t faults_of_child(void) {
+    struct peer p = peer_start(says_its_faults);
+    uint64_t faults = hear(p.from);
+    peer_done(&p);
+    return faults;
+}
+
+/* Handles stay when they are closed, thousands in a long life: a child must not copy them all, at each fork. */
+static void closed_handles_cost_a_child_nothing(void) {
+    plc_cache *c = begin();
+    uint64_t none_closed = faults_of_child();
+    for (unsigned i = 0; i < CLOSED; i++) {
+        region_close(open_fresh("closed"));
+    }
+    uint64_t many_closed = faults_of_child();
+    CHECK(many_closed < none_closed + CLOSED);
+    region_close(c);
+}
+
 int main(void) {
     static const struct check_test tests[] = {
         {"a fork child takes its own place", child_takes_its_own_place},
@@ -137,6 +165,7 @@ int main(void) {
         {"a fork child that closes harms nobody", child_that_closes_harms_nobody},
         {"a raw clone forgets too", raw_clone},
         {"thread numbers after forks", thread_numbers_after_fork},
+        {"closed handles cost a child nothing", closed_handles_cost_a_child_nothing},
     };
     return check_run(tests, sizeof tests / sizeof tests[0]);
 }
