@@ -4,7 +4,8 @@
  * for what must become true, with a limit that only a hang reaches.  Tests run in order; a seed is printed and
  * can be given as SEED.  Folders for regions are made in /dev/shm, or TEST_FOLDER, and removed at the end.
  * A peer is another process that runs a function and talks through two pipes.
- * Regions are opened without protection keys, because tests look into them; with PROTECTION=pku those run that do not.
+ * Regions are opened without protection keys, because tests look into them; with PROTECTION=pku those run that do not,
+ * and with PROTECTION=peek all, their looks being let through (peek.c).
  */
 #ifndef PLC_CHECK_H
 #define PLC_CHECK_H
@@ -16,6 +17,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,8 +33,15 @@
 
 __attribute__((unused)) static uint32_t check_protection(void) {
     const char *asked = getenv("PROTECTION");
-    return asked != NULL && strcmp(asked, "pku") == 0 ? PLC_PROTECT_PKU : PLC_PROTECT_NONE;
+    return asked != NULL && *asked != '\0' ? PLC_PROTECT_PKU : PLC_PROTECT_NONE;
 }
+
+__attribute__((unused)) static bool check_peeks(void) {
+    return check_protection() == PLC_PROTECT_PKU && strcmp(getenv("PROTECTION"), "peek") == 0;
+}
+
+/* From now on the tests' own looks into closed memory are let through. */
+void check_peek(void);
 
 /* One for all files of a program. */
 #define CHECK_SHARED __attribute__((weak))
@@ -241,12 +250,15 @@ __attribute__((unused)) static int check_run(const struct check_test *tests, siz
         check_state = strtoull(given, NULL, 0);
     }
     (void)printf("seed %llu\n", (unsigned long long)check_state);
+    if (check_peeks()) {
+        check_peek();
+    }
     for (size_t i = 0; i < n; i++) {
         (void)printf("%s\n", tests[i].name);
         (void)fflush(stdout);
         uint32_t found = check_register();
         tests[i].run();
-        CHECK(check_protection() != PLC_PROTECT_PKU || found == 0 ||
+        CHECK(check_protection() != PLC_PROTECT_PKU || check_peeks() || found == 0 ||
               check_register() == found); /* all windows closed */
         check_folder_remove();
     }

@@ -34,6 +34,10 @@ PROTECTION = (
 """Without most of its programs of their own, which take half a minute each."""
 
 
+PEEKING = ("lock", "process", "insert", "lost", "garbage", "stopped", "stops", "between")
+"""Of those that look into the region: takeover, stops, garbage.  Death would take an hour."""
+
+
 class Entry(NamedTuple):
     """One line of the table."""
 
@@ -47,9 +51,9 @@ class Entry(NamedTuple):
         return f"{self.name}.log"
 
 
-def native(name: str, rounds: int, short: bool = False) -> Entry:
-    """A native test at level pku, with that percentage of its usual rounds."""
-    command = f"PROTECTION=pku ROUNDS={rounds} build/native/plain/test_{name}"
+def native(name: str, rounds: int, short: bool = False, level: str = "pku") -> Entry:
+    """A native test at level pku, with that percentage of its rounds; peek: it looks inside."""
+    command = f"PROTECTION={level} ROUNDS={rounds} build/native/plain/test_{name}"
     return Entry(f"native-{name}", command, short)
 
 
@@ -91,6 +95,7 @@ TABLE = (
     python("unit", "tests/unit/test_fast_key.py tests/unit/test_serialize_trust.py"),
     native("policy", 20),
     native("space", 1),
+    *(native(name, 10, level="peek") for name in PEEKING),
 )
 
 
