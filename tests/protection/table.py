@@ -34,8 +34,8 @@ PROTECTION = (
 """Without most of its programs of their own, which take half a minute each."""
 
 
-PEEKING = ("lock", "process", "insert", "lost", "garbage", "stopped", "stops", "between")
-"""Of those that look into the region: takeover, stops, garbage.  Death would take an hour."""
+PEEKING = ("lock", "process", "insert", "lost", "garbage", "stopped")
+"""Of those that look into the region, what ends within minutes; the host does all of them."""
 
 
 class Entry(NamedTuple):
