@@ -20,9 +20,9 @@ from plib_cache import Cache, ClosedError
 from plib_cache._core import SET, Terms
 from plib_cache._frame import Encoded
 
-from .hot import Raw, Text, Whole, answer, only_where_it_is_used
+from .hot import Raw, Text, Whole, answer, must_be_there
 
-only_where_it_is_used()
+must_be_there()
 
 OPERATIONS = ["get", "set", "delete", "incr", "decr", "get_many"]
 fast: Any = sys.modules["plib_cache._fast"]

@@ -19,9 +19,9 @@ from plib_cache._frame import Encoded
 from plib_cache._memo import Missed
 from plib_cache.exceptions import SerializationError
 
-from .hot import Whole, answer, memo_of, only_where_it_is_used
+from .hot import Whole, answer, memo_of, must_be_there
 
-only_where_it_is_used()
+must_be_there()
 
 
 class TestDecorator:

@@ -13,9 +13,9 @@ import pytest
 from plib_cache import _core
 from plib_cache.keys import args_digest
 
-from .hot import only_where_it_is_used
+from .hot import must_be_there
 
-only_where_it_is_used()
+must_be_there()
 fast = _core.fast._fast
 assert fast is not None
 

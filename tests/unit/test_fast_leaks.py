@@ -11,9 +11,9 @@ from typing import Any
 import plib_cache
 from plib_cache import Cache
 
-from .hot import Text, memo_of, only_where_it_is_used
+from .hot import Text, memo_of, must_be_there
 
-only_where_it_is_used()
+must_be_there()
 
 
 class TestLeaks:
