@@ -31,13 +31,17 @@
 
 #define CHECK_HANG_SECONDS check_hang_seconds(30)
 
-__attribute__((unused)) static uint32_t check_protection(void) {
+static bool check_protection_is(const char *name) {
     const char *asked = getenv("PROTECTION");
-    return asked != NULL && *asked != '\0' ? PLC_PROTECT_PKU : PLC_PROTECT_NONE;
+    return asked != NULL && strcmp(asked, name) == 0;
 }
 
 __attribute__((unused)) static bool check_peeks(void) {
-    return check_protection() == PLC_PROTECT_PKU && strcmp(getenv("PROTECTION"), "peek") == 0;
+    return check_protection_is("peek");
+}
+
+__attribute__((unused)) static uint32_t check_protection(void) {
+    return check_peeks() || check_protection_is("pku") ? PLC_PROTECT_PKU : PLC_PROTECT_NONE;
 }
 
 /* From now on the tests' own looks into closed memory are let through. */
