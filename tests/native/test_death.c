@@ -25,7 +25,7 @@ struct places {
 
 struct tried {
     unsigned operations;
-    uint64_t instructions, places, kills, stops;
+    uint64_t instructions, kills, stops;
 };
 
 static const struct operation *operation;
@@ -291,7 +291,6 @@ static void run_operation(const struct operation *o) {
     }
     all.operations++;
     all.instructions += instructions;
-    all.places += there;
     all.kills += kills;
     all.stops += stops;
     soak_line("death at every instruction",
