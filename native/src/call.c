@@ -146,8 +146,8 @@ static void wake(word32 *wait_word) {
     os_wake(wait_word);
 }
 
-/* Something is to be done at the end. */
-static plc_status leave_busy(struct call *k, plc_status s) {
+/* Something is to be done at the end.  A call of its own, so that the usual end saves no registers for it. */
+static __attribute__((noinline)) plc_status leave_busy(struct call *k, plc_status s) {
     plc_cache *c = k->c;
     evict_emptied(k);
     if (s == PLC_AGAIN) {

@@ -19,18 +19,24 @@ static inline struct shm_name *name_row(const plc_cache *c, uint32_t number) {
  * another's entries with it, never the reverse. */
 uint16_t name_find(struct call *k, uint64_t hash);
 
-/* Sum of the generations of the whole, of name and of tags (0: none; NULL: none at all), each loaded with acquire. */
-static inline uint64_t name_sum(const plc_cache *c, uint16_t name, const uint16_t tags[4]) {
-    uint64_t sum = word_acq(&name_row(c, NAME_WHOLE)->generation);
-    if (name != 0) {
-        sum += word_acq(&name_row(c, name)->generation);
-    }
-    for (unsigned i = 0; tags != NULL && i < PLC_TAGS_MAX; i++) {
+static inline uint64_t name_sum_of_tags(const plc_cache *c, const uint16_t tags[4]) {
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < PLC_TAGS_MAX; i++) {
         if (tags[i] != 0) {
             sum += word_acq(&name_row(c, tags[i])->generation);
         }
     }
     return sum;
+}
+
+/* Sum of the generations of the whole, of name and of tags (0: none; NULL: none at all), each loaded with acquire.
+ * Short where there are no tags, for the readers. */
+static inline uint64_t name_sum(const plc_cache *c, uint16_t name, const uint16_t tags[4]) {
+    uint64_t sum = word_acq(&name_row(c, NAME_WHOLE)->generation);
+    if (name != 0) {
+        sum += word_acq(&name_row(c, name)->generation);
+    }
+    return tags != NULL ? sum + name_sum_of_tags(c, tags) : sum;
 }
 
 /* Was there ever a flush for a moment?  If not, none of them concerns an entry, and the time does not matter. */

@@ -58,8 +58,8 @@ static bool adopt(struct seat *seat, uint32_t tid) {
     return (owner & TID_BITS) == tid && take_from(seat, owner, owner + ADOPTION);
 }
 
-/* pre: this process has its place. */
-static struct seat *take(plc_cache *c) {
+/* Once in the life of a thread, so a call of its own.  pre: this process has its place. */
+static __attribute__((noinline)) struct seat *take(plc_cache *c) {
     uint32_t tid = os_thread();
     struct seat *mine = NULL;
     for (unsigned i = 0; i < LANES && mine == NULL; i++) {
