@@ -4,7 +4,8 @@
  *
  * A region is one file that many processes map and use as a cache, without a server.  Caveats first:
  *
- *  - No function but plc_open, plc_close, plc_assist, plc_wait and plc_remove waits or makes a system
+ *  - No function but plc_open, plc_close, plc_assist, plc_wait, plc_remove and those that map or unmap values
+ *    (plc_view_private, plc_release, plc_reserve, plc_seal, plc_abort, plc_reservation_end) waits or makes a system
  *    call while it works on the region.  An operation that would have to returns PLC_AGAIN, has changed
  *    nothing, and wants plc_assist() called (which may take up to its time limit) and then itself again:
  *        while ((s = plc_delete(c, key, n)) == PLC_AGAIN) plc_assist(c, 50);
@@ -34,7 +35,7 @@
 
 #define PLC_KEY_MAX 4096u /* longest key, bytes */
 #define PLC_TAGS_MAX 4u   /* most tags of one entry */
-#define PLC_COUNTERS 48u  /* length of plc_stats.counters */
+#define PLC_COUNTERS 56u  /* length of plc_stats.counters */
 
 /* Every function that can fail returns one of these.  Values are stable. */
 typedef enum plc_status {
@@ -46,6 +47,7 @@ typedef enum plc_status {
     PLC_TOO_SMALL = 4,  /* get: the buffer is smaller than the value; found->length says what is needed */
     PLC_AGAIN = 5,      /* call plc_assist and then the same function again */
     PLC_DONE = 6,       /* scan, count, check: the walk is at its end */
+    PLC_COPY = 7,       /* lease: not to be had in place: read it with plc_get */
     /* refusals */
     PLC_FULL = 100,      /* no room could be made */
     PLC_TOO_LARGE = 101, /* the value is larger than this region can ever hold */
@@ -100,7 +102,13 @@ typedef struct plc_options {
     uint32_t create;             /* 0: attach only */
     uint32_t protection;         /* PLC_PROTECT_* */
     uint32_t reserved;
+    uint32_t leased_share;       /* percent of the pool that may be leased or reserved at once; 0: 50; PLC_COPIES_ONLY */
+    uint32_t spare;
 } plc_options;
+
+/* Nothing can be leased: what is read is a copy.  Else leases are views through a mapping of the region that is open to
+ * loads, and closed to stores, at every level of protection. */
+#define PLC_COPIES_ONLY UINT32_MAX
 
 /* What went wrong, for a message.  Filled when plc_open or plc_remove fails. */
 typedef struct plc_report {
@@ -237,6 +245,54 @@ PLC_API plc_status plc_incr(plc_cache *cache, const void *key, size_t key_length
 /* Gives key another deadline (0: never).  PLC_OK, PLC_MISS, PLC_BUSY, PLC_AGAIN. */
 PLC_API plc_status plc_touch(plc_cache *cache, const void *key, size_t key_length, uint64_t deadline_ms);
 
+/* ---- in place ------------------------------------------------------------------------------ */
+
+/* A value that is read where it lies.  It stays there, unchanged, until the lease of the last process that reads it
+ * ends, whatever happens to its key meanwhile; a process that dies gives its leases back. */
+typedef struct plc_view {
+    const void *bytes; /* to be read only: a store faults */
+    uint64_t length;
+    uint64_t ticket; /* the lease */
+    void *part; /* of a private view: its mapping */
+} plc_view;
+
+/* Leases the value of key.  PLC_OK: *view and *found are filled; the view holds until plc_release, also beyond
+ * plc_close, and in a fork child as well as in its parent (each gives back its own).  PLC_COPY: the value is small (less
+ * than own_run_bytes), or a limit is reached (100,000 leases or as many different values as there are pin cells in this
+ * process; leased_pages of all processes), or this attachment has copies only.  PLC_MISS; PLC_AGAIN.
+ * Takes a lock of the process's own, which a fork in another thread holds as long as it lasts. */
+PLC_API plc_status plc_lease(plc_cache *cache, const void *key, size_t key_length, uint16_t name, plc_view *view,
+                             plc_found *found);
+
+/* Makes a view writable by this process alone: the pages that it writes to are copied then.  The region is not changed.
+ * PLC_OK: view->bytes is another address now.  PLC_NO_MEMORY, PLC_SYSTEM: it is as it was. */
+PLC_API plc_status plc_view_private(plc_cache *cache, plc_view *view);
+
+/* Ends a lease, also of a cache that is closed: the last one detaches then, which may write to a disk. */
+PLC_API_VOID void plc_release(plc_cache *cache, plc_view *view);
+
+/* A value that is filled in place before anybody can see it. */
+typedef struct plc_reservation plc_reservation;
+
+/* Makes room for a value of length bytes; of the entry all but parts, part_count, deadline_ms and token counts, and sum
+ * is captured now if it is 0.  PLC_OK: *bytes are to be filled (they begin at a page, and are whatever lay there
+ * before); PLC_TOO_LARGE, PLC_FULL (also: leased_pages are reached), PLC_NO_MEMORY, PLC_SYSTEM, PLC_AGAIN.
+ * A process that dies gives it back.  In a fork child the bytes are other memory, all zero, and seal is PLC_INVALID. */
+PLC_API plc_status plc_reserve(plc_cache *cache, const plc_entry *entry, uint64_t length, plc_reservation **out,
+                               void **bytes);
+
+/* Publishes it under its key, as plc_store(PLC_SET).  From its first call on the bytes can only be read, by this process
+ * too: a later store faults.  (Only those stores are stopped that the processor makes: what the kernel was asked to
+ * write there, by asynchronous input and output, must have ended.)  PLC_OK; PLC_BUSY, PLC_AGAIN: it may be sealed again;
+ * PLC_FULL: no pin cell is free; PLC_INVALID: it was sealed or aborted already. */
+PLC_API plc_status plc_seal(plc_cache *cache, plc_reservation *reservation, uint64_t deadline_ms, uint64_t *token);
+
+/* Gives it back unpublished: its bytes are other memory from now on.  Nothing, if it was sealed. */
+PLC_API_VOID void plc_abort(plc_cache *cache, plc_reservation *reservation);
+
+/* Nobody looks at its bytes any more: they are unmapped.  One that was not sealed is aborted. */
+PLC_API_VOID void plc_reservation_end(plc_cache *cache, plc_reservation *reservation);
+
 /* ---- invalidation -------------------------------------------------------------------------- */
 
 /* On a disk, what these invalidate stays invalid after a loss of power: they wait for the disk.
@@ -355,7 +411,8 @@ typedef struct plc_info {
     uint32_t growth_stopped; /* 1: the folder is full; the region stays as large as it is */
     uint32_t slot; /* this process's place */
     uint32_t keys; /* PLC_KEYS_* */
-    uint32_t reserved;
+    uint32_t in_place; /* 1: values can be leased; 0: copies only */
+    uint64_t leased_pages_most; /* that may be leased or reserved at once, 4 KiB each */
 } plc_info;
 
 PLC_API plc_status plc_info_read(plc_cache *cache, plc_info *info);

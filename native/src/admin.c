@@ -311,6 +311,8 @@ plc_status plc_info_read(plc_cache *cache, plc_info *info) {
     info->processes_max = g->slots;
     info->protection = cache->keys == PLC_KEYS_USED ? PLC_PROTECT_PKU : PLC_PROTECT_NONE;
     info->keys = cache->keys;
+    info->in_place = cache->holding != NULL;
+    info->leased_pages_most = cache->held_most;
     info->growth_stopped = stopped != 0 ? 1 : 0;
     info->processes = processes;
     info->slot = owner_slot(k.owner);

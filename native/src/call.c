@@ -8,6 +8,7 @@
 #define WAIT_MOST_MS 250u    /* behind one lock holder, or for room for a large run */
 #define WAIT_SLICE_MS 50u
 #define GIVEN_UP_MS 1000u    /* so long a word that was waited for in vain is not waited for again */
+#define LATE_TRIES 100000u
 #define EPISODE_GAP_MS 100u  /* AGAINs further apart than this are not one wait */
 
 /* What the last PLC_AGAIN of this thread wants. */
@@ -74,6 +75,15 @@ static plc_status cannot_begin(plc_cache *c) {
     return atomic_load_explicit(&c->closed, memory_order_acquire) != 0 ? PLC_CLOSED : PLC_NO_SLOT;
 }
 
+/* What every call begins with, once it has its place. */
+static inline void begin(struct call *k) {
+    k->owner = word_rlx(&k->c->owner);
+    k->now_ms = 0;
+    k->dead_count = k->wake_count = k->want_pages = k->suspect = 0;
+    k->want_lock = NULL;
+    k->want_refresh = k->want_pause = false;
+}
+
 plc_status call_begin_untimed(struct call *k, plc_cache *c) {
     if (c == NULL) {
         return PLC_INVALID;
@@ -91,12 +101,25 @@ plc_status call_begin_untimed(struct call *k, plc_cache *c) {
         give_place(k);
         return PLC_CLOSED;
     }
-    k->owner = word_rlx(&c->owner);
-    k->now_ms = 0;
-    k->dead_count = k->wake_count = k->want_pages = k->suspect = 0;
-    k->want_lock = NULL;
-    k->want_refresh = k->want_pause = false;
+    begin(k);
     return PLC_OK;
+}
+
+bool call_enter_late(struct call *k, plc_cache *c) {
+    if (word_acq(c->fork_mark) != 1 && process_adopt(c) != 0) {
+        return false;
+    }
+    k->c = c;
+    for (unsigned tries = 0; !take_place(k, c); tries++) { /* 64 others are in calls, which do not wait */
+        if (tries == LATE_TRIES) {
+            return false;
+        }
+        os_yield();
+    }
+    begin(k);
+    k->now_ms = os_now_ms();
+    domain_open(c);
+    return true;
 }
 
 void call_refuse(struct call *k) {

@@ -39,6 +39,10 @@ static inline plc_status call_enter(struct call *k, plc_cache *c) {
     return s == PLC_OK ? call_open(k, false) : s;
 }
 
+/* For what must be given back also when the handle is closed: nothing has been released while something is held.
+ * False: there is no place for it (64 calls are under way for very long, or a fork child has found none). */
+bool call_enter_late(struct call *k, plc_cache *c);
+
 /* Frees what the call has emptied, closes the window, wakes, notes.  Returns what the caller is to return. */
 plc_status call_leave(struct call *k, plc_status s);
 

@@ -55,6 +55,9 @@ enum counter {
     COUNT_RUNS_CLEANED,          /* emptied for their dead bytes */
     COUNT_BYTES_CLEANED,         /* of BYTES_REINSERTED: copied out of them */
     COUNT_LIMBO, /* runs whose freeing waits for a reader in place */
+    COUNT_LEASES, /* values given out in place; also what was filled in place, once it is sealed */
+    COUNT_LEASES_COPIED, /* asked for in place, but a limit was reached */
+    COUNT_RESERVATIONS,
     COUNT_END
 };
 static_assert(COUNT_END <= PLC_COUNTERS, "counters fit into plc_stats");

@@ -34,6 +34,8 @@ static_assert(sizeof(struct seat) == 64, "threads share no line");
 #define VERIFIED_PLACES 8192u /* of plc_cache.verified */
 #define LASTING_WORDS 1024u   /* of plc_cache.lasting: a bit for every name that there can be */
 
+struct holding; /* holding.h */
+
 struct plc_cache {
     /* fixed while attached */
     uint8_t *base; /* the whole region at its largest is mapped */
@@ -61,6 +63,11 @@ struct plc_cache {
     word guard, guard_end; /* what an argument must lie outside of is within these (domain.c) */
     uint32_t keys;     /* PLC_KEYS_*: why there are none */
 
+    /* values read in place */
+    uint8_t *view;           /* the whole region once more, to be read only; NULL: copies only */
+    struct holding *holding; /* NULL: nothing can be held in place */
+    uint64_t held_most;      /* pages that all processes together may hold in place */
+
     /* the file; both descriptors live as long as the attachment (closing one drops the lock byte) */
     int fd, fd_read, folder;
     uint64_t device, inode;
@@ -70,6 +77,7 @@ struct plc_cache {
     /* who this process is in the region; changes at fork (process.c) */
     word *fork_mark;     /* 1; reads 0 in a fork child: identity must be taken anew */
     word owner;          /* owner_make(slot, inc) */
+    uint64_t inherited;  /* the place that the parent has made for this child, as an owner, until it is taken; 0: none */
     pthread_mutex_t *process_mutex; /* attach, reap and close of this process, one at a time */
 
     word32 limit_page;   /* pages below it are proved to be in the file (fstat) */
@@ -93,6 +101,7 @@ struct plc_cache {
     word32 closed;
     uint32_t references; /* under process_mutex, and: */
     uint64_t closings;   /* how often there was none left */
+    bool lingers;        /* closed, but what is held in place keeps it attached; under process_mutex */
     struct plc_cache *next; /* registry */
     _Atomic(struct plc_cache *) next_open; /* of those that the key opens (domain.c) */
 };

@@ -14,8 +14,8 @@ struct spec {
     const uint8_t *key;
     uint32_t key_length;
     enum entry_kind kind;
-    uint8_t type, options, cost; /* options: ENTRY_TEXT | ENTRY_IMMUTABLE | ENTRY_OWN | ENTRY_CHECKSUM; the rest is
-                                    derived */
+    uint8_t type, options, cost; /* options: ENTRY_TEXT | ENTRY_IMMUTABLE | ENTRY_OWN | ENTRY_PAGED | ENTRY_CHECKSUM;
+                                    the rest is derived */
     uint16_t name;
     uint16_t tags[4];
     uint64_t length; /* of the value */
@@ -50,15 +50,27 @@ static inline uint32_t entry_fields_bytes(uint8_t options) { /* 8, 8 and 16; a t
 }
 static inline uint32_t entry_value_at(uint8_t options, uint32_t key_length) { /* from the header's begin */
     uint32_t at = (uint32_t)sizeof(struct shm_entry) + entry_fields_bytes(options) + key_length;
-    return options & ENTRY_OWN ? (at + ENTRY_VALUE_ALIGN - 1) & ~(ENTRY_VALUE_ALIGN - 1) : at;
+    if (__builtin_expect((options & (ENTRY_OWN | ENTRY_PAGED)) == 0, 1)) {
+        return at;
+    }
+    uint32_t align = options & ENTRY_PAGED ? PAGE_BYTES : ENTRY_VALUE_ALIGN;
+    return (at + align - 1) & ~(align - 1);
 }
 
 /* The options that a header shall have. */
 static inline uint8_t entry_options(const struct spec *s) {
     uint64_t tags = (uint64_t)s->tags[0] | s->tags[1] | s->tags[2] | s->tags[3];
     bool deadline = s->deadline_ms != 0 || (s->options & ENTRY_OWN); /* own runs are touched in place */
-    return (uint8_t)((s->options & (ENTRY_TEXT | ENTRY_IMMUTABLE | ENTRY_OWN | ENTRY_CHECKSUM)) |
+    return (uint8_t)((s->options & (ENTRY_TEXT | ENTRY_IMMUTABLE | ENTRY_OWN | ENTRY_PAGED | ENTRY_CHECKSUM)) |
                      (deadline ? ENTRY_DEADLINE : 0u) | (tags != 0 ? ENTRY_TAGS : 0u));
+}
+
+/* Where its value is to lie, by its length: among others, or in a run of its own; filled in place: that, paged. */
+static inline void entry_choose(const plc_cache *c, struct spec *s, bool filled) {
+    bool own = filled || s->length >= c->geo.own_bytes;
+    bool paged = filled || s->length >= PAGED_BYTES;
+    s->options = (uint8_t)((s->options & ~(unsigned)(ENTRY_OWN | ENTRY_PAGED)) | (own ? ENTRY_OWN : 0u) |
+                           (paged ? ENTRY_PAGED : 0u));
 }
 
 /* Bytes that an entry takes in a run, a multiple of ALIGN. */

@@ -5,6 +5,7 @@
 #include "counters.h"
 
 #define AHEAD 8u   /* entries whose index lines are asked for before they are looked at */
+#define HANDOVER_TRIES 16u
 #define SAMPLE 32u /* entries of a segment that say whether it goes round once more */
 
 /* A run being evicted: what its words said after it was won. */
@@ -66,9 +67,7 @@ static bool row_pins(const plc_cache *c, const struct shm_process *row, uint32_t
     return false;
 }
 
-/* Is there a pin on the run in any process that is held to be alive?  Then that is asked after: a dead one's
- * pin would keep the run in limbo for ever.  pre: fence_full() behind the last slot swap. */
-static bool pinned(struct call *k, uint32_t head) {
+static bool some_row_pins(struct call *k, uint32_t head) {
     const plc_cache *c = k->c;
     uint64_t used = word_rlx(&c->super->slots_used.value);
     uint32_t last = used < c->geo.slots ? (uint32_t)used : c->geo.slots;
@@ -80,6 +79,24 @@ static bool pinned(struct call *k, uint32_t head) {
         }
     }
     return false;
+}
+
+/* Is there a pin on the run in any process that is held to be alive?  Then that is asked after: a dead one's
+ * pin would keep the run in limbo for ever.  pre: fence_full() behind the last slot swap.
+ * Within a row a pin passes from a call's cell to a lease's, which is looked at later.  From row to row it passes at a
+ * fork, after which the parent may let go; who has passed the child's row by then finds that pins have changed hands. */
+static bool pinned(struct call *k, uint32_t head) {
+    const word *handovers = &k->c->super->handovers;
+    for (unsigned tries = 0; tries < HANDOVER_TRIES; tries++) {
+        uint64_t seen = word_acq(handovers);
+        if (some_row_pins(k, head)) {
+            return true;
+        }
+        if (word_acq(handovers) == seen) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Does the run stay, rather than anything that should, when there is no room for copies? */
@@ -344,9 +361,14 @@ static void free_run(struct victim *v) {
     count(v->k, COUNT_RUNS_CLEANED, v->mode == EVICT_CLEAN ? 1 : 0);
 }
 
+/* To make room, a value that somebody reads in place is no victim: without its key it would take as much. */
+static bool in_use(struct victim *v) {
+    return v->own && judges(v) && !v->from_limbo && pinned(v->k, v->head);
+}
+
 static enum evicted take(struct victim *v, bool freeing) {
     if (!freeing) {
-        bool out = v->mode == EVICT_DEAD ? is_empty(v) : !goes_round(v) && unlink_all(v);
+        bool out = v->mode == EVICT_DEAD ? is_empty(v) : !goes_round(v) && !in_use(v) && unlink_all(v);
         run_finish(v->k, &v->copy);
         if (!out) {
             seal_again(v);

@@ -31,8 +31,9 @@
  *                   | clock 36         | head 28        |      when it was queued
  *   lock word       63      62   53 52  35 34    13 12  0      0 = free
  *                   |waiters|slot 10|inc 18| tid 22| seq 13|
- *   pin cell        63       36 35     16 15     0             0 = free
- *                   | head 28  | count 20 | 0     |
+ *   pin cell        63       36 35                      0      0 = free
+ *                   | head 28  | (transient: 1)          |     how often its process holds it in place is known to
+ *                                                              that process alone (holding.h)
  *
  * SUPERBLOCK
  *   OFFSET SIZE FIELD          WRITTEN
@@ -53,15 +54,17 @@
  *      160    8 flushed_ms     entries created before it are invalid; only grows
  *      168    8 growth_stopped hint: when growth last failed, ms
  *      176    8 any_flush      1 from before the first flush for a moment on: until then none is looked for
- *      184    8 -
+ *      184    8 handovers      how often pins were copied to a child's place: whoever looks at all rows looks again
  *      192... cursors          hints: frontier, rings, hand, sweep (a cache line each)
  *
  * ENTRY HEADER, 40 bytes at a multiple of 16; then optional fields (deadline 8, tags 8, checksums 16), key, value.
+ * The value of a run of its own begins at a multiple of 64; from 1 MiB on, and where it was filled in place, at one of
+ * 4096, so that pages of the value hold nothing else.
  *   OFFSET SIZE FIELD
  *        0    4 self           hash of region id, place and generation: the entry names itself
  *        4    2 key            length 13 bits, kind 3 bits (VALUE, CLAIM)
  *        6    1 type           the caller's
- *        7    1 options        which optional fields follow; text key; immutable; padded value
+ *        7    1 options        which optional fields follow; text key; immutable; where the value begins
  *        8    8 size           value length 40, name 16, cost 8
  *       16    8 sum            of the generations of flush, name and tags when the operation began
  *       24    8 token          unique to this write, over restarts
@@ -105,6 +108,20 @@
  *   evict      1 head EVICT(me); 2 slots CAS to 0 or to a copy; 3 full fence; 4 pins looked at;
  *              5 head LIMBO, or FREEING (release); 6 tails FREE, descending; 7 head FREE
  *              behind any of them: the run says EVICT(dead) or FREEING(dead), and is evicted or freed again
+ *   lease      1 pins_high; 2 cell (release); 3 full fence; 4 the slot again: changed, cell 0 and all anew.  All
+ *              under the transient pin of the look.  Behind any: the cell of a dead incarnation, which counts for
+ *              nobody
+ *   unlease    1 cell 0 (release); 2 full fence; 3 head word: LIMBO is evicted by whoever leaves last.  Behind 1: the
+ *              run stays in limbo until an eviction or the sweep meets it
+ *   reserve    as allocate, and no more: the run stays OPEN(me), nothing names it.  A dead owner's is evicted
+ *   seal       1 (kernel) the filler's mapping loses its stores; 2 cell, for that mapping; 3 header; 4 as store from
+ *              its mark on
+ *   abort      1 (kernel) the filler's mapping becomes other memory; 2 head SEALED with mark 0: empty, so freed
+ *   fork       (of who holds anything in place) 1 lock byte of a free place; 2 its byte on the folder; 3 pins copied,
+ *              child 1; 4 incarnation odd (release); 5 lock byte given back.  The byte on the folder belongs to a
+ *              descriptor that the child inherits and the parent then closes: it falls with the last of the two, so
+ *              behind 4 the place is alive until the child is dead, or until the parent is, if there is no child.
+ *              In the child, at its first call: 6 lock byte; 7 identity; 8 child 0 (release): as any process's
  *   attach     1 lock byte (kernel); 2 pins cleared; 3 identity; 4 incarnation even -> odd (release)
  *   open       (persistent) 1 clean := 0; 2 msync: a crash from here on is one of a region in use
  *   close      1 msync of all; 2 clean := 1; 3 msync: before it, as in use
@@ -133,11 +150,12 @@
 
 #include "sync.h"
 
-#define LAYOUT_VERSION 3u
+#define LAYOUT_VERSION 4u
 #define LAYOUT_MAGIC 0x0045484341434c50ull /* "PLCACHE\0" */
 
 #define PAGE_BYTES 4096u
 #define PAGE_SHIFT 12
+#define PAGED_BYTES (1u << 20) /* values from here on begin at a page */
 #define BUCKET_SLOTS 7u
 #define SHARDS_MAX 256u
 #define SHARD_BUCKETS_MIN 128u
@@ -149,7 +167,7 @@
 #define SLOTS_MAX 1023u      /* processes at once; slot 0 is nobody */
 #define SLOTS_SMALL 127u
 #define SMALL_REGION (256ull << 20) /* below it: small segments, few pins, few processes */
-#define COUNTERS_MAX 48u
+#define COUNTERS_MAX 56u
 #define RESERVE_PLACES 8u
 #define FLUSHES_MOST 4u      /* flushes for later moments that may be pending at once */
 #define PARKED_PLACES 64u
@@ -183,7 +201,8 @@ enum entry_options {
     ENTRY_CHECKSUM = 4u,
     ENTRY_TEXT = 8u,
     ENTRY_IMMUTABLE = 16u,
-    ENTRY_OWN = 32u, /* the value begins at the next multiple of 64: it has a run of its own */
+    ENTRY_OWN = 32u,   /* the value begins at the next multiple of 64: it has a run of its own */
+    ENTRY_PAGED = 64u, /* ... of 4096 */
 };
 
 struct shm_line { /* one word alone in its cache line */
@@ -210,7 +229,7 @@ struct shm_superblock {
     word flushed_ms;
     word growth_stopped;
     word any_flush;
-    uint64_t pad1;
+    word handovers;
     struct shm_line frontier;    /* first page that nobody has ever claimed (hint) */
     struct shm_line ring_head[2]; /* next place to take from: [0] small queue, [1] main queue */
     struct shm_line ring_tail[2]; /* next place to put to */
@@ -257,14 +276,14 @@ struct shm_process {
     word pid;         /* of its own pid namespace */
     word start_time;  /* field 22 of /proc/PID/stat */
     word ns_inode;    /* of /proc/self/ns/pid */
-    word child;       /* 1: a fork child's place, proved by a byte on the folder */
-    word pins_high;   /* counted cells ever used by this tenant: those before it are scanned */
-    word leased;      /* bytes pinned or reserved */
-    word spare;
+    word child;       /* 1: made by a parent for its child, which has not called yet; proved by a byte on the folder */
+    word pins_high;   /* cells that leases may use: those before it are scanned */
+    word leased;      /* bytes of the runs that its cells name */
+    word reserved;    /* bytes of the runs that it fills in place */
     word counters[COUNTERS_MAX]; /* cumulative over all tenants; the lanes are to be added */
     struct shm_lane lanes[LANES];
     word transient[TICKETS];     /* pin cells: one per call under way */
-    word counted[];              /* pin cells: leases */
+    word counted[];              /* pin cells: leases, one for each run that the process holds in place */
 };
 static_assert(sizeof(struct shm_process) == 64 + 8 * (COUNTERS_MAX + LANES * LANE_COUNTERS + TICKETS), "process row");
 static_assert(offsetof(struct shm_process, lanes) % 64 == 0 && offsetof(struct shm_process, transient) % 64 == 0,

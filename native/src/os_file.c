@@ -246,3 +246,37 @@ int os_bytes_held(int fd, uint32_t first, uint32_t n, bool *held) {
 int os_byte_held(int fd, uint32_t slot, bool *held) {
     return os_bytes_held(fd, slot, 1, held);
 }
+
+static struct flock folder_lock(short type, uint64_t byte) {
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+}
+
+/* A folder can be opened for reading only, so the lock is a shared one; asking is as for an exclusive one. */
+int os_folder_byte_held(int folder, uint64_t byte, bool *held) {
+    struct flock lock = folder_lock(F_WRLCK, byte);
+    int saved = errno;
+    int error = os_outcome(saved, fcntl(folder, F_OFD_GETLK, &lock));
+    if (error == 0) {
+        *held = lock.l_type != F_UNLCK;
+    }
+    return error;
+}
+
+int os_folder_byte_take(int folder, uint64_t byte, int *fd) {
+    struct flock lock = folder_lock(F_RDLCK, byte);
+    bool held = false;
+    int opened = -1, saved = errno;
+    int error = open_at(folder, ".", O_RDONLY | O_DIRECTORY, &opened);
+    if (error != 0) {
+        return error;
+    }
+    error = os_folder_byte_held(opened, byte, &held);
+    error = error == 0 && held ? EAGAIN : error;
+    error = error != 0 ? error : os_outcome(saved, fcntl(opened, F_OFD_SETLK, &lock));
+    if (error != 0) {
+        os_close(opened);
+        return error;
+    }
+    *fd = opened;
+    return 0;
+}

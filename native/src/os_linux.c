@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* os_linux.c: time, randomness, thread numbers, mapping and waiting; see os_linux.h. */
+/* os_linux.c: time, randomness, thread numbers and waiting; see os_linux.h. */
 #define _GNU_SOURCE
 #include "os_linux.h"
 
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -111,40 +112,7 @@ bool os_thread_there(uint32_t tid) {
     return os_outcome(saved, (int)syscall(SYS_tgkill, getpid(), tid, 0)) != ESRCH;
 }
 
-/* ---- mapping -------------------------------------------------------------------------------- */
-
-/* Kernels before 6.7 do not align file mappings for huge pages by themselves: so more is reserved, and what
- * sticks out on both sides is given back. */
-int os_map(int fd, uint64_t n, bool open, void **base) {
-    int saved = errno;
-    uint64_t room = n + OS_HUGE_BYTES;
-    uint8_t *all = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (all == MAP_FAILED) {
-        return os_outcome(saved, -1);
-    }
-    uint64_t before = (OS_HUGE_BYTES - (uintptr_t)all % OS_HUGE_BYTES) % OS_HUGE_BYTES;
-    uint8_t *at = all + before;
-    int protection = open ? PROT_READ | PROT_WRITE : PROT_NONE;
-    if (mmap(at, n, protection, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED) {
-        int error = os_outcome(saved, -1);
-        (void)munmap(all, room);
-        errno = saved;
-        return error;
-    }
-    if (before > 0) {
-        (void)munmap(all, before);
-    }
-    (void)munmap(at + n, room - before - n);
-    (void)madvise(at, n, MADV_DONTDUMP); /* others' values have no place in this process's core */
-    errno = saved;
-    *base = at;
-    return 0;
-}
-
-void os_unmap(void *base, uint64_t n) {
-    int saved = errno;
-    (void)os_outcome(saved, munmap(base, n));
-}
+/* ---- memory --------------------------------------------------------------------------------- */
 
 void os_close(int fd) {
     int saved = errno;
@@ -216,6 +184,11 @@ void os_sleep_ms(uint32_t ms) {
     int saved = errno;
     struct timespec limit = {(time_t)(ms / 1000u), (long)(ms % 1000u) * 1000000l};
     (void)os_outcome(saved, nanosleep(&limit, NULL));
+}
+
+void os_yield(void) {
+    int saved = errno;
+    (void)os_outcome(saved, sched_yield());
 }
 
 bool os_membarrier(void) {

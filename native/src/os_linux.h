@@ -3,7 +3,7 @@
  * os_linux.h: everything that is asked of the kernel.  Only the os_*.c files behind it read errno (and explain.c, a
  * signal handler that is no part of an operation); functions give 0 or the errno as a positive int, and leave the
  * caller's errno as found.  None may be called with the window open.
- *   os_linux.c time, threads, mapping, waiting   os_file.c files, folders, locks
+ *   os_linux.c time, threads, waiting   os_file.c files, folders, locks     os_map.c mapping
  *   os_space.c reserving room, what is free      os_proc.c who lives     os_key.c protection keys
  */
 #ifndef PLC_OS_LINUX_H
@@ -52,9 +52,15 @@ int os_reserve(int fd, uint64_t from, uint64_t n);
 int os_free_bytes(int fd, uint64_t *bytes, bool *in_memory);
 bool os_holds_regions(int fd); /* false for network and copy-on-write file systems */
 
-/* MAP_SHARED, 2 MiB aligned, beyond the file's end too; open: to be read and written, else to nobody (os_key_tag). */
-int os_map(int fd, uint64_t n, bool open, void **base);
+/* Maps bytes [from, from + n) of the file, beyond its end too, to an address that is the same modulo 2 MiB, so that huge
+ * pages of the file are huge pages of the mapping: to nobody (os_key_tag); to be read; to be read and written; or to be
+ * read and written by this process alone, which copies each page that it writes to. */
+enum os_map { OS_MAP_CLOSED, OS_MAP_READ, OS_MAP_WRITE, OS_MAP_PRIVATE };
+int os_map(int fd, uint64_t from, uint64_t n, enum os_map kind, void **base);
 void os_unmap(void *base, uint64_t n);
+int os_map_keep(void *at, uint64_t n, bool in_children);        /* do fork children get it? */
+int os_map_limit(void *at, uint64_t n, enum os_map kind);       /* takes rights away: CLOSED, READ */
+int os_map_nothing(void *at, uint64_t n);                       /* puts other memory there, all zero */
 #define OS_HUGE_BYTES (2ull << 20)
 /* Has one huge page take the place of the small ones there, without any mount option (Linux 6.1 and later).  EINVAL:
  * not to be had here, ever; another errno: not now.  Takes a millisecond or some; EINVAL once it took 50.
@@ -80,6 +86,11 @@ void os_byte_drop(int fd, uint32_t slot);
 int os_byte_held(int fd, uint32_t slot, bool *held);     /* by another process */
 int os_bytes_held(int fd, uint32_t first, uint32_t n, bool *held); /* any of them, by another process */
 uint64_t os_pid(void);
+/* The same for a place that a parent takes for its child: a byte of the folder's inode, held by an open file, which fork
+ * children inherit, and not by a process.  EAGAIN: somebody holds it. */
+int os_folder_byte_take(int folder, uint64_t byte, int *fd); /* by a new descriptor of the folder */
+int os_folder_byte_held(int folder, uint64_t byte, bool *held);
+void os_yield(void);
 /* The namespaces in which pids and start times mean the same (pid and time namespace, mixed into one number).
  * ENOENT: /proc is not there, or shows another pid namespace than this process's own. */
 int os_pid_namespace(uint64_t *id);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * process.c: attaching, and establishing death; see process.h.
+ * process.c: establishing death, and keeping the proof of life; see process.h.  (place.c: attaching.)
  *
  * A process that lives must never be held to be dead: what it owns would be given to others while it writes.
  * Its lock byte alone does not prove that: any part of the process that opens and closes the region's file
@@ -17,9 +17,6 @@
 #include <errno.h>
 
 #include "counters.h"
-#include "seat.h"
-
-#define SPREAD 16u /* so many slots are used before old ones, so that incarnations last */
 
 struct tenant {
     uint64_t inc, pid, start, namespace, child;
@@ -29,21 +26,12 @@ static struct tenant tenant_of(struct plc_cache *c, uint32_t slot) {
     struct shm_process *row = process_row(c, slot);
     domain_open(c);
     struct tenant t = {.inc = word_acq(&row->inc)};
+    t.child = word_acq(&row->child); /* first: who finds that it is no child's any more finds who it is */
     t.pid = word_rlx(&row->pid);
     t.start = word_rlx(&row->start_time);
     t.namespace = word_rlx(&row->ns_inode);
-    t.child = word_rlx(&row->child);
     domain_close(c);
     return t;
-}
-
-static struct tenant myself(void) {
-    struct tenant me = {.pid = os_pid()};
-    uint64_t namespace = 0;
-    if (os_pid_namespace(&namespace) == 0 && os_start_time(me.pid, &me.start) == 0) {
-        me.namespace = namespace; /* else 0: to all others I am of another namespace */
-    }
-    return me;
 }
 
 static bool is_start(uint64_t pid, uint64_t start) {
@@ -56,8 +44,13 @@ bool process_descriptors_ours(const struct plc_cache *c) {
     return os_stat(c->fd, &file) == 0 && file.device == c->device && file.inode == c->inode;
 }
 
+bool process_folder_ours(const struct plc_cache *c) {
+    struct os_file file;
+    return os_stat(c->folder, &file) == 0 && file.device == c->folder_device && file.inode == c->folder_inode;
+}
+
 /* The descriptors were closed by somebody who closes all: opens the file anew.  Opening drops nothing. */
-static void open_again(struct plc_cache *c) {
+void process_descriptors_again(struct plc_cache *c) {
     struct os_file file;
     int fd = -1;
     if (os_open_at(c->folder, c->path, true, &fd) != 0) {
@@ -76,15 +69,10 @@ static void open_again(struct plc_cache *c) {
 }
 
 int process_lock_folder(const struct plc_cache *c, uint32_t limit_ms, int *lock) {
-    struct os_file file;
     if (!c->persistent) {
         return EOPNOTSUPP;
     }
-    int error = os_stat(c->folder, &file);
-    if (error == 0 && (file.device != c->folder_device || file.inode != c->folder_inode)) {
-        error = EBADF;
-    }
-    return error != 0 ? error : os_lock_folder(c->folder, limit_ms, lock);
+    return process_folder_ours(c) ? os_lock_folder(c->folder, limit_ms, lock) : EBADF;
 }
 
 /* ---- the proof ------------------------------------------------------------------------------ */
@@ -115,10 +103,14 @@ static bool dead_here(const struct plc_cache *c, const struct tenant *t, bool he
 }
 
 static bool proved_dead(const struct plc_cache *c, uint32_t slot, const struct tenant *t) {
-    bool held = true;
+    bool held = true, held_by_child = true;
     uint64_t namespace = 0;
-    if (t->child != 0 || !process_descriptors_ours(c) || os_byte_held(c->fd, slot, &held) != 0) {
-        return false; /* child: a fork child's place that a later version keeps alive by other means */
+    if (!process_descriptors_ours(c) || os_byte_held(c->fd, slot, &held) != 0) {
+        return false;
+    }
+    if (t->child != 0) { /* one that has not called yet, or its parent, which is about to fork */
+        return !held && process_folder_ours(c) &&
+               os_folder_byte_held(c->folder, process_folder_byte(c, slot), &held_by_child) == 0 && !held_by_child;
     }
     if (t->namespace != 0 && os_pid_namespace(&namespace) == 0 && namespace == t->namespace) {
         return dead_here(c, t, held);
@@ -190,173 +182,6 @@ bool process_thread_gone(struct plc_cache *c, uint64_t lock_word) {
     return true;
 }
 
-/* ---- attaching ------------------------------------------------------------------------------ */
-
-/* pre: the window is open. */
-static uint32_t slots_used(struct plc_cache *c) {
-    uint64_t used = word_acq(&c->super->slots_used.value);
-    return used > c->geo.slots + 1u ? c->geo.slots + 1u : (uint32_t)used;
-}
-
-static bool usable(uint64_t inc) {
-    return (inc & 1u) == 0 && inc < INC_LAST;
-}
-
-/* From here on the row is nobody's and this process holds its byte. */
-static bool move_in(struct plc_cache *c, uint32_t slot, uint64_t inc, const struct tenant *me) {
-    struct shm_process *row = process_row(c, slot);
-    word *used = &c->super->slots_used.value;
-    for (uint32_t i = 0; i < TICKETS; i++) {
-        word_put_rlx(&row->transient[i], 0);
-    }
-    for (uint32_t i = 0; i < c->geo.counted_pins; i++) {
-        word_put_rlx(&row->counted[i], 0);
-    }
-    word_put_rlx(&row->pins_high, 0);
-    word_put_rlx(&row->leased, 0);
-    word_put_rlx(&row->pid, me->pid);
-    word_put_rlx(&row->start_time, me->start);
-    word_put_rlx(&row->ns_inode, me->namespace);
-    word_put_rlx(&row->child, 0);
-    for (uint64_t seen = word_acq(used); seen <= slot && !word_swap(used, seen, slot + 1u);) {
-        seen = word_acq(used);
-    }
-    return word_swap(&row->inc, inc, inc + 1);
-}
-
-static bool take(struct plc_cache *c, uint32_t slot, const struct tenant *me) {
-    struct shm_process *row = process_row(c, slot);
-    domain_open(c);
-    uint64_t inc = word_acq(&row->inc);
-    domain_close(c);
-    if (!usable(inc) || os_byte_take(c->fd, slot) != 0) {
-        return false;
-    }
-    domain_open(c);
-    bool mine = word_acq(&row->inc) == inc && move_in(c, slot, inc, me);
-    domain_close(c);
-    if (!mine) {
-        os_byte_drop(c->fd, slot); /* no other attachment of this process can hold it: there is only one */
-        return false;
-    }
-    seat_settle(c, slot);
-    word_put_rel(&c->owner, owner_make(slot, (uint32_t)inc + 1u));
-    return true;
-}
-
-struct tried {
-    uint64_t bits[(SLOTS_MAX + 64) / 64];
-};
-
-/* The free slot below end that had the fewest tenants, so that no incarnation comes to its end early; 0: none. */
-static uint32_t least_used(struct plc_cache *c, uint32_t end, const struct tried *tried) {
-    uint32_t best = 0;
-    uint64_t fewest = UINT64_MAX;
-    domain_open(c);
-    for (uint32_t slot = 1; slot < end; slot++) {
-        uint64_t inc = word_acq(&process_row(c, slot)->inc);
-        if (usable(inc) && inc < fewest && (tried->bits[slot / 64] >> slot % 64 & 1u) == 0) {
-            best = slot;
-            fewest = inc;
-        }
-    }
-    domain_close(c);
-    return best;
-}
-
-static bool take_free(struct plc_cache *c, uint32_t end, const struct tenant *me) {
-    struct tried tried = {{0}};
-    for (uint32_t slot = least_used(c, end, &tried); slot != 0; slot = least_used(c, end, &tried)) {
-        if (take(c, slot, me)) {
-            return true;
-        }
-        tried.bits[slot / 64] |= 1ull << slot % 64;
-    }
-    return false;
-}
-
-/* All of them are reaped before one is taken, or the first would be worn by every tenant that is killed.
- * thorough: also those whose byte is still held, because their memory is being torn down. */
-static bool take_dead(struct plc_cache *c, uint32_t end, bool thorough, const struct tenant *me) {
-    bool any = false;
-    for (uint32_t slot = 1; slot < end; slot++) {
-        bool held = true;
-        if (thorough || (os_byte_held(c->fd, slot, &held) == 0 && !held)) {
-            any = process_reap_locked(c, slot) || any;
-        }
-    }
-    return any && take_free(c, end, me);
-}
-
-static void mark_used(struct plc_cache *c) {
-    domain_open(c);
-    fence_full(); /* incarnation, then clean; whoever closes last: clean, then incarnations (region_open.c) */
-    uint64_t clean = word_acq(&c->super->clean);
-    word_put_rel(&c->super->clean, 0);
-    domain_close(c);
-    if (clean != 0 && c->persistent) {
-        (void)os_sync(c->base, PAGE_BYTES);
-    }
-}
-
-int process_attach(struct plc_cache *c) {
-    if (!process_descriptors_ours(c)) {
-        return EBADF;
-    }
-    struct tenant me = myself();
-    domain_open(c);
-    uint32_t all = c->geo.slots + 1u, used = slots_used(c);
-    domain_close(c);
-    uint32_t end = used > SPREAD + 1u ? used : SPREAD + 1u;
-    end = end < all ? end : all;
-    if (take_free(c, end, &me) || take_dead(c, end, false, &me) || take_free(c, all, &me) ||
-        take_dead(c, all, true, &me)) {
-        mark_used(c);
-        return 0;
-    }
-    return EAGAIN;
-}
-
-void process_detach(struct plc_cache *c) {
-    uint64_t owner = word_rlx(&c->owner);
-    uint32_t slot = owner_slot(owner);
-    uint64_t inc = owner_inc(owner);
-    if (slot == 0) {
-        return;
-    }
-    word_put_rel(&c->owner, 0);
-    domain_open(c);
-    (void)word_swap(&process_row(c, slot)->inc, inc, inc + 1);
-    domain_close(c);
-    if (process_descriptors_ours(c)) {
-        os_byte_drop(c->fd, slot);
-    }
-}
-
-/* Never in the midst of call_begin, which would pay for its stack, its canary and its registers each time. */
-__attribute__((noinline)) int process_adopt(struct plc_cache *c) {
-    int error = 0, lock = -1;
-    registry_forget();
-    registry_lock();
-    if (c->base == NULL) {
-        error = EBADF;
-    } else if (word_acq(c->fork_mark) == 0) {
-        if (!process_descriptors_ours(c)) {
-            open_again(c);
-        }
-        bool locked = process_lock_folder(c, 0, &lock) == 0; /* not waited for: see mark_used */
-        error = process_attach(c);
-        if (error == 0) {
-            word_put_rel(c->fork_mark, 1);
-        }
-        if (locked) {
-            os_unlock_folder(lock);
-        }
-    }
-    registry_unlock();
-    return error;
-}
-
 /* ---- keeping the byte ----------------------------------------------------------------------- */
 
 void process_reassert(struct plc_cache *c) {
@@ -364,19 +189,11 @@ void process_reassert(struct plc_cache *c) {
     registry_lock();
     if (c->base != NULL && my_slot(c) != 0) {
         if (!process_descriptors_ours(c)) {
-            open_again(c);
+            process_descriptors_again(c);
         }
         if (process_descriptors_ours(c)) {
             (void)os_byte_take(c->fd, my_slot(c));
         }
     }
     registry_unlock();
-}
-
-uint32_t process_count(struct plc_cache *c) {
-    uint32_t n = 0, end = slots_used(c);
-    for (uint32_t slot = 1; slot < end; slot++) {
-        n += (uint32_t)(word_acq(&process_row(c, slot)->inc) & 1u);
-    }
-    return n;
 }

@@ -18,6 +18,20 @@ int process_attach(struct plc_cache *c);
 /* Gives the slot back: incarnation + 1, then the lock byte.  pre: as process_attach; no call under way. */
 void process_detach(struct plc_cache *c);
 
+/* Before a fork, by who holds something in place: makes a place for the child, with a copy of this process's pins.
+ * The parent closes child->fd after the fork, in the child it stays open as long as c->inherited is not 0, which is to
+ * be child->place there.  False: there is none, and what the child inherits is not protected.
+ * pre: pins do not change meanwhile; window closed. */
+struct process_child {
+    uint64_t place; /* as an owner in a page word */
+    int fd;         /* holds the byte on the folder that proves the child's life */
+};
+bool process_place_child(struct plc_cache *c, struct process_child *child);
+/* The byte on the folder for a slot. */
+static inline uint64_t process_folder_byte(const struct plc_cache *c, uint32_t slot) {
+    return (c->region_id & ((1ull << 52) - 1)) << 10 | slot;
+}
+
 /* Looks whether the tenant of slot is dead and says so by raising its incarnation.  True: it is dead (now or
  * already).  Takes the process mutex; window closed.  Never true for a living process. */
 bool process_reap(struct plc_cache *c, uint32_t slot);
@@ -42,8 +56,10 @@ int process_adopt(struct plc_cache *c);
  * region's file drops it, and whoever closes all descriptors takes even those away.  Slow paths only. */
 void process_reassert(struct plc_cache *c);
 
-/* Are c's descriptors still those of the region?  pre: process mutex held. */
+/* Are c's descriptors still those of the region, and that of its folder?  pre: process mutex held. */
 bool process_descriptors_ours(const struct plc_cache *c);
+bool process_folder_ours(const struct plc_cache *c);
+void process_descriptors_again(struct plc_cache *c); /* they are not: opens them anew, if that is possible */
 
 /* Locks the folder of a region on disk against others who open, close or replace it.  0 and *lock, for
  * os_unlock_folder; EOPNOTSUPP: a region in memory needs none; EAGAIN, or another errno. */

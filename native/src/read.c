@@ -187,6 +187,49 @@ plc_status read_value(struct call *k, uint16_t name, void *buffer, size_t capaci
     return counted(k, read_one(k, buffer, capacity, found), name);
 }
 
+/* ---- in place ------------------------------------------------------------------------------- */
+
+/* One attempt.  PLC_BUSY: it has changed under the look. */
+static plc_status lease_once(struct call *k, uint64_t *ticket, const uint8_t **value, plc_found *found) {
+    struct hit hit;
+    struct glance g;
+    fence_full();
+    plc_status s = index_look(k, &hit);
+    if (s != PLC_OK) {
+        return s;
+    }
+    if (!hit.e.intact || !entry_whole(k->c, &hit.e)) {
+        return drop_damaged(k, &hit);
+    }
+    if (!entry_valid(k, &hit.e)) {
+        s = PLC_MISS;
+    } else {
+        s = hit.e.spec.options & ENTRY_OWN ? lease_take(k, &hit, ticket) : PLC_COPY;
+        *value = hit.e.value;
+        glance_at(&hit.e, &g);
+        fill_found(k, &g, found);
+        mark_visited(index_visited(k, hit.way));
+    }
+    index_unpin(k);
+    return s;
+}
+
+plc_status read_lease(struct call *k, uint16_t name, uint64_t *ticket, const uint8_t **value, plc_found *found) {
+    plc_status s = PLC_BUSY;
+    for (unsigned i = 0; i < INDEX_TRIES && s == PLC_BUSY; i++) {
+        s = lease_once(k, ticket, value, found);
+    }
+    if (s == PLC_COPY) { /* counted as a hit or a miss when it is read */
+        count(k, COUNT_LEASES_COPIED, found->length >= k->c->geo.own_bytes ? 1 : 0);
+        return s;
+    }
+    if (s == PLC_BUSY) {
+        count(k, COUNT_CONTENDED, 1);
+        s = PLC_MISS;
+    }
+    return counted(k, s, name);
+}
+
 /* ---- many ------------------------------------------------------------------------------------ */
 
 /* A read of a large region waits for memory three times, each time for what the last told it: bucket, page word and

@@ -7,10 +7,14 @@
 #ifndef PLC_READ_H
 #define PLC_READ_H
 
-#include "call.h"
+#include "lease.h"
 
 /* pre: the call's key is set.  As plc_get. */
 plc_status read_value(struct call *k, uint16_t name, void *buffer, size_t capacity, plc_found *found);
+
+/* Leases the value instead.  PLC_OK: *ticket, *value (in the region) and *found are set; PLC_COPY: to be read by
+ * read_value instead, nothing is counted; PLC_MISS; PLC_AGAIN.  pre: holding's lock held. */
+plc_status read_lease(struct call *k, uint16_t name, uint64_t *ticket, const uint8_t **value, plc_found *found);
 
 /* The same for many keys, one call's worth of plc_get_many. */
 struct read_batch {

@@ -22,6 +22,8 @@ typedef int region_rebuild(plc_cache *c, uint64_t now_ms);
 
 plc_status region_open(const plc_options *options, region_rebuild *rebuild, plc_cache **out, plc_report *report);
 void region_close(plc_cache *c);
+/* What a closing left to do because something was held in place: nothing is any more.  Window closed. */
+void region_close_rest(plc_cache *c);
 plc_status region_remove(const char *path, plc_report *report);
 
 /* Takes the next step(s) of memory so that the file has at least `pages` pages in all, or as many as there

@@ -7,11 +7,14 @@
  * kernel writes pages back in any order.  Containers may show a boot id of their own: so a boot is believed only
  * when nobody holds a lock byte.
  */
+#include "holding.h"
 #include "region_parts.h"
 #include "seat.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+#define HELD_SHARE 50u /* percent of the pool that may be held in place, unless told otherwise */
 
 static void point_into(plc_cache *c) {
     const struct geometry *g = &c->geo;
@@ -31,6 +34,19 @@ static void point_into(plc_cache *c) {
     c->buckets = (void *)(base + g->index_at);
 }
 
+/* What values are read in place through: by a descriptor that cannot write, so that nobody makes it writable. */
+static int make_view(plc_cache *c, uint32_t share) {
+    void *view = NULL;
+    if (share == PLC_COPIES_ONLY) {
+        return 0;
+    }
+    c->held_most = (uint64_t)(c->geo.end_page - c->geo.first_page) * (share != 0 ? share : HELD_SHARE) / 100;
+    c->holding = holding_make(c->geo.counted_pins);
+    int error = c->holding == NULL ? ENOMEM : os_map(c->fd_read, 0, c->geo.size_bytes, OS_MAP_READ, &view);
+    c->view = view;
+    return error;
+}
+
 /* The parts of the handle that can fail.  What was made before a failure is undone by unmake. */
 static int make_parts(plc_cache *c, const struct place *at) {
     uint64_t left = 0;
@@ -46,6 +62,7 @@ static int make_parts(plc_cache *c, const struct place *at) {
     error = error != 0 ? error : os_reopen(c->fd, false, &c->fd_read);
     error = error != 0 ? error : os_free_bytes(c->fd, &left, &c->in_memory);
     error = error != 0 ? error : os_fork_mark(&c->fork_mark);
+    error = error != 0 ? error : make_view(c, at->leased_share);
     c->persistent = c->persistent || !c->in_memory;
     if (error == 0 && c->persistent) {
         c->verified = calloc(VERIFIED_PLACES + LASTING_WORDS, sizeof(word));
@@ -54,7 +71,8 @@ static int make_parts(plc_cache *c, const struct place *at) {
     }
     if (error == 0) {
         void *base = NULL;
-        error = os_map(c->fd, c->geo.size_bytes, at->keys != PLC_KEYS_USED, &base);
+        enum os_map kind = at->keys == PLC_KEYS_USED ? OS_MAP_CLOSED : OS_MAP_WRITE;
+        error = os_map(c->fd, 0, c->geo.size_bytes, kind, &base);
         c->base = base;
     }
     if (error == 0 && at->keys == PLC_KEYS_USED) {
@@ -68,6 +86,10 @@ static void unmake(plc_cache *c) {
     if (c->base != NULL) {
         os_unmap(c->base, c->geo.size_bytes);
     }
+    if (c->view != NULL) {
+        os_unmap(c->view, c->geo.size_bytes);
+    }
+    holding_free(c->holding);
     if (c->fork_mark != NULL) {
         os_unmap(c->fork_mark, PAGE_BYTES);
     }

@@ -4,6 +4,8 @@
  * shares it, counted.  The file's name is looked up (not opened) first, because opening and closing the file
  * of an attached region would drop the proof of this process's life.
  */
+#include "forks.h"
+#include "holding.h"
 #include "region_parts.h"
 #include "seat.h"
 
@@ -17,7 +19,9 @@
 
 static bool options_valid(const plc_options *o) {
     bool size_possible = o->size_bytes >= PLC_SIZE_MIN && o->size_bytes <= PLC_SIZE_MAX;
-    return o->path != NULL && (o->size_bytes == 0 || size_possible) && o->protection <= PLC_PROTECT_PKU;
+    bool share_possible = o->leased_share <= 100 || o->leased_share == PLC_COPIES_ONLY;
+    return o->path != NULL && (o->size_bytes == 0 || size_possible) && o->protection <= PLC_PROTECT_PKU &&
+           share_possible;
 }
 
 /* A retired region still has its name when whoever removed it died in between.  pre: process mutex held. */
@@ -51,6 +55,7 @@ static plc_status share(plc_cache *c, const plc_options *o, plc_cache **out, plc
         return region_fail(report, PLC_NO_PROTECTION, PLC_KEYS_OPEN_WITHOUT, 0);
     }
     c->references++;
+    c->lingers = false;
     atomic_store(&c->closed, 0);
     *out = c;
     return PLC_OK;
@@ -138,7 +143,7 @@ plc_status region_open(const plc_options *options, region_rebuild *rebuild, plc_
     if (!options_valid(options)) {
         return PLC_INVALID;
     }
-    int error = registry_begin();
+    int error = registry_begin(forks_before, forks_parent, forks_child);
     if (error != 0) {
         return error == EINVAL ? PLC_UNSUPPORTED : region_fail_system(report, error);
     }
@@ -148,6 +153,7 @@ plc_status region_open(const plc_options *options, region_rebuild *rebuild, plc_
         return status;
     }
     at.rebuild = rebuild;
+    at.leased_share = options->leased_share;
     registry_lock();
     at.keys = options->protection == PLC_PROTECT_NONE ? PLC_KEYS_NOT_ASKED : domain_key_take(&at.key);
     if (options->protection == PLC_PROTECT_PKU && at.keys != PLC_KEYS_USED) {
@@ -195,6 +201,20 @@ static void close_if(int fd, uint64_t device, uint64_t inode) {
     }
 }
 
+/* What nobody reads in place any more. */
+static void release_view(plc_cache *c) {
+    struct holding *h = c->holding;
+    if (c->view != NULL) {
+        os_unmap(c->view, c->geo.size_bytes);
+        c->view = NULL;
+    }
+    if (h != NULL && h->own_fd >= 0) {
+        os_close(h->own_fd);
+    }
+    c->holding = NULL;
+    holding_free(h);
+}
+
 /* The handle itself stays, marked as closed: a stale one must be recognised. */
 static void release(plc_cache *c) {
     int lock = -1;
@@ -207,6 +227,7 @@ static void release(plc_cache *c) {
     void *base = c->base;
     c->base = NULL;
     os_unmap(base, c->geo.size_bytes);
+    release_view(c);
     domain_leave(c);
     close_if(c->fd_read, c->device, c->inode);
     close_if(c->fd, c->device, c->inode);
@@ -243,9 +264,23 @@ uint64_t region_close_begin(plc_cache *c) {
     return closing;
 }
 
+/* Views live on after it: then the last one to be given back does the rest. */
 void region_close_end(plc_cache *c, uint64_t closing) {
     registry_lock();
     if (c->references == 0 && c->closings == closing && c->base != NULL) {
+        c->lingers = c->holding != NULL && word_acq(&c->holding->alive) != 0;
+        if (!c->lingers) {
+            release(c);
+        }
+    }
+    registry_unlock();
+}
+
+void region_close_rest(plc_cache *c) {
+    registry_forget();
+    registry_lock();
+    if (c->lingers && c->references == 0 && c->base != NULL && word_acq(&c->holding->alive) == 0) {
+        c->lingers = false;
         release(c);
     }
     registry_unlock();

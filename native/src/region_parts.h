@@ -21,6 +21,7 @@ struct place {
     const char *name;     /* its last part */
     region_rebuild *rebuild; /* when it is opened, and: */
     uint32_t keys, key;      /* PLC_KEYS_*; USED: with which the mapping is tagged */
+    uint32_t leased_share;   /* as in plc_options */
 };
 
 /* Takes path apart and opens its folder.  PLC_OK; PLC_INVALID, PLC_UNSAFE_FOLDER, PLC_NOT_FOUND, ... */

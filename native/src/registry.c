@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * registry.c: see registry.h.  The fork handler of the child only forgets; there is none before the fork,
- * because it would have to wait for whatever the mutex is held for.  A new attachment is completely filled
- * before it is put in front of the list, so the list is whole at whatever instant a fork happens.
+ * registry.c: see registry.h.  The mutex is not taken before a fork, which would have to wait for whatever it is held
+ * for: the child makes it anew.  A new attachment is completely filled before it is put in front of the list, so the
+ * list is whole at whatever instant a fork happens.
  */
 #include "registry.h"
 
+#include "holding.h"
 #include "os_linux.h"
 #include "seat.h"
 
@@ -34,7 +35,7 @@ pthread_mutex_t *registry_mutex(void) {
     return &registry.mutex;
 }
 
-int registry_begin(void) {
+int registry_begin(void (*before)(void), void (*parent)(void), void (*child)(void)) {
     int error = 0;
     registry_lock();
     if (atomic_load(&registry.state) == NULL) {
@@ -46,11 +47,15 @@ int registry_begin(void) {
         }
     }
     if (error == 0 && !registry.handler) {
-        error = pthread_atfork(NULL, NULL, registry_forget);
+        error = pthread_atfork(before, parent, child);
         registry.handler = error == 0;
     }
     registry_unlock();
     return error;
+}
+
+plc_cache *registry_first(void) {
+    return atomic_load(&registry.first);
 }
 
 plc_cache *registry_find(uint64_t device, uint64_t inode) {
@@ -77,7 +82,28 @@ void registry_add(plc_cache *c) {
     atomic_store(&registry.first, c);
 }
 
+/* What is held in place is the child's too if its parent has made a place for it (forks.c). */
+static void forget_held(plc_cache *c) {
+    struct holding *h = c->holding;
+    if (!h->inherited && h->leases != 0) {
+        for (struct part *p = h->parts; p != NULL; p = p->next) {
+            if (p->kind != PART_FILLED && p->at != NULL) {
+                (void)os_map_limit(p->at, p->bytes, OS_MAP_CLOSED);
+            }
+        }
+        (void)os_map_limit(c->view, c->geo.size_bytes, OS_MAP_CLOSED);
+        c->view = NULL;
+        holding_lose(h);
+    }
+    c->inherited = h->inherited ? c->inherited : 0;
+    h->inherited = h->forking = false;
+    holding_unlock(h);
+}
+
 static void forget(plc_cache *c) {
+    if (c->holding != NULL) {
+        forget_held(c);
+    }
     word_put_rlx(&c->owner, 0);
     seat_forget(c);
     atomic_store_explicit(&c->outside, 0, memory_order_relaxed);

@@ -10,8 +10,8 @@
 
 #include "domain.h"
 
-/* Sets up what must be there before the first attachment.  0, or an errno. */
-int registry_begin(void);
+/* Sets up what must be there before the first attachment: the handlers of pthread_atfork too.  0, or an errno. */
+int registry_begin(void (*before)(void), void (*parent)(void), void (*child)(void));
 
 void registry_lock(void);
 bool registry_try_lock(void);
@@ -21,6 +21,8 @@ pthread_mutex_t *registry_mutex(void);
 /* The attachment of that inode, or NULL.  It may be one that was closed while calls in it did not end.
  * pre: locked. */
 plc_cache *registry_find(uint64_t device, uint64_t inode);
+/* The newest attachment; the others follow by `next`. */
+plc_cache *registry_first(void);
 /* The attachment whose mapping the address lies in, or NULL.  Takes no lock: for a signal handler. */
 const plc_cache *registry_holding(uintptr_t address);
 /* pre: locked; c is completely filled. */
@@ -28,7 +30,8 @@ void registry_add(plc_cache *c);
 
 /* In a fork child, before anything else: every attachment forgets who the parent was in the region and what
  * calls were under way, and the mutex is made anew.  Does nothing the second time, and in the parent.  The
- * fork handler calls it; who may live in the child of a raw clone, where handlers do not run, calls it too. */
+ * fork handler calls it, last; who may live in the child of a raw clone, where handlers do not run, calls it too: there
+ * nothing that the parent held in place is held any more, so the views of it are closed. */
 void registry_forget(void);
 
 #endif

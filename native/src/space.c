@@ -156,16 +156,23 @@ static plc_status large_run(struct call *k, enum queue_of queue, uint32_t n, str
     return PLC_OK;
 }
 
-plc_status space_prepare(struct call *k, struct spec *s, struct fill *f) {
+static plc_status place(struct call *k, struct spec *s, bool filled, struct fill *f) {
     *f = (struct fill){0};
     if (s->length > space_value_max(k->c)) {
         return PLC_TOO_LARGE;
     }
     enum queue_of queue = policy_queue(k);
-    if (s->length < k->c->geo.own_bytes) {
-        s->options &= (uint8_t)~ENTRY_OWN;
-        return open_small(k, queue, entry_bytes(s), f);
+    entry_choose(k->c, s, filled);
+    if (s->options & ENTRY_OWN) {
+        return large_run(k, queue, (uint32_t)((entry_bytes(s) + PAGE_BYTES - 1) >> PAGE_SHIFT), f);
     }
-    s->options |= ENTRY_OWN;
-    return large_run(k, queue, (uint32_t)((entry_bytes(s) + PAGE_BYTES - 1) >> PAGE_SHIFT), f);
+    return open_small(k, queue, entry_bytes(s), f);
+}
+
+plc_status space_prepare(struct call *k, struct spec *s, struct fill *f) {
+    return place(k, s, false, f);
+}
+
+plc_status space_reserve(struct call *k, struct spec *s, struct fill *f) {
+    return place(k, s, true, f);
 }

@@ -16,6 +16,7 @@ static const struct status_text texts[] = {
     {PLC_TOO_SMALL, "TOO_SMALL: the buffer is smaller than the value"},
     {PLC_AGAIN, "AGAIN: call plc_assist, then the same function again"},
     {PLC_DONE, "DONE: the walk is at its end"},
+    {PLC_COPY, "COPY: not to be had in place, read it"},
     {PLC_FULL, "FULL: no room could be made"},
     {PLC_TOO_LARGE, "TOO_LARGE: the value is larger than this region can ever hold"},
     {PLC_BUSY, "BUSY: others were in the way for too long; nothing was changed"},
@@ -95,6 +96,9 @@ static const char *const counter_names[] = {
     "runs_cleaned",
     "bytes_cleaned",
     "limbo",
+    "leases",
+    "leases_copied",
+    "reservations",
 };
 static_assert(sizeof counter_names / sizeof counter_names[0] == COUNT_END, "one name for each counter");
 

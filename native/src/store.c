@@ -77,7 +77,7 @@ void store_parts(const struct store *st, uint8_t *to) {
 /* Makes room and writes the entry; of an entry that is built from the old one only room is made. */
 static plc_status prepare(struct store *st) {
     index_ask_entry(st->k); /* a hint only: loaded before the pin, not believed */
-    plc_status s = space_prepare(st->k, &st->spec, &st->fill);
+    plc_status s = st->placed ? PLC_OK : space_prepare(st->k, &st->spec, &st->fill);
     if (s != PLC_OK || st->build != NULL) {
         return s;
     }
@@ -309,7 +309,9 @@ plc_status store_run(struct store *st) {
         }
         account_replaced(st); /* before the pin goes: afterwards the run may be another */
         index_unpin(k);
-        run_finish(k, &st->fill);
+        if (!st->placed || s == PLC_OK) {
+            run_finish(k, &st->fill);
+        }
         if (s != PLC_TOO_SMALL) {
             break;
         }

@@ -63,9 +63,8 @@ static plc_status begin(struct store *st, uint8_t **value) {
         run_dead(st->k, f->head, f->gen, f->bytes);
         run_next(f);
     }
-    bool own = st->spec.length >= st->k->c->geo.own_bytes;
-    st->spec.options = (uint8_t)((st->spec.options & ~(unsigned)ENTRY_OWN) | (own ? ENTRY_OWN : 0u));
-    if (own != f->own || entry_bytes(&st->spec) > run_room(f)) {
+    entry_choose(st->k->c, &st->spec, false);
+    if (((st->spec.options & ENTRY_OWN) != 0) != f->own || entry_bytes(&st->spec) > run_room(f)) {
         return PLC_TOO_SMALL;
     }
     *value = run_write(st->k, f, &st->spec);
@@ -210,6 +209,15 @@ plc_status verb_store(struct store *st, plc_verb verb) {
         count(st->k, verbs[verb].counter, 1);
     } else if (verb == PLC_PUBLISH && s == PLC_MISS) {
         count(st->k, COUNT_PUBLISH_VOID, 1);
+    }
+    return s;
+}
+
+plc_status verb_seal(struct store *st) {
+    st->admit = admit_set;
+    plc_status s = store_run(st);
+    if (s == PLC_OK) {
+        count(st->k, COUNT_SETS, 1);
     }
     return s;
 }

@@ -297,7 +297,7 @@ static void statistics(void) {
     CHECK(u.large_pages == 13 && u.small_pages == 16 && u.limbo_pages == 0);
     CHECK(u.entry_bytes > 50000 && u.dead_bytes > 0 && u.parked_runs == 1);
     CHECK((u.free_pages + u.large_pages + u.small_pages) * 4096 == info_of(c).pool_taken_bytes);
-    CHECK(plc_counter_name(47) == NULL && plc_counter_name(UINT32_MAX) == NULL);
+    CHECK(plc_counter_name(COUNT_END) == NULL && plc_counter_name(UINT32_MAX) == NULL);
     end();
 }
 

@@ -20,9 +20,10 @@ C_LAYERS = [
     ["plc"],
     ["sync", "layout", "words"],
     ["counters", "status", "hash"],
-    ["os_errno", "os_linux", "os_file", "os_proc", "os_space", "os_key", "crc32c"],
+    ["os_errno", "os_linux", "os_map", "os_file", "os_proc", "os_space", "os_key", "crc32c"],
     ["domain"],
-    ["seat", "registry", "process", "lock", "explain"],
+    ["holding"],
+    ["seat", "registry", "process", "place", "forks", "part", "lock", "explain"],
     [
         "region",
         "region_parts",
@@ -37,9 +38,9 @@ C_LAYERS = [
     ["queue", "spare", "names", "entry", "run", "index"],
     ["ghost", "evict", "clean", "sweep", "policy", "hand", "space"],
     ["call"],
-    ["find", "store", "read", "verbs", "walk", "lease", "flight"],
+    ["lease", "find", "store", "read", "verbs", "walk", "flight"],
     ["check", "rebuild"],
-    ["cache", "admin"],
+    ["cache", "admin", "inplace", "reserve"],
 ]
 C_ORDER = [name for layer in C_LAYERS for name in layer]
 # The hot path from Python stands above the whole core, of which it knows the public header only.

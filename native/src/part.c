@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* part.c: see part.h. */
+#include "part.h"
+
+#include <errno.h>
+
+static bool is_region(const plc_cache *c, int fd) {
+    struct os_file file;
+    return os_stat(fd, &file) == 0 && file.device == c->device && file.inode == c->inode;
+}
+
+static void list(plc_cache *c, struct part *part) {
+    if (holding_lock(c->holding)) {
+        holding_list(c->holding, part);
+        holding_unlock(c->holding);
+    }
+}
+
+static void unlist(plc_cache *c, struct part *part) {
+    if (holding_lock(c->holding)) {
+        holding_unlist(part);
+        holding_unlock(c->holding);
+    }
+}
+
+/* A fork child does not get what is filled: its stores would be the parent's.  It gets other memory (forks.c). */
+int part_map(plc_cache *c, struct part *part, enum part_kind kind, uint64_t from, uint64_t bytes) {
+    *part = (struct part){.kind = kind, .bytes = bytes};
+    void *at = NULL;
+    int fd = kind == PART_PRIVATE ? c->fd_read : c->fd;
+    if (bytes == 0) {
+        return 0;
+    }
+    int error = is_region(c, fd) ? 0 : EBADF;
+    error = error != 0 ? error : os_map(fd, from, bytes, kind == PART_PRIVATE ? OS_MAP_PRIVATE : OS_MAP_WRITE, &at);
+    if (error == 0 && kind == PART_FILLED) {
+        error = os_map_keep(at, bytes, false);
+        if (error != 0) {
+            os_unmap(at, bytes);
+        }
+    }
+    if (error == 0) {
+        part->at = at;
+        list(c, part);
+    }
+    return error;
+}
+
+int part_seal(plc_cache *c, struct part *part) {
+    int error = part->at != NULL ? os_map_limit(part->at, part->bytes, OS_MAP_READ) : 0;
+    error = error == 0 && part->at != NULL ? os_map_keep(part->at, part->bytes, true) : error;
+    if (error == 0 && holding_lock(c->holding)) {
+        part->kind = PART_SEALED;
+        holding_unlock(c->holding);
+    }
+    return error;
+}
+
+void part_disown(plc_cache *c, struct part *part) {
+    unlist(c, part);
+    if (part->at != NULL && os_map_nothing(part->at, part->bytes) != 0) { /* no memory even for that: it must go */
+        os_unmap(part->at, part->bytes);
+        part->at = NULL;
+    }
+}
+
+void part_unmap(plc_cache *c, struct part *part) {
+    unlist(c, part);
+    if (part->at != NULL) {
+        os_unmap(part->at, part->bytes);
+        part->at = NULL;
+    }
+}
