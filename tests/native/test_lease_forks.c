@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* test_lease_forks.c: the child of a process that reads values in place goes on reading them, whatever becomes of its
+ * parent; where it cannot, it faults rather than read what came there later. */
+#include "alive.h"
+#include "inplace.h"
+
+#include <pthread.h>
+#include <sys/syscall.h>
+
+#define LARGE 200000u
+
+static plc_view view;
+static plc_cache *c;
+
+static void new_region(void) {
+    c = region_new(16 * MIB);
+    put_value(c, 1, 1, LARGE);
+    CHECK_STATUS(lease(c, "k1", &view), PLC_OK);
+}
+
+/* The parent's part is over, and whatever can be overwritten is. */
+static void parent_lets_go(void) {
+    plc_release(c, &view);
+    MUST(c, plc_delete(c, "k1", 2), PLC_OK);
+    overwrite_all(c, 3);
+    (void)drain(c);
+    overwrite_all(c, 3);
+}
+
+static void limbo_ends(void) {
+    CHECK_SOON(((void)drain(c), usage_of(c).limbo_pages == 0));
+    region_end(c, true);
+}
+
+/* ---- a child that calls, and one that does not ------------------------------------------------- */
+
+static void looks(struct peer_ends ends) {
+    tell(ends.out, 1);
+    bool calls = await(ends.in) == 1;
+    CHECK(shows(&view, 1, 1));
+    if (calls) {
+        plc_view own;
+        CHECK(my_slot(c) == 0 && c->inherited != 0);
+        put_value(c, 2, 2, LARGE);
+        CHECK(my_slot(c) != 0 && c->inherited == 0 && c->holding->own_fd < 0);
+        CHECK_STATUS(lease(c, "k2", &own), PLC_OK);
+        CHECK(shows(&view, 1, 1) && shows(&own, 2, 2) && c->holding->used == 2);
+        plc_release(c, &own);
+        tell(ends.out, 2);
+        (void)await(ends.in);
+        CHECK(shows(&view, 1, 1));
+        plc_release(c, &view);
+        tell(ends.out, 3);
+    }
+    (void)await(ends.in);
+}
+
+static void child_that_calls(void) {
+    new_region();
+    struct peer p = peer_start(looks);
+    (void)hear(p.from);
+    parent_lets_go();
+    tell(p.to, 1);
+    CHECK(hear(p.from) == 2);
+    overwrite_all(c, 3);
+    CHECK(usage_of(c).limbo_pages != 0);
+    tell(p.to, 1);
+    CHECK(hear(p.from) == 3);
+    CHECK(usage_of(c).limbo_pages == 0); /* the child was the last to leave, and freed it */
+    peer_kill(&p);
+    limbo_ends();
+}
+
+static void child_that_does_not(void) {
+    new_region();
+    struct peer p = peer_start(looks);
+    (void)hear(p.from);
+    parent_lets_go();
+    for (unsigned i = 0; i < 20; i++) { /* its place is not held to be dead, though no process has called with it */
+        for (uint32_t slot = 2; slot < 5; slot++) {
+            (void)process_reap(c, slot);
+        }
+    }
+    overwrite_all(c, 2);
+    CHECK(usage_of(c).limbo_pages != 0);
+    tell(p.to, 0);
+    peer_kill(&p);
+    limbo_ends();
+}
+
+/* ---- generations ------------------------------------------------------------------------------- */
+
+static void forks_on(struct peer_ends ends) {
+    if (fork() == 0) {
+        looks(ends);
+        _exit(0);
+    }
+    _exit(0); /* without a call of its own */
+}
+
+/* The child forks before it has ever called, and ends: what it has inherited is the grandchild's. */
+static void grandchild(void) {
+    for (uint64_t calls = 0; calls < 2; calls++) {
+        new_region();
+        struct peer p = peer_start(forks_on);
+        (void)hear(p.from);
+        CHECK(waitpid(p.pid, NULL, 0) == p.pid);
+        parent_lets_go();
+        CHECK(usage_of(c).limbo_pages != 0);
+        tell(p.to, calls);
+        if (calls != 0) {
+            CHECK(hear(p.from) == 2);
+            tell(p.to, 1);
+            CHECK(hear(p.from) == 3);
+            CHECK(usage_of(c).limbo_pages == 0);
+        }
+        (void)close(p.to);
+        (void)close(p.from);
+        limbo_ends();
+    }
+}
+
+static void parent_of_one(struct peer_ends ends) {
+    c = region_named("r", 0, 0);
+    CHECK_STATUS(lease(c, "k1", &view), PLC_OK);
+    if (fork() == 0) {
+        looks(ends);
+        _exit(0);
+    }
+    for (;;) {
+        (void)pause();
+    }
+}
+
+static void parent_dies(void) {
+    c = region_new(16 * MIB);
+    put_value(c, 1, 1, LARGE);
+    plc_close(c);
+    struct peer p = peer_start(parent_of_one);
+    (void)hear(p.from);
+    CHECK(kill(p.pid, SIGKILL) == 0 && waitpid(p.pid, NULL, 0) == p.pid);
+    c = region_named("r", 0, 0);
+    MUST(c, plc_delete(c, "k1", 2), PLC_OK);
+    overwrite_all(c, 3);
+    CHECK(usage_of(c).limbo_pages != 0);
+    tell(p.to, 1);
+    CHECK(hear(p.from) == 2);
+    (void)close(p.to);
+    (void)close(p.from);
+    limbo_ends();
+}
+
+/* ---- where nothing can be inherited ------------------------------------------------------------ */
+
+static bool load_faults(const void *at) {
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        (void)signal(SIGSEGV, SIG_DFL);
+        _exit(*(const volatile uint8_t *)at & 0);
+    }
+    int status = 0;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+}
+
+/* Its old leases mean nothing, and new ones do. */
+static void begins_anew(void) {
+    plc_view own;
+    put_value(c, 3, 3, LARGE);
+    CHECK(load_faults(view.bytes));
+    CHECK(c->holding->used == 0);
+    plc_release(c, &view);
+    CHECK_STATUS(lease(c, "k3", &own), PLC_OK);
+    CHECK(shows(&own, 3, 3));
+    plc_release(c, &own);
+}
+
+static void without_a_place(struct peer_ends ends) {
+    CHECK(c->inherited == 0 && load_faults(view.bytes));
+    tell(ends.out, 1);
+    (void)await(ends.in); /* there are places again */
+    begins_anew();
+    tell(ends.out, 2);
+    (void)await(ends.in);
+}
+
+/* All places are taken: the child's views are closed to it; the parent's are not. */
+static void no_place_is_free(void) {
+    uint64_t had[SLOTS_SMALL + 1];
+    new_region();
+    for (uint32_t slot = 1; slot <= c->geo.slots; slot++) {
+        had[slot] = inc_of(c, slot);
+        if (slot != my_slot(c)) {
+            word_put_rel(&process_row(c, slot)->inc, INC_LAST);
+        }
+    }
+    struct peer p = peer_start(without_a_place);
+    (void)hear(p.from);
+    CHECK(shows(&view, 1, 1));
+    for (uint32_t slot = 1; slot <= c->geo.slots; slot++) {
+        word_put_rel(&process_row(c, slot)->inc, had[slot]);
+    }
+    tell(p.to, 1);
+    CHECK(hear(p.from) == 2);
+    peer_kill(&p);
+    CHECK(shows(&view, 1, 1));
+    plc_release(c, &view);
+    region_end(c, true);
+}
+
+/* fork handlers do not run in the child of a raw clone, and a thread of the parent may be at the leases. */
+static void raw_clone(void) {
+    new_region();
+    CHECK(holding_lock(c->holding));
+    long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (pid == 0) {
+        begins_anew();
+        _exit(0);
+    }
+    holding_unlock(c->holding);
+    int status = -1;
+    CHECK(pid > 0 && waitpid((pid_t)pid, &status, 0) == pid && status == 0);
+    CHECK(shows(&view, 1, 1));
+    plc_release(c, &view);
+    region_end(c, true);
+}
+
+/* ---- threads ----------------------------------------------------------------------------------- */
+
+#define KEYS 12u
+static _Atomic bool over;
+
+struct taken { /* by one thread; a child looks at what it finds */
+    plc_view view;
+    uint64_t key;
+    _Atomic bool held;
+};
+static struct taken taken[2];
+
+/* Leases, lets go, replaces and deletes without end. */
+static void *churn(void *arg) {
+    struct taken *t = arg;
+    while (!atomic_load(&over)) {
+        uint64_t key = (uint64_t)(t - taken) * KEYS + (uint64_t)(rand() % (int)KEYS);
+        put_value(c, key, 1, 20000);
+        t->key = key;
+        if (lease_value(c, key, &t->view) == PLC_OK) {
+            atomic_store(&t->held, true);
+            CHECK(shows(&t->view, key, 1));
+            atomic_store(&t->held, false);
+            plc_release(c, &t->view);
+        }
+    }
+    return NULL;
+}
+
+/* What some thread held when the child was forked: the same bytes, for as long as the child lives. */
+static void looks_for_a_while(struct peer_ends ends) {
+    for (unsigned i = 0; i < 3; i++) {
+        for (unsigned t = 0; t < 2; t++) {
+            CHECK(!atomic_load(&taken[t].held) || shows(&taken[t].view, taken[t].key, 1));
+        }
+        tell(ends.out, i);
+        (void)await(ends.in);
+    }
+}
+
+static void forks_among_threads(void) {
+    pthread_t threads[2];
+    unsigned forks = (unsigned)rounds(150, 30), held = 0;
+    c = region_new(16 * MIB);
+    atomic_store(&over, false);
+    for (size_t t = 0; t < 2; t++) {
+        CHECK(pthread_create(&threads[t], NULL, churn, &taken[t]) == 0);
+    }
+    for (unsigned i = 0; i < forks; i++) {
+        held += atomic_load(&taken[i % 2].held) ? 1 : 0;
+        struct peer p = peer_start(looks_for_a_while);
+        for (unsigned n = 0; n < 3; n++) {
+            (void)hear(p.from);
+            overwrite_all(c, 1);
+            tell(p.to, n);
+        }
+        peer_done(&p);
+    }
+    atomic_store(&over, true);
+    for (size_t t = 0; t < 2; t++) {
+        CHECK(pthread_join(threads[t], NULL) == 0);
+    }
+    CHECK(c->holding->used == 0 && c->holding->leases == 0);
+    (void)printf("  %u forks, something was held just before %u of them\n", forks, held);
+    limbo_ends();
+}
+
+int main(void) {
+    static const struct check_test tests[] = {
+        {"child_that_calls", child_that_calls},
+        {"child_that_does_not", child_that_does_not},
+        {"grandchild", grandchild},
+        {"parent_dies", parent_dies},
+        {"no_place_is_free", no_place_is_free},
+        {"raw_clone", raw_clone},
+        {"forks_among_threads", forks_among_threads},
+    };
+    return check_run(tests, sizeof tests / sizeof tests[0]);
+}
