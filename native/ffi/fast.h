@@ -134,6 +134,23 @@ static inline plc_cache *quick_handle(Quick *self) {
     return port_handle(atomic_load_explicit(&self->port, memory_order_acquire));
 }
 
+/* ---- fast_lease.c, fast_module.c: values in place ------------------------------------------- */
+
+extern PyType_Spec lease_spec, filling_spec;
+
+struct fast_state { /* of the module */
+    PyTypeObject *lease, *filling;
+};
+
+static inline struct fast_state *fast_state(PyObject *module) {
+    return PyModule_GetState(module);
+}
+
+/* lease(address, key, name, private): the status, and None or (type code, Lease, cost code, token). */
+PyObject *module_lease(PyObject *module, PyObject *args);
+/* reserve(address, entry, length): the status, and None or a Filling; entry: the address of a plc_entry. */
+PyObject *module_reserve(PyObject *module, PyObject *args);
+
 /* ---- fast_key.c, fast_lookup.c: the decorator ----------------------------------------------- */
 
 #define DIGEST_BYTES 16u

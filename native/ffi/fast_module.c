@@ -49,6 +49,10 @@ static PyObject *module_blake2b(PyObject *Py_UNUSED(module), PyObject *args) {
 static PyMethodDef module_methods[] = {
     {"operation", module_operation, METH_VARARGS,
      "operation(type, name, doc, /)\n--\n\nThe method of Quick that has this name, with this text."},
+    {"lease", module_lease, METH_VARARGS,
+     "lease(address, key, name, private, /)\n--\n\nThe status, and what was found in place."},
+    {"reserve", module_reserve, METH_VARARGS,
+     "reserve(address, entry, length, /)\n--\n\nThe status, and what is to be filled."},
     {"args_digest", module_args_digest, METH_O,
      "args_digest(bound, /)\n--\n\nAs that of plib_cache.keys; None where only that one knows."},
     {"blake2b", module_blake2b, METH_VARARGS, "blake2b(data, length, /)\n--\n\nThe digest of data."},
@@ -62,11 +66,30 @@ static int add_type(PyObject *module, PyType_Spec *spec, const char *name) {
     return failed;
 }
 
+static PyTypeObject *make_type(PyObject *module, PyType_Spec *spec) {
+    return (PyTypeObject *)(void *)PyType_FromModuleAndSpec(module, spec, NULL);
+}
+
 static int module_exec(PyObject *module) {
+    struct fast_state *state = fast_state(module);
+    state->lease = make_type(module, &lease_spec);
+    state->filling = make_type(module, &filling_spec);
+    if (state->lease == NULL || state->filling == NULL) {
+        return -1;
+    }
     return add_type(module, &port_spec, "Port") != 0 || add_type(module, &quick_spec, "Quick") != 0 ||
                    add_type(module, &lookup_spec, "Lookup") != 0
                ? -1
                : 0;
+}
+
+/* The types live as long as the module, which is in sys.modules until the process ends. */
+static void module_free(void *module) {
+    struct fast_state *state = fast_state(module);
+    if (state != NULL) {
+        Py_CLEAR(state->lease);
+        Py_CLEAR(state->filling);
+    }
 }
 
 static PyModuleDef_Slot module_slots[] = {
@@ -81,6 +104,8 @@ static struct PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "plib_cache._fast",
     .m_doc = "The hot path of caches and decorated functions in C.",
+    .m_size = sizeof(struct fast_state),
+    .m_free = module_free,
     .m_methods = module_methods,
     .m_slots = module_slots,
 };

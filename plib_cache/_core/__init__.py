@@ -28,6 +28,7 @@ from plib_cache._core.handle import (
     explain_faults,
     remove_region,
 )
+from plib_cache._core.inplace import InPlace, NotInPlaceError
 from plib_cache._core.names import Claim, NameCounts, Names
 from plib_cache._core.values import ADD, APPEND, CAS, PREPEND, PUBLISH, REPLACE, SET, Values
 from plib_cache._core.walk import Finding, Walks
@@ -58,6 +59,7 @@ __all__ = [
     "Found",
     "Item",
     "NameCounts",
+    "NotInPlaceError",
     "Quick",
     "Region",
     "RegionAbsentError",
@@ -71,5 +73,5 @@ __all__ = [
 ]
 
 
-class Region(Values, Names, Walks):
+class Region(Values, InPlace, Names, Walks):
     """One attached region, with all operations of the core."""

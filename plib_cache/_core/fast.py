@@ -27,21 +27,12 @@ _OPERATIONS = ("get", "set", "delete", "incr", "decr", "get_many")
 _SLOTS = ("__getitem__", "__setitem__", "__delitem__", "__contains__")
 
 
-def _load() -> Any | None:
-    """The module in C; None if the cffi binding is to serve alone.
+def _load() -> Any:
+    """The module in C.
 
     Raises:
-        ConfigurationError: PLIB_CACHE_BINDING asks for a binding that does not exist.
         ImportError: it cannot be loaded; that is not passed over, for all would be slow.
     """
-    asked = os.environ.get(_VARIABLE) or "fast"
-    if asked not in ("fast", "cffi"):
-        raise ConfigurationError(
-            f"{_VARIABLE} is {asked!r}: leave it unset or set it to 'fast', or to 'cffi' to do "
-            "without the fast path"
-        )
-    if asked == "cffi":
-        return None
     origin = str(_native.__spec__.origin)
     loader = ExtensionFileLoader("plib_cache._fast", origin)
     spec = importlib.util.spec_from_file_location(loader.name, origin, loader=loader)
@@ -53,7 +44,24 @@ def _load() -> Any | None:
     return module
 
 
-_fast = _load()
+def _asked() -> str:
+    """Which binding the environment asks for.
+
+    Raises:
+        ConfigurationError: one that does not exist.
+    """
+    asked = os.environ.get(_VARIABLE) or "fast"
+    if asked not in ("fast", "cffi"):
+        raise ConfigurationError(
+            f"{_VARIABLE} is {asked!r}: leave it unset or set it to 'fast', or to 'cffi' to do "
+            "without the fast path"
+        )
+    return asked
+
+
+# What values in place are made of comes from there with either binding.
+objects = _load()
+_fast = objects if _asked() == "fast" else None
 
 
 def binding() -> str:

@@ -20,6 +20,7 @@ KEY_MAX = int(lib.PLC_KEY_MAX)
 TAGS_MAX = int(lib.PLC_TAGS_MAX)
 SIZE_MIN = int(lib.PLC_SIZE_MIN)
 SIZE_MAX = int(lib.PLC_SIZE_MAX)
+COPIES_ONLY = int(lib.PLC_COPIES_ONLY)
 LAYOUT = int(lib.plc_layout())
 
 OK = int(lib.PLC_OK)
@@ -29,6 +30,7 @@ CLAIMED = int(lib.PLC_CLAIMED)
 TOO_SMALL = int(lib.PLC_TOO_SMALL)
 AGAIN = int(lib.PLC_AGAIN)
 DONE = int(lib.PLC_DONE)
+COPY = int(lib.PLC_COPY)
 FULL = int(lib.PLC_FULL)
 BUSY = int(lib.PLC_BUSY)
 _TOO_LARGE = int(lib.PLC_TOO_LARGE)
@@ -97,6 +99,8 @@ class Handle:
         create: make the region if there is none.
         protection: "auto", "none" or "pku".
         expected_entry: bytes of a typical entry, 0 for the default; only used at creation.
+        leased_share: percent of the pool that may be leased and reserved; 0 for the default, and
+            a negative one for copies only.
 
     Any thread may use it, and a forked child may go on using it.
     """
@@ -109,25 +113,29 @@ class Handle:
         create: bool = False,
         protection: str = "auto",
         expected_entry: int = 0,
+        leased_share: int = 0,
     ) -> None:
         name = ffi.new("char[]", os.fsencode(path))
         options = ffi.new("plc_options *")
         options.path, options.size_bytes = name, size
         options.create, options.expected_entry = create, expected_entry
         options.protection = _PROTECTION[protection]
+        options.leased_share = COPIES_ONLY if leased_share < 0 else leased_share
         handle, report = ffi.new("plc_cache **"), ffi.new("plc_report *")
         status = lib.plc_open_nogil(options, handle, report)
         if status != OK:
             raise _refusal(status, _reported(path, report))
         self.path = path
         self._handle: Any = handle[0]
-        self.port = make_port(int(ffi.cast("uintptr_t", self._handle)))
+        self._address = int(ffi.cast("uintptr_t", self._handle))
+        self.port = make_port(self._address)
         self._names: dict[str, int] = {}
         self._finalizer = weakref.finalize(self, _close, [self._handle], self.port)
 
     def close(self) -> None:
         """Give the region back; a second close does nothing."""
         self._handle = ffi.NULL
+        self._address = 0
         self._finalizer()
 
     @property

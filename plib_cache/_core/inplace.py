@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Reading values where they lie, and filling them there.
+
+The memory is handed out as objects in C (``Lease``, ``Filling``) that live as long as anything
+derived from them; with either binding, for cffi cannot make such objects.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plib_cache._core import work as _work
+from plib_cache._core.failures import Facts
+from plib_cache._core.fast import objects
+from plib_cache._core.handle import AGAIN, COPY, MISS, OK, SLICE_MS, Handle
+from plib_cache._core.work import Encoding, Found, Terms
+from plib_cache._native import ffi, lib
+
+
+class InPlace(Handle):
+    """The operations on values in place."""
+
+    def lease(self, key: bytes, name: int = 0, *, private: bool = False) -> Found | None:
+        """What is stored under ``key``, in place; counts a hit or a miss of ``name``.
+
+        Args:
+            private: writable, each page that is written to being copied first.
+
+        Returns:
+            As ``get``, with a read-only buffer for the value's bytes; None if there is none.
+
+        Raises:
+            NotInPlaceError: it is to be had as a copy only.
+        """
+        status, found = AGAIN, None
+        while status == AGAIN:
+            status, found = objects.lease(self._address, key, name, private)
+            if status == AGAIN:
+                self._assist(key)
+        if status == COPY:
+            raise NotInPlaceError
+        if status not in (OK, MISS):
+            raise self._refused(status, Facts(self.path, key))
+        return found  # type: ignore[no-any-return]
+
+    def reserve(self, key: bytes, value: Encoding, terms: Terms) -> Any:
+        """Room for a value of ``value.nbytes`` bytes, to be filled; see ``Filling`` in C.
+
+        Raises:
+            ValueTooLargeError, RegionFullError: there is none.
+        """
+        work = _work.take()
+        try:
+            alive = _work.fill(work.entry, work.parts, key, value, terms)
+            status, filling = AGAIN, None
+            while status == AGAIN:
+                address = int(ffi.cast("uintptr_t", work.entry))
+                status, filling = objects.reserve(self._address, address, value.nbytes)
+                if status == AGAIN:
+                    self._assist(key)
+            del alive
+        finally:
+            _work.give_back(work)
+        if status != OK:
+            raise self._refused(status, Facts(self.path, key, value.nbytes))
+        return filling
+
+    def seal(self, filling: Any, key: bytes, deadline_ms: int) -> int:
+        """Publish what was filled; the token of the new entry.
+
+        Raises:
+            BusyError, RegionFullError: it may be sealed again.
+        """
+        status, token = AGAIN, 0
+        while status == AGAIN:
+            status, token = filling.seal(deadline_ms)
+            if status == AGAIN:
+                self._assist(key)
+        if status != OK:
+            raise self._refused(status, Facts(self.path, key))
+        return int(token)
+
+    def _assist(self, key: bytes) -> None:
+        if (trouble := lib.plc_assist_nogil(self._handle, SLICE_MS)) != OK:
+            raise self._refused(int(trouble), Facts(self.path, key))
+
+
+class NotInPlaceError(Exception):
+    """The value is small, or a limit is reached: it is to be read as a copy."""

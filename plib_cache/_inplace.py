@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Values in place: views of what is stored, and room to write a value where it will lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from plib_cache._attached import Attached, Key
+from plib_cache._core import Found, NotInPlaceError
+from plib_cache._flight import MISSING, Missing
+from plib_cache._moments import Expire
+from plib_cache._reserve import Reservation
+from plib_cache.exceptions import ConfigurationError, CorruptRegionError
+from plib_cache.keys import key_bytes
+from plib_cache.serialize import DefaultSerializer, Encoded, TypeCode, buffer_of
+
+Copy = bool | Literal["cow"]
+
+
+def check_copy(copy: object) -> None:
+    """Refuse what is no way to read.
+
+    Raises:
+        ValueError: it is neither True, False nor "cow".
+    """
+    if copy not in (True, False, "cow"):
+        raise ValueError(f"copy={copy!r}: give True, False (in place) or 'cow' (copy on write)")
+
+
+class InPlace(Attached):
+    """Reading and writing without a copy."""
+
+    def view(self, key: Key) -> memoryview:
+        """The bytes of a value, where they lie in the cache: no copy, whatever their number.
+
+        Of bytes, bytearray, memoryview and str (its UTF-8) all bytes, of a NumPy array its
+        elements.  The view is read-only, and holds what was stored when it was taken: also when
+        the key is replaced, deleted or evicted meanwhile, when the cache is closed, and in a
+        forked child.  That ends, and the memory is free, with the last object derived from the
+        view (slices, arrays by ``numpy.frombuffer``, tables over them), or when the process dies.
+
+        Notes:
+            As a context manager it gives up this one view at the end; what was derived from it
+            goes on, but an array directly over it makes that end a BufferError: let it go first.
+            A small value (less than ``info().in_place_from``) comes as a copy, and so does one
+            that is beyond the limits; see ``get``.
+
+        Raises:
+            KeyError: there is no such value.
+            TypeError: it is no buffer; ``get(key, copy=False)`` rebuilds it in place.
+        """
+        found = self._find_in_place(key_bytes(key)[0], False)
+        if found is None:
+            raise KeyError(key)
+        return buffer_of(found[0], memoryview(found[1]).toreadonly())
+
+    def reserve(
+        self,
+        key: Key,
+        nbytes: int,
+        expire: Expire = None,
+        *,
+        namespace: str | None = None,
+        tags: Iterable[str] = (),
+    ) -> Reservation:
+        """Room for a bytes value, to be written in place and then sealed; see ``Reservation``.
+
+        Args:
+            nbytes: its length; the room begins at a page, and holds whatever lay there before.
+            expire: counts from sealing on; the others as for ``set``.
+
+        Raises:
+            ValueTooLargeError: it can never fit into this region.
+            RegionFullError: not now, or too much is leased and reserved already.
+        """
+        return self._reserve(key, TypeCode.BYTES, _length(nbytes), expire, namespace, tags)
+
+    def reserve_array(
+        self,
+        key: Key,
+        shape: int | tuple[int, ...],
+        dtype: Any,
+        expire: Expire = None,
+        *,
+        order: Literal["C", "F"] = "C",
+        namespace: str | None = None,
+        tags: Iterable[str] = (),
+    ) -> Reservation:
+        """Room for a NumPy array: compute into its ``array`` (``out=``), then seal it.
+
+        Raises:
+            TypeError, ValueError: no array of that shape and dtype can be written in place.
+            ValueTooLargeError, RegionFullError: as for ``reserve``.
+        """
+        from plib_cache import _ndarray
+
+        head, nbytes = _ndarray.array_head(shape, dtype, order)
+        made = self._reserve(
+            key, TypeCode.NDARRAY, len(head) + nbytes, expire, namespace, tags
+        )
+        made._place_array(head, shape, dtype, order)
+        return made
+
+    def _reserve(
+        self,
+        key: Key,
+        code: TypeCode,
+        nbytes: int,
+        expire: Expire,
+        namespace: str | None,
+        tags: Iterable[str],
+    ) -> Reservation:
+        if not isinstance(self._serializer, DefaultSerializer):
+            raise ConfigurationError(
+                f"{type(self._serializer).__name__} decides how this cache's values are stored, so "
+                "none can be written in place: use set, or a cache with the default serializer"
+            )
+        raw, text = key_bytes(key)
+        terms = self._terms(text, expire, namespace, tags)
+        filling = self._region.reserve(raw, Encoded(code, [], nbytes), terms)
+        return Reservation(self._region, raw, filling, expire)
+
+    def _find_in_place(self, raw: bytes, private: bool) -> Found | None:
+        """What is stored under a key, in place if that can be, and else as a copy."""
+        try:
+            return self._region.lease(raw, private=private)
+        except NotInPlaceError:
+            return self._find(raw)
+        except CorruptRegionError as error:
+            self._doubt(error)
+            return None
+
+    def _load_in_place(self, raw: bytes, copy: Copy) -> Any | Missing:
+        """The value of a key, over the memory of the cache."""
+        private = copy == "cow"
+        found = self._find_in_place(raw, private)
+        if found is None:
+            return MISSING
+        data = memoryview(found[1])
+        if found[0] == TypeCode.BYTES and self._plain:
+            return bytes(data)
+        return self._load((found[0], data if private else data.toreadonly(), *found[2:]))
+
+
+def _length(nbytes: object) -> int:
+    import operator
+
+    try:
+        length = operator.index(nbytes)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"nbytes is a {type(nbytes).__name__}: give an int") from None
+    if length < 0:
+        raise ValueError(f"nbytes={length}: give 0 or more")
+    return length
