@@ -164,7 +164,7 @@ class _Unpickler(pickle.Unpickler):
             ) from error
 
 
-def load(payload: memoryview, buffers: list[memoryview]) -> object:
+def load(payload: bytes, buffers: list[memoryview]) -> object:
     """The value of a pickle; its arrays lie over ``buffers``."""
     return guarded(_Unpickler(io.BytesIO(payload), buffers=buffers).load)
 
