@@ -106,7 +106,7 @@ def parse_frame(data: memoryview) -> tuple[bytes, list[memoryview]]:
 
 def _parse_rows(data: memoryview, table: bytes, end: int) -> tuple[list[memoryview], int]:
     """The buffers behind ``end``, and where the last one ends."""
-    buffers = []
+    buffers: list[memoryview] = []
     for offset, length, flags in _ROW.iter_unpack(table):
         expected = end + padding(end, length)
         end = offset + length

@@ -82,7 +82,7 @@ def flat_bytes(array: Any) -> tuple[memoryview, bool]:
 
 def _head_of(flags: int, shape: tuple[int, ...], dtype: Any, nbytes: int) -> bytes:
     """All that stands before elements of ``nbytes``."""
-    name = dtype.str.encode("ascii")
+    name: bytes = dtype.str.encode("ascii")
     head = _HEADER.pack(flags, len(shape), len(name), 0)
     head += struct.pack(f"<{len(shape)}Q", *shape) + name
     return head + bytes(padding(len(head), nbytes))
