@@ -26,9 +26,11 @@ from __future__ import annotations
 import functools
 import importlib
 import math
+import operator
 import re
 import struct
 import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from plib_cache._frame import Encoded, damaged, padding
@@ -94,6 +96,60 @@ def encode_array(type_code: int, array: Any) -> Encoded:
     flags = (_FORTRAN if fortran else 0) | (0 if array.flags.writeable else _READ_ONLY)
     head = _head_of(flags, array.shape, array.dtype, raw.nbytes)
     return Encoded(type_code, [head, raw], len(head) + raw.nbytes)
+
+
+class ArrayHead(NamedTuple):
+    """What precedes the elements of an array that is yet to be filled, and how long those are."""
+
+    head: bytes
+    nbytes: int
+
+
+def array_head(shape: int | Sequence[int], dtype: Any, order: str = "C") -> ArrayHead:
+    """The head of an array of that shape, which any elements behind it make a whole value.
+
+    Raises:
+        TypeError: the dtype is none, or its string does not say all about it.
+        ValueError: the shape, the size or the order make no array.
+    """
+    if order not in ("C", "F"):
+        raise ValueError(f"order is {order!r}: pass 'C' (rows) or 'F' (columns)")
+    lengths = _checked_shape(shape)
+    exact = _checked_dtype(numpy().dtype(dtype))
+    largest = math.prod(n for n in lengths if n) * exact.itemsize
+    if largest > sys.maxsize:
+        raise ValueError(f"an array of shape {lengths} and dtype {exact} is larger than any memory")
+    nbytes = 0 if 0 in lengths else largest
+    return ArrayHead(_head_of(_FORTRAN if order == "F" else 0, lengths, exact, nbytes), nbytes)
+
+
+def _checked_shape(shape: Any) -> tuple[int, ...]:
+    lengths: tuple[int, ...]
+    try:
+        lengths = (operator.index(shape),)
+    except TypeError:
+        lengths = tuple(map(operator.index, shape))
+    if any(n < 0 for n in lengths):
+        raise ValueError(f"a shape of {lengths} has a negative length: all must be 0 or more")
+    if len(lengths) > _MAX_DIMENSIONS:
+        raise ValueError(f"a shape has {_MAX_DIMENSIONS} dimensions at most, not {len(lengths)}")
+    return lengths
+
+
+def _checked_dtype(dtype: Any) -> Any:
+    if dtype.hasobject:
+        raise TypeError(
+            f"elements of dtype {dtype} are Python objects, which cannot lie in shared memory: "
+            "use a dtype of fixed size, or set() the array, which pickles it"
+        )
+    if not dtype.itemsize:
+        raise TypeError(f"elements of dtype {dtype} have no size: say how long, as in 'U10'")
+    if dtype.metadata is not None or not _is_simple_dtype(dtype):
+        raise TypeError(
+            f"the dtype {dtype} is more than a number, text, bytes or a date (fields, a shape, "
+            f"metadata): take dtype 'V{dtype.itemsize}' and view(...) it, or set() the array"
+        )
+    return dtype
 
 
 class _Layout(NamedTuple):

@@ -54,6 +54,7 @@ __all__ = [
     "Serializer",
     "Trust",
     "TypeCode",
+    "buffer_of",
     "default_serializer",
 ]
 
@@ -187,6 +188,7 @@ _DECODERS: dict[int, Callable[[memoryview], object]] = {
     TypeCode.DATA: _decode_plain,
     TypeCode.MEMORYVIEW: lambda data: data,
 }
+_FLAT = frozenset({TypeCode.BYTES, TypeCode.STR, TypeCode.BYTEARRAY, TypeCode.MEMORYVIEW})
 _CODE = frozenset({TypeCode.PICKLE5, TypeCode.CLOUDPICKLE})
 
 
@@ -244,6 +246,27 @@ class DefaultSerializer:
                 "write it again with trust='data', or open with trust='code'"
             )
         return decode(data)
+
+
+def buffer_of(type_code: int, data: memoryview) -> memoryview:
+    """What a value that the default serializer made has of bytes, over ``data`` without copying.
+
+    These are the bytes of bytes, bytearray and memoryview, the UTF-8 of a str, and the elements
+    of an array, in its order.
+
+    Raises:
+        TypeError: the value is of another type.
+        SerializationError: the bytes are damaged, or an array is read without NumPy.
+    """
+    if type_code in _FLAT:
+        return data
+    if type_code == TypeCode.NDARRAY:
+        return _ndarray.elements_of(data)
+    kind = TypeCode(type_code).name if type_code in _DECODERS else f"type code {type_code}"
+    raise TypeError(
+        f"only bytes, str and arrays can be viewed as bytes, and the value is {kind}: "
+        "get(key, copy=False) rebuilds such a value in place"
+    )
 
 
 def default_serializer(trust: Trust = "code") -> DefaultSerializer:
