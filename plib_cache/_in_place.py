@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""NumPy arrays in pickles, with their elements outside, so that they can be used in place.
+"""Arrays in pickles, with their elements outside, so that they can be used in place.
 
 NumPy itself leaves out the elements of plain contiguous arrays.  Dates, subclasses, masked arrays
 and scattered arrays it writes into the pickle, from where every reader has to copy them; these go
 the way that is described here, and are rebuilt over whatever memory the buffer lies in.
 
 Objects cannot lie in shared memory, so arrays that hold some are pickled.  A subclass that says
-itself how it is pickled is stored as it says.  The names of this module, of ``make_array`` and of
+itself how it is pickled is stored as it says.
+
+PyArrow leaves out all of its buffers, but whole: of a slice, those of what it was cut from.  Where
+that is more than twice of what the slice has, the slice is copied when it is stored.
+
+The names of this module, of ``make_array`` and of
 ``make_masked`` are part of the stored format.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copyreg
 import pickle
 import sys
@@ -37,10 +43,16 @@ def make_masked(cls: Any, data: Any, mask: Any, fill_value: Any, hard: bool) -> 
 
 
 def reduce_array(value: object) -> Any:
-    """How an array that NumPy would copy is rebuilt; NotImplemented for everything else."""
+    """How an array is rebuilt that its own package would copy; NotImplemented for all others."""
     np: Any = sys.modules.get("numpy")
-    if np is None or not isinstance(value, np.ndarray):
-        return NotImplemented
+    if np is not None and isinstance(value, np.ndarray):
+        return _reduce_numpy(np, value)
+    if type(value).__module__ == "pyarrow.lib":
+        return _reduce_arrow(sys.modules["pyarrow"], value)
+    return NotImplemented
+
+
+def _reduce_numpy(np: Any, value: Any) -> Any:
     cls, dtype = type(value), value.dtype
     if dtype.hasobject or not dtype.itemsize or cls in copyreg.dispatch_table:
         return NotImplemented
@@ -62,14 +74,22 @@ def _inherits(cls: Any, base: Any, names: tuple[str, ...]) -> bool:
 
 def _holds_dates(dtype: Any) -> bool:
     """Whether NumPy hands out no buffer of such elements."""
+    if dtype.kind != "V":
+        return dtype.kind in "mM"
     if dtype.subdtype:
         return _holds_dates(dtype.subdtype[0])
-    if dtype.fields:
-        return any(_holds_dates(field[0]) for field in dtype.fields.values())
-    return dtype.kind in "mM"
+    return any(_holds_dates(field[0]) for field in (dtype.fields or {}).values())
 
 
 def _reduce_plain(np: Any, value: Any) -> Any:
     raw, fortran = flat_bytes(np.ndarray.view(value, np.ndarray))
     buffer = pickle.PickleBuffer(raw if value.flags.writeable else raw.toreadonly())
     return make_array, (type(value), value.dtype, value.shape, fortran, buffer)
+
+
+def _reduce_arrow(pa: Any, value: Any) -> Any:
+    """Tables, batches and chunks are made of arrays, each of which comes here."""
+    if isinstance(value, pa.Array) and 2 * value.nbytes < value.get_total_buffer_size():
+        with contextlib.suppress(pa.ArrowException):  # not all types can be concatenated
+            return pa.concat_arrays([value]).__reduce__()
+    return NotImplemented

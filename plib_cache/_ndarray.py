@@ -152,6 +152,18 @@ def _checked_dtype(dtype: Any) -> Any:
     return dtype
 
 
+@functools.lru_cache(maxsize=256)
+def _dtype_in_head(name: bytes) -> Any:
+    text = name.decode("latin-1")
+    if not _SIMPLE_DTYPE.fullmatch(text):
+        raise damaged("the dtype of an array makes no sense")
+    np = numpy()
+    try:
+        return np.dtype(text)
+    except Exception as error:  # NumPy has many ways to say no.
+        raise damaged(f"an array cannot be made ({error})") from error
+
+
 class _Layout(NamedTuple):
     """What a head says, proved: the elements are all that is behind ``start``."""
 
@@ -171,13 +183,7 @@ def _parse_head(data: memoryview) -> _Layout:
     if flags > _FORTRAN | _READ_ONLY or zero or ndim > _MAX_DIMENSIONS:
         raise damaged("the header of an array makes no sense")
     end = _HEADER.size + 8 * ndim + length
-    name = bytes(data[end - length : end]).decode("latin-1")
-    if end > len(data) or not _SIMPLE_DTYPE.fullmatch(name):
-        raise damaged("the dtype of an array makes no sense")
-    try:
-        dtype = _dtype_of(name)
-    except Exception as error:  # NumPy has many ways to say no.
-        raise damaged(f"an array cannot be made ({error})") from error
+    dtype = _dtype_in_head(bytes(data[end - length : end]))
     nbytes = math.prod(shape) * dtype.itemsize
     start = end + padding(end, nbytes)
     if start + nbytes != len(data):

@@ -407,6 +407,21 @@ def test_arrow_is_used_in_place(
             memoryview(buffers[0])[0] = 1
 
 
+@pytest.mark.parametrize("name", ["table", "batch", "array", "array of strings", "chunks"])
+def test_a_small_slice_of_arrow_data_is_stored_alone(
+    share: Callable[..., Shared], name: str
+) -> None:
+    """What it was cut from would be stored, and leased, with it."""
+    value = ARROW[name].slice(1000, 50)
+    for wrapped in (value, [value]):
+        shared = share(wrapped)
+        back = shared.load()
+        assert (back[0] if isinstance(back, list) else back).equals(value)
+        dictionary = 4_000_000 if name in ("table", "batch") else 0  # which all slices have
+        assert shared.encoded.nbytes < 10_000 + dictionary
+    assert TABLE.slice(0, 0).equals(share(TABLE.slice(0, 0)).load())
+
+
 SPARSE = sparse.random(1000, 2000, 0.2, format="coo", rng=np.random.default_rng(7))
 
 
@@ -470,13 +485,13 @@ def test_a_head_that_is_changed_after_its_check_is_not_used(
 
     value = np.asfortranarray(np.arange(1000).reshape(10, 100))
     frame = bytearray(b"".join(CODE.dumps(value).parts))
-    dtype_of = _ndarray._dtype_of
+    dtype_in_head = _ndarray._dtype_in_head
 
-    def change(name: str) -> Any:
+    def change(name: bytes) -> Any:
         frame[:64] = b"\xff" * 64
-        return dtype_of(name)
+        return dtype_in_head(name)
 
-    monkeypatch.setattr(_ndarray, "_dtype_of", change)
+    monkeypatch.setattr(_ndarray, "_dtype_in_head", change)
     back: Any = CODE.loads(TypeCode.NDARRAY, memoryview(frame))
     assert frame[:64] == b"\xff" * 64
     assert_same_array(back, value)
