@@ -9,12 +9,17 @@
     8               u64      length of the pickle
     16              24 x n   one row per buffer: u64 offset, u64 length, u64 flags (1 = read-only)
     16 + 24 n       ...      the pickle
-    multiple of 64  ...      buffer 0, then the others, each at the next multiple of 64
+    aligned         ...      buffer 0, then the others, each at the next aligned offset
 
-All numbers are little-endian.  The frame ends with its last byte of payload.  There is one legal
-offset for each buffer, so reading a frame proves every number in it before any is used.  The
-checksum is there because a pickle with one wrong byte can crash the interpreter; it is no help
-against who damages on purpose.
+Aligned is a multiple of 4096 for a buffer of 1 MiB or more, and of 64 for any other.  All numbers
+are little-endian.  The frame ends with its last byte of payload.  There is one legal offset for
+each buffer, so reading a frame proves every number in it before any is used.  The checksum is
+there because a pickle with one wrong byte can crash the interpreter; it is no help against who
+damages on purpose.
+
+A frame may lie in memory that others can change while it is read.  So the header, the rows and
+the pickle are copied once, and what was copied is checked and used.  The buffers are not copied:
+they are views of that memory.
 """
 
 from __future__ import annotations
@@ -27,6 +32,8 @@ from typing import NamedTuple
 from plib_cache.exceptions import SerializationError
 
 ALIGNMENT = 64
+PAGE = 4096
+LARGE = 1 << 20  # from here on a buffer has pages of its own, which can be mapped by themselves
 _READ_ONLY = 1
 _HEADER = struct.Struct("<IIQ")
 _ROW = struct.Struct("<QQQ")
@@ -40,9 +47,9 @@ class Encoded(NamedTuple):
     nbytes: int
 
 
-def padding(offset: int) -> int:
-    """How many bytes lead from ``offset`` to the next multiple of 64."""
-    return -offset % ALIGNMENT
+def padding(offset: int, nbytes: int) -> int:
+    """How many bytes lead from ``offset`` to the first place for a buffer of ``nbytes``."""
+    return -offset % (PAGE if nbytes >= LARGE else ALIGNMENT)
 
 
 class DamagedValueError(SerializationError):
@@ -63,7 +70,7 @@ def build_frame(type_code: int, payload: bytes, buffers: list[memoryview]) -> En
     rows = []
     end = _HEADER.size + _ROW.size * len(buffers) + len(payload)
     for buffer in buffers:
-        gap = padding(end)
+        gap = padding(end, buffer.nbytes)
         start = end + gap
         rows.append(_ROW.pack(start, buffer.nbytes, _READ_ONLY if buffer.readonly else 0))
         parts += [bytes(gap), buffer] if gap else [buffer]
@@ -74,8 +81,8 @@ def build_frame(type_code: int, payload: bytes, buffers: list[memoryview]) -> En
     return Encoded(type_code, parts, end)
 
 
-def parse_frame(data: memoryview) -> tuple[memoryview, list[memoryview]]:
-    """The pickle and the buffers of a frame, as slices of ``data``.
+def parse_frame(data: memoryview) -> tuple[bytes, list[memoryview]]:
+    """A copy of the pickle of a frame, and its buffers as slices of ``data``.
 
     Raises:
         SerializationError: some number of the frame is wrong.
@@ -84,25 +91,27 @@ def parse_frame(data: memoryview) -> tuple[memoryview, list[memoryview]]:
         raise damaged(f"a frame of {len(data)} bytes is shorter than its header")
     count, checksum, length = _HEADER.unpack_from(data)
     start = _HEADER.size + _ROW.size * count
-    if start + length > len(data):
+    end = start + length
+    if end > len(data):
         raise damaged("the header of a frame contradicts its size")
-    if zlib.crc32(data[_HEADER.size : start + length]) != checksum:
+    table = bytes(data[_HEADER.size : start])
+    payload = bytes(data[start:end])
+    if zlib.crc32(payload, zlib.crc32(table)) != checksum:
         raise damaged("the checksum of a frame is wrong")
-    buffers, end = _parse_rows(data, count, start + length)
+    buffers, end = _parse_rows(data, table, end)
     if end != len(data):
         raise damaged(f"a frame of {len(data)} bytes should have {end}")
-    return data[start : start + length], buffers
+    return payload, buffers
 
 
-def _parse_rows(data: memoryview, count: int, end: int) -> tuple[list[memoryview], int]:
+def _parse_rows(data: memoryview, table: bytes, end: int) -> tuple[list[memoryview], int]:
     """The buffers behind ``end``, and where the last one ends."""
-    buffers = []
-    for row in range(count):
-        offset, length, flags = _ROW.unpack_from(data, _HEADER.size + _ROW.size * row)
-        expected = end + padding(end)
+    buffers: list[memoryview] = []
+    for offset, length, flags in _ROW.iter_unpack(table):
+        expected = end + padding(end, length)
         end = offset + length
         if offset != expected or end > len(data) or flags > _READ_ONLY:
-            raise damaged(f"row {row} of a frame contradicts its size")
+            raise damaged(f"row {len(buffers)} of a frame contradicts its size")
         buffer = data[offset:end]
         buffers.append(buffer.toreadonly() if flags else buffer)
     return buffers, end

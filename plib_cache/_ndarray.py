@@ -10,7 +10,11 @@
     4               u32     0
     8               u64 x n shape
     8 + 8 n         ...     dtype string, as ``dtype.str`` gives it ("<f8", "<M8[ns]")
-    multiple of 64  ...     the elements
+    aligned         ...     the elements
+
+Aligned is a multiple of 4096 if the elements have 1 MiB or more, and of 64 if not.  All before
+them is the head.  It is read once, for it may lie in memory that others can change; the elements
+are used where they are.
 
 Arrays that are not exactly ``numpy.ndarray``, hold objects, or whose dtype its string does not
 describe (records, subarrays, types of other packages) are not encoded here.  NumPy is imported
@@ -22,10 +26,12 @@ from __future__ import annotations
 import functools
 import importlib
 import math
+import operator
 import re
 import struct
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from plib_cache._frame import Encoded, damaged, padding
 from plib_cache.exceptions import SerializationError
@@ -76,32 +82,128 @@ def flat_bytes(array: Any) -> tuple[memoryview, bool]:
     return memoryview(flat.view("u1")), fortran
 
 
+def _head_of(flags: int, shape: tuple[int, ...], dtype: Any, nbytes: int) -> bytes:
+    """All that stands before elements of ``nbytes``."""
+    name: bytes = dtype.str.encode("ascii")
+    head = _HEADER.pack(flags, len(shape), len(name), 0)
+    head += struct.pack(f"<{len(shape)}Q", *shape) + name
+    return head + bytes(padding(len(head), nbytes))
+
+
 def encode_array(type_code: int, array: Any) -> Encoded:
     """The frame of an array that has a simple dtype."""
     raw, fortran = flat_bytes(array)
-    dtype = array.dtype.str.encode("ascii")
     flags = (_FORTRAN if fortran else 0) | (0 if array.flags.writeable else _READ_ONLY)
-    head = _HEADER.pack(flags, array.ndim, len(dtype), 0)
-    head += struct.pack(f"<{array.ndim}Q", *array.shape) + dtype
-    head += bytes(padding(len(head)))
+    head = _head_of(flags, array.shape, array.dtype, raw.nbytes)
     return Encoded(type_code, [head, raw], len(head) + raw.nbytes)
 
 
-def decode_array(data: memoryview) -> Any:
-    """The array over ``data``, without copying; writable if it was and the memory is."""
+class ArrayHead(NamedTuple):
+    """What precedes the elements of an array that is yet to be filled, and how long those are."""
+
+    head: bytes
+    nbytes: int
+
+
+def array_head(shape: int | Sequence[int], dtype: Any, order: str = "C") -> ArrayHead:
+    """The head of an array of that shape, which any elements behind it make a whole value.
+
+    Raises:
+        TypeError: the dtype is none, or its string does not say all about it.
+        ValueError: the shape, the size or the order make no array.
+    """
+    if order not in ("C", "F"):
+        raise ValueError(f"order is {order!r}: pass 'C' (rows) or 'F' (columns)")
+    lengths = _checked_shape(shape)
+    exact = _checked_dtype(numpy().dtype(dtype))
+    largest = math.prod(n for n in lengths if n) * exact.itemsize
+    if largest > sys.maxsize:
+        raise ValueError(f"an array of shape {lengths} and dtype {exact} is larger than any memory")
+    nbytes = 0 if 0 in lengths else largest
+    return ArrayHead(_head_of(_FORTRAN if order == "F" else 0, lengths, exact, nbytes), nbytes)
+
+
+def _checked_shape(shape: Any) -> tuple[int, ...]:
+    lengths: tuple[int, ...]
+    try:
+        lengths = (operator.index(shape),)
+    except TypeError:
+        lengths = tuple(map(operator.index, shape))
+    if any(n < 0 for n in lengths):
+        raise ValueError(f"a shape of {lengths} has a negative length: all must be 0 or more")
+    if len(lengths) > _MAX_DIMENSIONS:
+        raise ValueError(f"a shape has {_MAX_DIMENSIONS} dimensions at most, not {len(lengths)}")
+    return lengths
+
+
+def _checked_dtype(dtype: Any) -> Any:
+    if dtype.hasobject:
+        raise TypeError(
+            f"elements of dtype {dtype} are Python objects, which cannot lie in shared memory: "
+            "use a dtype of fixed size, or set() the array, which pickles it"
+        )
+    if not dtype.itemsize:
+        raise TypeError(f"elements of dtype {dtype} have no size: say how long, as in 'U10'")
+    if dtype.metadata is not None or not _is_simple_dtype(dtype):
+        raise TypeError(
+            f"the dtype {dtype} is more than a number, text, bytes or a date (fields, a shape, "
+            f"metadata): take dtype 'V{dtype.itemsize}' and view(...) it, or set() the array"
+        )
+    return dtype
+
+
+@functools.lru_cache(maxsize=256)
+def _dtype_in_head(name: bytes) -> Any:
+    text = name.decode("latin-1")
+    if not _SIMPLE_DTYPE.fullmatch(text):
+        raise damaged("the dtype of an array makes no sense")
+    np = numpy()
+    try:
+        return np.dtype(text)
+    except Exception as error:  # NumPy has many ways to say no.
+        raise damaged(f"an array cannot be made ({error})") from error
+
+
+class _Layout(NamedTuple):
+    """What a head says, proved: the elements are all that is behind ``start``."""
+
+    flags: int
+    shape: tuple[int, ...]
+    dtype: Any
+    start: int
+
+
+def _parse_head(data: memoryview) -> _Layout:
+    """The layout of an array, of which every number was read once and fits ``data``."""
     try:
         flags, ndim, length, zero = _HEADER.unpack_from(data)
         shape = struct.unpack_from(f"<{ndim}Q", data, _HEADER.size)
     except struct.error as error:
         raise damaged("an array is shorter than its header") from error
-    if flags > _FORTRAN | _READ_ONLY or zero:
+    if flags > _FORTRAN | _READ_ONLY or zero or ndim > _MAX_DIMENSIONS:
         raise damaged("the header of an array makes no sense")
     end = _HEADER.size + 8 * ndim + length
-    name = bytes(data[end - length : end]).decode("latin-1")
-    start = end + padding(end)
-    if start > len(data) or not _SIMPLE_DTYPE.fullmatch(name):
-        raise damaged("the dtype of an array makes no sense")
-    array = array_over(data[start:], name, shape, bool(flags & _FORTRAN))
+    dtype = _dtype_in_head(bytes(data[end - length : end]))
+    nbytes = math.prod(shape) * dtype.itemsize
+    start = end + padding(end, nbytes)
+    if start + nbytes != len(data):
+        raise damaged("an array contradicts its size")
+    return _Layout(flags, shape, dtype, start)
+
+
+def elements_of(data: memoryview) -> memoryview:
+    """The elements as flat bytes, without copying."""
+    return data[_parse_head(data).start :]
+
+
+def decode_array(data: memoryview) -> Any:
+    """The array over ``data``, without copying; writable if it was and the memory is."""
+    flags, shape, dtype, start = _parse_head(data)
+    order = "F" if flags & _FORTRAN else "C"
+    try:
+        array = numpy().ndarray(shape, dtype, data, start, order=order)
+    except Exception as error:
+        raise damaged(f"an array cannot be made ({error})") from error
     if flags & _READ_ONLY:
         array.setflags(write=False)
     return array

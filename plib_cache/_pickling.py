@@ -3,7 +3,8 @@
 
 Pickle stores a class or a function as the name under which the reader finds it.  That is no use
 for what was defined in ``__main__``: the reader is another program.  Such values, and those that
-pickle refuses (lambdas, local classes), are stored by value, with cloudpickle.
+pickle refuses (lambdas, local classes), are stored by value, with cloudpickle.  Arrays go into
+either as ``_in_place`` says.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from plib_cache._frame import BufferCollector, damaged
+from plib_cache._in_place import reduce_array
 from plib_cache.exceptions import SerializationError
 
 _MAIN_MODULES = frozenset({"__main__", "__mp_main__"})
@@ -45,7 +47,7 @@ class _Pickler(pickle.Pickler):
         self.last = obj
         if isinstance(obj, (type, types.FunctionType)) and obj.__module__ in _MAIN_MODULES:
             raise _DefinedInMainError(f"{obj.__qualname__} is defined in __main__")
-        return NotImplemented
+        return reduce_array(obj)
 
 
 @functools.lru_cache(maxsize=1)
@@ -58,7 +60,8 @@ def _by_value_pickler() -> Any:
 
         def reducer_override(self, obj: object) -> Any:
             self.last = obj
-            return super().reducer_override(obj)
+            reduced = reduce_array(obj)
+            return super().reducer_override(obj) if reduced is NotImplemented else reduced
 
     return ByValuePickler
 
@@ -164,7 +167,7 @@ class _Unpickler(pickle.Unpickler):
             ) from error
 
 
-def load(payload: memoryview, buffers: list[memoryview]) -> object:
+def load(payload: bytes, buffers: list[memoryview]) -> object:
     """The value of a pickle; its arrays lie over ``buffers``."""
     return guarded(_Unpickler(io.BytesIO(payload), buffers=buffers).load)
 

@@ -86,14 +86,14 @@ def dump_plain(value: object) -> tuple[bytes, list[memoryview]]:
     return file.getvalue(), buffers
 
 
-def load_plain(payload: memoryview, buffers: list[memoryview]) -> object:
+def load_plain(payload: bytes, buffers: list[memoryview]) -> object:
     """The value of a pickle of plain data; anything else in it is refused."""
 
     def load() -> object:
         if getattr(copyreg, "_inverted_registry", None):
-            _refuse_extensions(bytes(payload))
+            _refuse_extensions(payload)
         if len(payload) > _DEPTH_MAX:
-            _refuse_depth(bytes(payload))
+            _refuse_depth(payload)
         try:
             return _PlainUnpickler(io.BytesIO(payload), buffers=buffers).load()
         except MemoryError as error:  # a length that a hostile pickle claims

@@ -24,8 +24,10 @@ pickled.  An ``int`` of more than 2048 bits is pickled too, for its decimal form
 Python may refuse to read it.  A memoryview comes back as a memoryview; one with another format or
 shape than flat bytes is refused.
 
-Buffers and arrays begin at multiples of 64 from the start of the frame, and what is read lies
-over the memory that it is read from: it is writable if it was when written and the memory is.
+Buffers and arrays begin at multiples of 64 from the start of the frame, those of 1 MiB or more at
+multiples of 4096, and what is read lies over the memory that it is read from: it is writable if it
+was when written and the memory is.  Everything else is copied before it is looked at, so that
+memory which others change meanwhile gives a value or one error.
 
 **Trust.**  With ``trust="code"`` a reader runs code that the writer chose, as pickle always does.
 With ``trust="data"`` values are scalars, str, bytes, bytearray, complex, range, dates and times,
@@ -52,6 +54,7 @@ __all__ = [
     "Serializer",
     "Trust",
     "TypeCode",
+    "buffer_of",
     "default_serializer",
 ]
 
@@ -125,21 +128,23 @@ _SCALARS: dict[type, tuple[TypeCode, Callable[[Any], bytes | memoryview | None]]
 
 
 def _decode_bytes(data: memoryview) -> bytes:
+    """The bytes, which nobody can change from here on."""
     whole = data.obj
     return whole if type(whole) is bytes and len(whole) == len(data) else bytes(data)
 
 
 def _decode_str(data: memoryview) -> str:
     try:
-        return str(data, "utf-8", "surrogatepass")
+        return str(_decode_bytes(data), "utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
         raise damaged(f"a str is not UTF-8 ({error})") from error
 
 
 def _decode_int(data: memoryview) -> int:
-    if not _DECIMAL.fullmatch(data):
+    digits = _decode_bytes(data)
+    if not _DECIMAL.fullmatch(digits):
         raise damaged("an int is not a decimal number")
-    return int(bytes(data))
+    return int(digits)
 
 
 def _decode_float(data: memoryview) -> float:
@@ -150,9 +155,10 @@ def _decode_float(data: memoryview) -> float:
 
 
 def _decode_bool(data: memoryview) -> bool:
-    if len(data) != 1 or data[0] > 1:
+    raw = _decode_bytes(data)
+    if raw not in (b"\0", b"\1"):
         raise damaged("a bool is neither 0 nor 1")
-    return data[0] == 1
+    return raw == b"\1"
 
 
 def _decode_none(data: memoryview) -> None:
@@ -182,6 +188,7 @@ _DECODERS: dict[int, Callable[[memoryview], object]] = {
     TypeCode.DATA: _decode_plain,
     TypeCode.MEMORYVIEW: lambda data: data,
 }
+_FLAT = frozenset({TypeCode.BYTES, TypeCode.STR, TypeCode.BYTEARRAY, TypeCode.MEMORYVIEW})
 _CODE = frozenset({TypeCode.PICKLE5, TypeCode.CLOUDPICKLE})
 
 
@@ -239,6 +246,27 @@ class DefaultSerializer:
                 "write it again with trust='data', or open with trust='code'"
             )
         return decode(data)
+
+
+def buffer_of(type_code: int, data: memoryview) -> memoryview:
+    """What a value that the default serializer made has of bytes, over ``data`` without copying.
+
+    These are the bytes of bytes, bytearray and memoryview, the UTF-8 of a str, and the elements
+    of an array, in its order.
+
+    Raises:
+        TypeError: the value is of another type.
+        SerializationError: the bytes are damaged, or an array is read without NumPy.
+    """
+    if type_code in _FLAT:
+        return data
+    if type_code == TypeCode.NDARRAY:
+        return _ndarray.elements_of(data)
+    kind = TypeCode(type_code).name if type_code in _DECODERS else f"type code {type_code}"
+    raise TypeError(
+        f"only bytes, str and arrays can be viewed as bytes, and the value is {kind}: "
+        "get(key, copy=False) rebuilds such a value in place"
+    )
 
 
 def default_serializer(trust: Trust = "code") -> DefaultSerializer:

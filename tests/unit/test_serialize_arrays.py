@@ -127,6 +127,29 @@ def test_every_buffer_begins_at_a_multiple_of_64(lengths: list[int]) -> None:
     assert len(head) % 64 == 0
 
 
+@pytest.mark.parametrize("nbytes", [2**20 - 1, 2**20, 2**20 + 1])
+def test_buffers_of_1_mib_or_more_begin_at_a_page(nbytes: int) -> None:
+    """A large buffer shares no page with what stands before it, in any form of value."""
+    alignment = 4096 if nbytes >= 2**20 else 64
+    value = np.arange(nbytes, dtype="u1")
+    for serializer in (CODE, DATA):
+        encoded = serializer.dumps([value[:200], value, value[1:300], value[:-1], value[1:]])
+        offset = 0
+        for part in encoded.parts:
+            if isinstance(part, memoryview):
+                assert offset % (4096 if len(part) >= 2**20 else 64) == 0
+            offset += len(part)
+        assert same_arrays(round_trip([value[1:], value], serializer), [value[1:], value])
+    head, raw = CODE.dumps(value).parts
+    assert (len(head), len(raw)) == (alignment, nbytes)
+    assert same_arrays([round_trip(value)], [value])
+
+
+def same_arrays(left: list[Any], right: list[Any]) -> bool:
+    """Equal, one by one."""
+    return len(left) == len(right) and all(map(np.array_equal, left, right))
+
+
 def test_a_flat_memoryview_comes_back_as_one() -> None:
     """Bytes in a view stay a view, and other views are refused with a way out."""
     back = round_trip(memoryview(b"abc"))

@@ -120,6 +120,30 @@ def test_the_frame_may_not_be_longer_or_shorter_than_its_rows_say() -> None:
             CODE.loads(encoded.type_code, memoryview((frame + b"\0")[:end]))
 
 
+@pytest.mark.parametrize("nbytes", [2**20 - 1, 2**20])
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_buffer_has_one_legal_place(nbytes: int, alone: bool) -> None:
+    """A frame whose last buffer lies at another aligned offset is refused, rows and all."""
+    value = np.zeros(nbytes, "u1")
+    encoded = CODE.dumps(value if alone else [value])
+    legal = encoded.nbytes - nbytes
+    head = bytes(joined(encoded)[: 4 * 64])
+    for start in {64, 128, 256, 4096, 8192, legal - 64, legal + 64} - {0, legal}:
+        frame = bytearray(start + nbytes)
+        frame[: min(start, len(head))] = head[: min(start, len(head))]
+        if not alone:
+            struct.pack_into("<Q", frame, 16, start)
+            frame = stamped(frame)
+        with pytest.raises(SerializationError, match="contradicts|makes no sense|checksum"):
+            CODE.loads(encoded.type_code, memoryview(frame))
+    assert np.array_equal(whole(CODE.loads(encoded.type_code, memoryview(joined(encoded)))), value)
+
+
+def whole(value: Any) -> Any:
+    """The array, alone or in a list."""
+    return value[0] if isinstance(value, list) else value
+
+
 def test_a_class_that_fails_to_load_is_one_error() -> None:
     """Whatever a class raises while it is rebuilt is chained."""
     frame = joined(CODE.dumps(Grumpy()))
