@@ -94,4 +94,20 @@ ROOMS = [
         "if (true) {\n            index_mark(k, way, 0);",
         "test_policy",
     ),
+    Mutant(
+        "faults-one-by-one",
+        "pool: memory that others have used is mapped page by page when a large value is written to it",
+        "sync.c",
+        "(void)atomic_load_explicit((_Atomic uint8_t *)t, memory_order_relaxed);",
+        "(void)0;",
+        "test_pool",
+    ),
+    Mutant(
+        "faults-one-by-one-in-part",
+        "pool: as before, where a value is built from an old one",
+        "verbs.c",
+        "fill_value(old_at, hit->e.value",
+        "fill_racing(old_at, hit->e.value",
+        "test_pool",
+    ),
 ]
