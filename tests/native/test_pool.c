@@ -61,7 +61,7 @@ static void test_faults_in_used_memory(void) {
     uint64_t appended = faults() - before - set;
     (void)fprintf(stderr, "  %" PRIu64 " faults for %llu pages, %" PRIu64 " when appended to\n", set, LARGE / 4096,
                   appended);
-    CHECK(!c->in_memory || (set < LARGE / 4096 / 8 && appended < LARGE / 4096 / 8));
+    CHECK(!c->in_memory || (set < LARGE / 4096 / 3 && appended < LARGE / 4096 / 3));
     tell(p.to, 1);
     peer_done(&p);
     region_end(c, true);
