@@ -110,4 +110,28 @@ ROOMS = [
         "fill_racing(old_at, hit->e.value",
         "test_pool",
     ),
+    Mutant(
+        "pool-in-small-pages",
+        "pool: huge pages are asked for the tables only",
+        "region_grow.c",
+        "return c->collapse_from + OS_HUGE_BYTES <= c->collapse_to ? &c->collapse_from : NULL;",
+        "return NULL;",
+        "test_pool",
+    ),
+    Mutant(
+        "huge-pages-missed-between-steps",
+        "pool: the huge page in which one step ends and the next begins is never asked for",
+        "region_grow.c",
+        "if (c->collapse_to != from << PAGE_SHIFT && ",
+        "if (",
+        "test_pool",
+    ),
+    Mutant(
+        "huge-pages-in-vain",
+        "pool: a kernel that has no huge pages for the pool is asked at every step",
+        "region_grow.c",
+        "*next = c->geo.size_bytes;",
+        "*next += 0;",
+        "test_pool",
+    ),
 ]
