@@ -96,7 +96,8 @@ struct plc_cache {
     word reaped_ms[SLOTS_MAX + 1]; /* when that slot's owner was last asked for (monotonic ms) */
     word suspect;        /* slot of a foreign owner that an operation met, 0 none */
     word hint_distrusted; /* a taken_pages hint that was found false */
-    uint64_t collapsed;  /* bytes before the pool for which huge pages were asked; under process_mutex */
+    uint64_t collapsed;  /* bytes before the pool for which huge pages were asked; under process_mutex, as is */
+    uint64_t collapse_from, collapse_to; /* what of the pool this process has taken and they are not asked for yet */
     word growth_retry_ms; /* growth is not tried before it (real time, ms) */
     word32 closed;
     uint32_t references; /* under process_mutex, and: */

@@ -13,7 +13,8 @@
 #define RETRY_MS 1000u
 #define TURN_MS 50u /* for another process that is extending the file already */
 #define GROW_BYTE 0u
-#define COLLAPSED_AT_ONCE 4u
+#define TABLES_AT_ONCE 4u     /* huge pages of the tables with each step, */
+#define COLLAPSED_AT_ONCE 20u /* and of the pool: as many as the step has, and some that were left before */
 
 /* pre: process mutex held.  What the kernel says of the file; false when the descriptor is not ours any more. */
 static bool ask(const plc_cache *c, struct os_file *file) {
@@ -88,20 +89,52 @@ static int take_step(plc_cache *c, uint64_t pages) {
     return error != 0 ? error : os_reserve(c->fd, pages << PAGE_SHIFT, n << PAGE_SHIFT);
 }
 
-/* A read at random waits for the index and the page words, and as long again for the tables that say where they are.
- * So as the region fills they come into huge pages, a few with each step: at once it would take as long as the region's
- * creation.  In memory only; a file system on disk has none.  A crowded machine has them later. */
+/* ---- huge pages ------------------------------------------------------------------------------ */
+
+/* A read at random waits for the index and the page words, and as long again for the tables that say where they are;
+ * whoever comes to a large value waits for each of its pages.  So as the region fills both move into huge pages, a few
+ * with each step: at once it would take as long as the region's creation.  In memory only; a file system on disk has
+ * none.  A crowded machine has them later. */
+
+/* pre: process mutex held.  This process has taken what is between these pages of the file: the first step begins in
+ * the huge page in which the tables end. */
+static void note_taken(plc_cache *c, uint64_t from, uint64_t to) {
+    if (c->collapse_to != from << PAGE_SHIFT && c->collapse_from != c->geo.size_bytes) {
+        c->collapse_from = from << PAGE_SHIFT & ~(uint64_t)(OS_HUGE_BYTES - 1); /* others have taken what is between */
+    }
+    c->collapse_to = to << PAGE_SHIFT;
+}
+
+/* pre: process mutex held.  Where the next one begins: there are none of the tables or of the pool, or NULL. */
+static uint64_t *next_huge(plc_cache *c, unsigned asked) {
+    uint64_t least = c->key_bits != 0 ? OS_HUGE_BYTES : 0; /* the page of wait words in the first has another key, so it
+                                                              is three mappings */
+    c->collapsed = c->collapsed > least ? c->collapsed : least;
+    c->collapse_from = c->collapse_from > least ? c->collapse_from : least;
+    if (asked < TABLES_AT_ONCE && c->collapsed + OS_HUGE_BYTES <= (uint64_t)c->geo.first_page << PAGE_SHIFT) {
+        return &c->collapsed;
+    }
+    return c->collapse_from + OS_HUGE_BYTES <= c->collapse_to ? &c->collapse_from : NULL;
+}
+
+/* pre: the mapping stays (call_stay).  The kernel is asked without the process mutex: others may want to establish a
+ * death meanwhile. */
 static void collapse_some(plc_cache *c) {
-    uint64_t end = (uint64_t)c->geo.first_page << PAGE_SHIFT;
-    if (!c->in_memory || c->collapsed + OS_HUGE_BYTES > end || os_crowded()) {
-        return;
-    }
-    if (c->collapsed == 0 && c->key_bits != 0) {
-        c->collapsed = OS_HUGE_BYTES; /* the page of wait words in it has another key, so it is three mappings */
-    }
-    for (unsigned i = 0; i < COLLAPSED_AT_ONCE && c->collapsed + OS_HUGE_BYTES <= end; i++) {
-        int error = os_collapse(c->base + c->collapsed);
-        c->collapsed = error == EINVAL ? end : c->collapsed + OS_HUGE_BYTES;
+    bool more = c->in_memory && !os_crowded();
+    for (unsigned i = 0; i < COLLAPSED_AT_ONCE && more; i++) {
+        registry_lock();
+        uint64_t *next = c->base != NULL ? next_huge(c, i) : NULL;
+        uint8_t *at = next != NULL ? c->base + *next : NULL;
+        if (next != NULL) {
+            *next += OS_HUGE_BYTES;
+        }
+        registry_unlock();
+        more = next != NULL;
+        if (more && os_collapse(at) == EINVAL) {
+            registry_lock(); /* not to be had, ever; of the pool, which nobody has touched, before Linux 6.12 */
+            *next = c->geo.size_bytes;
+            registry_unlock();
+        }
     }
 }
 
@@ -128,17 +161,16 @@ static bool grow_once(plc_cache *c, uint32_t pages) {
     if (ask(c, &file)) {
         raise_limit(c, pages_in(&file));
         if (pages_in(&file) < pages) {
-            more = take_step(c, pages_in(&file)) == 0;
+            uint64_t had = pages_in(&file);
+            more = take_step(c, had) == 0;
             note_growth(c, more);
+            note_taken(c, had, more && ask(c, &file) ? pages_in(&file) : had);
         }
     }
     if (turn) {
         os_byte_drop(c->fd, GROW_BYTE);
     }
     region_refresh_locked(c);
-    if (more) {
-        collapse_some(c);
-    }
     return more;
 }
 
@@ -149,6 +181,9 @@ void region_grow(plc_cache *c, uint32_t pages) {
         registry_lock(); /* for one step at a time: others may want to establish a death meanwhile */
         more = grow_once(c, wanted);
         registry_unlock();
+        if (more) {
+            collapse_some(c);
+        }
     }
 }
 

@@ -60,7 +60,7 @@ static inline __attribute__((always_inline)) void copy_parts(const struct store 
         const void *bytes = once_pointer(&st->parts[i].bytes);
         n = n < left ? n : left;
         if (!domain_overlaps(st->k->c, bytes, n)) {
-            fill_racing(to, bytes, n);
+            fill_value(to, bytes, n);
             to += n;
             left -= n;
         }

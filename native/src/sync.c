@@ -1,6 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* sync.c: the racing copies for ThreadSanitizer, as relaxed atomics byte by byte; elsewhere they are inline. */
+/* sync.c: filling much memory; and the racing copies for ThreadSanitizer, as relaxed atomics byte by byte: elsewhere
+ * they are inline. */
 #include "sync.h"
+
+void fill_stretches(void *to, const void *from, size_t n) {
+    uint8_t *t = to;
+    const uint8_t *f = from;
+    while (n != 0) {
+        size_t stretch = FILL_STRETCH - (uintptr_t)t % FILL_STRETCH; /* the kernel's are aligned */
+        stretch = stretch < n ? stretch : n;
+        (void)atomic_load_explicit((_Atomic uint8_t *)t, memory_order_relaxed);
+        fill_racing(t, f, stretch);
+        t += stretch;
+        f += stretch;
+        n -= stretch;
+    }
+}
 
 #if defined(__SANITIZE_THREAD__)
 
@@ -30,6 +45,4 @@ bool same_racing(const void *shared, const void *mine, size_t n) {
     return true;
 }
 
-#else
-typedef int sync_is_inline; /* ISO C wants a declaration in every file */
 #endif

@@ -106,6 +106,19 @@ __attribute__((always_inline)) static inline bool same_racing(const void *shared
 }
 #endif
 
+/* fill_racing of however much.  A page that others have used is not mapped in this process: written to, each costs a
+ * fault of its own, together five times what the copy takes; but a fault that reads maps those around it along, 16 of
+ * them, to be written too.  So of each such stretch a byte is read before it is filled. */
+#define FILL_STRETCH (64u * 1024u)
+void fill_stretches(void *to, const void *from, size_t n);
+static inline void fill_value(void *to, const void *from, size_t n) {
+    if (__builtin_expect(n >= FILL_STRETCH, 0)) {
+        fill_stretches(to, from, n);
+    } else {
+        fill_racing(to, from, n);
+    }
+}
+
 /* A short copy of the caller's own memory: at most 16 bytes are moved by two loads that may overlap. */
 static inline void copy_short(void *to, const void *from, size_t n) {
     uint8_t *t = to;

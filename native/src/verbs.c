@@ -92,7 +92,7 @@ static plc_status build_extend(struct store *st, const struct hit *hit) {
     }
     uint8_t *old_at = st->front ? to + st->given : to;
     uint8_t *new_at = st->front ? to : to + hit->e.spec.length;
-    fill_racing(old_at, hit->e.value, hit->e.spec.length);
+    fill_value(old_at, hit->e.value, hit->e.spec.length);
     store_parts(st, new_at);
     run_sign(st->k, &st->fill);
     return PLC_OK;
@@ -168,7 +168,7 @@ static plc_status build_same(struct store *st, const struct hit *hit) {
     uint8_t *to;
     plc_status s = begin(st, &to);
     if (s == PLC_OK) {
-        fill_racing(to, hit->e.value, hit->e.spec.length);
+        fill_value(to, hit->e.value, hit->e.spec.length);
         run_sign(st->k, &st->fill);
     }
     return s;
