@@ -14,7 +14,7 @@ from plib_cache._core import SET, TAGS_MAX, Found, Quick, Region, Terms
 from plib_cache._flight import MISSING, Missing
 from plib_cache._frame import DamagedValueError
 from plib_cache._moments import Expire, deadline_ms
-from plib_cache._open import check_expected, open_region
+from plib_cache._open import check_expected, check_in_place, open_region
 from plib_cache.exceptions import ConfigurationError, CorruptRegionError, PlibCacheWarning
 from plib_cache.keys import MAX_KEY_BYTES, key_bytes
 from plib_cache.serialize import DefaultSerializer, Encoded, Serializer
@@ -40,6 +40,7 @@ class Attached(Quick):
         create: bool = True,
         expected_entry: int | None = None,
         immutable: bool = False,
+        in_place: bool | float = True,
     ) -> None:
         if name is not None and path is not None:
             raise ConfigurationError("name and path both say where the region is: give one")
@@ -51,6 +52,7 @@ class Attached(Quick):
             "create": create,
             "expected_entry": expected_entry,
             "immutable": immutable,
+            "in_place": in_place,
         }
         self._strict = strict
         self._immutable = bool(immutable)
@@ -70,6 +72,7 @@ class Attached(Quick):
             create=create,
             protection=config.check_protection(protection),
             expected_entry=check_expected(expected_entry),
+            leased_share=check_in_place(in_place),
         )
         scalars = type(self._serializer) is DefaultSerializer
         self._lend(self._region.port, scalars, self._immutable)

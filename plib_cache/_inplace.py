@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from plib_cache import _ndarray
 from plib_cache._attached import Attached, Key
 from plib_cache._core import Found, NotInPlaceError
 from plib_cache._flight import MISSING, Missing
@@ -93,12 +95,8 @@ class InPlace(Attached):
             TypeError, ValueError: no array of that shape and dtype can be written in place.
             ValueTooLargeError, RegionFullError: as for ``reserve``.
         """
-        from plib_cache import _ndarray
-
         head, nbytes = _ndarray.array_head(shape, dtype, order)
-        made = self._reserve(
-            key, TypeCode.NDARRAY, len(head) + nbytes, expire, namespace, tags
-        )
+        made = self._reserve(key, TypeCode.NDARRAY, len(head) + nbytes, expire, namespace, tags)
         made._place_array(head, shape, dtype, order)
         return made
 
@@ -144,8 +142,6 @@ class InPlace(Attached):
 
 
 def _length(nbytes: object) -> int:
-    import operator
-
     try:
         length = operator.index(nbytes)  # type: ignore[arg-type]
     except TypeError:

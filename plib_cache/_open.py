@@ -7,6 +7,7 @@ import functools
 import numbers
 import operator
 import os
+from typing import Any
 
 from plib_cache import config
 from plib_cache._core import Region, RegionAbsentError, SizeDiffersError
@@ -16,18 +17,19 @@ _TRIES = 5  # another process may create or remove the region between two looks
 
 
 def open_region(
-    path: str, size: int | None, *, create: bool, protection: str, expected_entry: int
+    path: str, size: int | None, *, create: bool, **options: Any
 ) -> Region:
     """The region at ``path``.
 
     Args:
         size: in bytes, which an existing region must have; None takes any and makes the default.
         create: make it if there is none.
+        options: the others of ``Region``.
 
     Raises:
         PlibCacheError: it cannot be opened or made; the message says why and what to do.
     """
-    attempt = functools.partial(Region, path, protection=protection, expected_entry=expected_entry)
+    attempt = functools.partial(Region, path, **options)
     if size is not None:
         return attempt(size=size, create=create)
     for tries_left in reversed(range(_TRIES)):
@@ -58,3 +60,15 @@ def check_expected(expected_entry: object) -> int:
             "bytes of key and value together, 16 to 2**30"
         )
     return expected_entry
+
+
+def check_in_place(in_place: object) -> int:
+    """How much may be leased, in percent of the pool: 0 the default, -1 nothing."""
+    if isinstance(in_place, bool):
+        return 0 if in_place else -1
+    if not isinstance(in_place, numbers.Real) or not 0 <= float(in_place) <= 1:
+        raise ConfigurationError(
+            f"in_place={in_place!r}: give True, False (copies only), or the share of the pool that "
+            "may be read and filled in place at once, 0.01 to 1"
+        )
+    return round(float(in_place) * 100) or -1

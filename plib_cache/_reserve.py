@@ -39,9 +39,7 @@ class Reservation:
         self._state = "open"
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {len(memoryview(self._filling))} bytes, {self._state}>" if (
-            self._state != "aborted"
-        ) else f"<{type(self).__name__}, aborted>"
+        return f"<{type(self).__name__} of {self._key!r:.80}, {self._state}>"
 
     @property
     def buffer(self) -> memoryview:
@@ -99,6 +97,14 @@ class Reservation:
             self.abort()
         elif self._state == "open":
             self.seal()
+
+    def _place_array(self, head: bytes, shape: Any, dtype: Any, order: str) -> None:
+        """Write the head of an array's frame, and have ``array`` lie behind it."""
+        from plib_cache._ndarray import numpy
+
+        buffer = memoryview(self._filling)
+        buffer[: len(head)] = head
+        self._array = numpy().ndarray(shape, dtype, buffer, len(head), order=order)
 
     def _withdraw(self) -> None:
         """Nobody is to write through what was handed out, as far as Python can see to it."""

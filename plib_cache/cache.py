@@ -15,6 +15,7 @@ from plib_cache import _flight
 from plib_cache._attached import Key
 from plib_cache._core import SET, Item, quicken
 from plib_cache._flight import MISSING
+from plib_cache._inplace import Copy, InPlace, check_copy
 from plib_cache._jobs import ComputeJob, limit_ms
 from plib_cache._moments import Expire
 from plib_cache._upkeep import Upkeep
@@ -27,7 +28,7 @@ __all__ = ["Cache", "Key"]
 T = TypeVar("T")
 
 
-class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
+class Cache(Verbs, InPlace, Upkeep, MutableMapping[Key, Any]):
     """A cache that all processes of this user on this machine share, by its name or its file.
 
     Attaches to the region if it exists, and creates it if it does not.
@@ -52,6 +53,11 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
         immutable: promises that whoever stores a key stores the same value: its name says all that
             the value depends on, as of a function's result. On a disk, only such entries outlive a
             power loss; see ``sync``.
+        in_place: whether values may be read where they lie (``view``, ``get(copy=False)``) and
+            filled there (``reserve``); a number is the share of the pool that all processes
+            together may hold so, 0.5 by default. False: copies only. With protection keys the
+            choice is between copies only and views of a mapping that everything in the process
+            can load from, and nothing can store to; ``info().in_place`` says which it is.
 
     Raises:
         ConfigurationError: the options contradict each other, the machine, or the region that
@@ -78,9 +84,28 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
 
     # ---- the mapping
 
-    def get(self, key: Key, default: Any = None) -> Any:
-        """The value of ``key``, or ``default`` if there is none (any more)."""
-        value = self._load(self._find(key_bytes(key)[0]))
+    def get(self, key: Key, default: Any = None, *, copy: Copy = True) -> Any:
+        """The value of ``key``, or ``default`` if there is none (any more).
+
+        Args:
+            copy: True gives a copy of one's own. False rebuilds arrays, tables and whatever else
+                has buffers over the memory of the cache, read-only and without a copy; they stay
+                what they are for as long as any of them lives (see ``view``). "cow" does the same
+                with memory that can be written to: the pages written to are copied, for this
+                process alone.
+
+        Notes:
+            A copy comes where nothing can be had in place, with the same flags: of values of
+            less than ``info().in_place_from`` bytes; and, counted as ``leases_copied`` in
+            ``stats()``, when more than half of the pool is leased (``in_place``), or this process
+            has 100,000 leases or holds as many different values as it can (1,024; 128 in a
+            region below 256 MiB).
+        """
+        if copy is True:
+            value = self._load(self._find(key_bytes(key)[0]))
+        else:
+            check_copy(copy)
+            value = self._load_in_place(key_bytes(key)[0], copy)
         return default if value is MISSING else value
 
     def __getitem__(self, key: Key) -> Any:

@@ -64,6 +64,9 @@ class Stats:
     runs_cleaned: int = 0  # emptied because much of them was replaced or deleted
     bytes_cleaned: int = 0  # of bytes_reinserted: copied for that
     limbo: int = 0
+    leases: int = 0  # values given out in place
+    leases_copied: int = 0  # asked for in place, but copied because a limit was reached
+    reservations: int = 0
 
     @property
     def write_amplification(self) -> float:
@@ -105,6 +108,9 @@ class Info:
     expected_entry: int
     protection: str  # "none" or "pku"
     unprotected: str  # why the protection is "none", or ""
+    in_place: bool  # values can be read in place; False: copies only
+    in_place_from: int  # smaller ones are copied all the same
+    in_place_most: int  # that all processes may hold at once, leased or reserved
     binding: str
     layout_version: str  # the format signature, in hexadecimal
     region_id: str
@@ -140,6 +146,9 @@ def make_info(path: str, binding: str, raw: Mapping[str, int], usage: Mapping[st
         expected_entry=raw["expected_entry"],
         protection="pku" if raw["protection"] == 2 else "none",
         unprotected=why_unprotected(raw["keys"]),
+        in_place=bool(raw["in_place"]),
+        in_place_from=raw["own_run_bytes"],
+        in_place_most=raw["leased_pages_most"] * _PAGE,
         binding=binding,
         layout_version=f"{raw['layout']:#018x}",
         region_id=f"{raw['region_id']:016x}",
