@@ -23,7 +23,7 @@ _NO_TAGS = (0, 0, 0, 0)
 
 # Type code, value, cost code, token.  A value of type code 0 to 6 comes as bytes; any other as a
 # bytearray of its own, which may be kept and written to.
-Found = tuple[int, "bytes | bytearray", int, int]
+Found = tuple[int, "bytes | bytearray | memoryview", int, int]
 
 
 class Encoding(Protocol):
