@@ -259,8 +259,8 @@ struct shm_process {
     word ns_inode;    /* of /proc/self/ns/pid */
     word child;       /* 1: a fork child's place, proved by a byte on the folder */
     word pins_high;   /* counted cells ever used by this tenant: those before it are scanned */
-    word leased;      /* bytes pinned or reserved */
-    word spare;
+    word leased;      /* bytes of runs that this process's leases pin */
+    word reserved;    /* bytes of runs that it has reserved */
     word counters[COUNTERS_MAX]; /* cumulative over all tenants; the lanes are to be added */
     struct shm_lane lanes[LANES];
     word transient[TICKETS];     /* pin cells: one per call under way */

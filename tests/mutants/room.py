@@ -152,4 +152,20 @@ ROOMS = [
         "test_replay",
         only="new keys",
     ),
+    Mutant(
+        "dead-hold-leases",
+        "accounting: what the dead had leased is counted",
+        "gauge.c",
+        "if ((word_acq(&row->inc) & 1u) != 0) {",
+        "if (true) {",
+        "test_pool",
+    ),
+    Mutant(
+        "hints-believed",
+        "accounting: a free stretch is believed though it is somebody's by now",
+        "gauge.c",
+        "left != 0 && is_free(c, page + there); left--",
+        "left != 0; left--",
+        "test_pool",
+    ),
 ]

@@ -37,7 +37,7 @@ C_LAYERS = [
     ["queue", "spare", "names", "entry", "run", "index"],
     ["ghost", "evict", "clean", "sweep", "policy", "hand", "space"],
     ["call"],
-    ["find", "store", "read", "verbs", "walk", "lease", "flight"],
+    ["find", "store", "read", "verbs", "walk", "gauge", "lease", "flight"],
     ["check", "rebuild"],
     ["cache", "admin"],
 ]
@@ -69,6 +69,7 @@ IN_WINDOW = [
     "store",
     "verbs",
     "walk",
+    "gauge",
     "flight",
     "check",
     "cache",
