@@ -334,6 +334,12 @@ PLC_API plc_status plc_drain(plc_cache *cache, uint64_t *cursor, uint64_t *free_
 
 typedef struct plc_stats {
     uint64_t counters[PLC_COUNTERS]; /* since the last reset, all processes; plc_counter_name(i) */
+    uint64_t used_bytes; /* of the pool, as it is now: what holds something, also if it is out of date; */
+    uint64_t free_bytes; /* the rest, also what was not taken from the system yet; */
+    uint64_t largest_free_bytes; /* of it, in one piece: in a pool of more than 256 MiB, at least.  There the other
+                                    two are what one page of several says: no call looks at the whole region. */
+    uint64_t leased_bytes; /* what leases of living processes keep in its place, */
+    uint64_t reserved_bytes; /* and what they have reserved and not sealed */
 } plc_stats;
 
 PLC_API plc_status plc_stats_read(plc_cache *cache, plc_stats *stats);

@@ -38,7 +38,7 @@ C_LAYERS = [
     ["queue", "spare", "names", "entry", "run", "index"],
     ["ghost", "pinned", "evict", "clean", "sweep", "policy", "hand", "space"],
     ["call"],
-    ["lease", "find", "store", "read", "verbs", "walk", "flight"],
+    ["gauge", "lease", "find", "store", "read", "verbs", "walk", "flight"],
     ["check", "rebuild"],
     ["cache", "admin", "inplace", "reserve"],
 ]
@@ -71,6 +71,7 @@ IN_WINDOW = [
     "store",
     "verbs",
     "walk",
+    "gauge",
     "flight",
     "check",
     "cache",
