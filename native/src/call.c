@@ -41,8 +41,15 @@ static void give_ticket(plc_cache *c, uint32_t ticket) {
     atomic_fetch_or_explicit(&c->tickets, 1ull << ticket, memory_order_release);
 }
 
+static void use_ticket(struct call *k, plc_cache *c) {
+    k->row = process_row(c, my_slot(c));
+    k->lane = NULL;
+    k->pin = &k->row->transient[k->ticket];
+    k->tid = os_thread();
+}
+
 /* Who works: the thread in its seat, or with one of the shared tickets. */
-static inline __attribute__((always_inline)) bool take_place(struct call *k, plc_cache *c) {
+static bool take_place(struct call *k, plc_cache *c) {
     struct seat *seat = seat_enter(c);
     k->seat = seat;
     if (seat != NULL) {
@@ -56,10 +63,7 @@ static inline __attribute__((always_inline)) bool take_place(struct call *k, plc
     if (!take_ticket(c, &k->ticket)) {
         return false;
     }
-    k->row = process_row(c, my_slot(c));
-    k->lane = NULL;
-    k->pin = &k->row->transient[k->ticket];
-    k->tid = os_thread();
+    use_ticket(k, c);
     return true;
 }
 
@@ -109,13 +113,15 @@ bool call_enter_late(struct call *k, plc_cache *c) {
     if (word_acq(c->fork_mark) != 1 && process_adopt(c) != 0) {
         return false;
     }
-    k->c = c;
-    for (unsigned tries = 0; !take_place(k, c); tries++) { /* 64 others are in calls, which do not wait */
+    for (unsigned tries = 0; !take_ticket(c, &k->ticket); tries++) { /* others are in calls, which do not wait */
         if (tries == LATE_TRIES) {
             return false;
         }
         os_yield();
     }
+    k->c = c;
+    k->seat = NULL;
+    use_ticket(k, c);
     begin(k);
     k->now_ms = os_now_ms();
     domain_open(c);

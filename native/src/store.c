@@ -77,8 +77,8 @@ void store_parts(const struct store *st, uint8_t *to) {
 /* Makes room and writes the entry; of an entry that is built from the old one only room is made. */
 static plc_status prepare(struct store *st) {
     index_ask_entry(st->k); /* a hint only: loaded before the pin, not believed */
-    plc_status s = st->placed ? PLC_OK : space_prepare(st->k, &st->spec, &st->fill);
-    if (s != PLC_OK || st->build != NULL) {
+    plc_status s = st->part == STORE_PLACED ? PLC_OK : space_prepare(st->k, &st->spec, &st->fill);
+    if (s != PLC_OK || st->build != NULL || st->part == STORE_ROOM) {
         return s;
     }
     st->spec.token = call_token(st->k);
@@ -301,7 +301,7 @@ plc_status store_run(struct store *st) {
     int s = LOST;
     for (unsigned rooms = 0; rooms < 8; rooms++) {
         plc_status room = prepare(st);
-        if (room != PLC_OK) {
+        if (room != PLC_OK || st->part == STORE_ROOM) {
             return room;
         }
         for (unsigned i = 0; i < SWAPS_MOST && s == LOST; i++) {
@@ -309,7 +309,7 @@ plc_status store_run(struct store *st) {
         }
         account_replaced(st); /* before the pin goes: afterwards the run may be another */
         index_unpin(k);
-        if (!st->placed || s == PLC_OK) {
+        if (st->part != STORE_PLACED || s == PLC_OK) {
             run_finish(k, &st->fill);
         }
         if (s != PLC_TOO_SMALL) {

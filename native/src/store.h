@@ -34,7 +34,8 @@ struct store {
     uint64_t deadline_ms;   /* touch */
     struct hit early;       /* what was admitted before room was made, if has_early */
     bool has_early;
-    bool placed;            /* the value lies in `fill` already; what is not published stays open there */
+    enum { STORE_WHOLE, STORE_ROOM, STORE_PLACED } part; /* ROOM: only opens a run for the value, PLACED: which lies in
+                               `fill` already; what is not published stays open there */
     struct {                /* what gave way to the new entry; bytes 0: nothing */
         uint32_t head, gen;
         uint64_t bytes;
@@ -51,7 +52,8 @@ static inline void store_begin(struct store *st, struct call *k) {
     st->fill.head = 0;
     st->build = NULL;
     st->token = st->delta = st->number = st->deadline_ms = 0;
-    st->down = st->front = st->ask_first = st->has_early = st->placed = false;
+    st->down = st->front = st->ask_first = st->has_early = false;
+    st->part = STORE_WHOLE;
     st->replaced.bytes = 0;
 }
 

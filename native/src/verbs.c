@@ -53,6 +53,7 @@ static plc_status admit_publish(struct store *st, const struct hit *hit) {
 static void inherit(struct store *st, const struct hit *hit, uint64_t length) {
     st->spec = hit->e.spec;
     st->spec.key = st->k->key;
+    st->spec.options &= (uint8_t)~ENTRY_PAGED; /* by its own length */
     st->spec.length = length;
 }
 
