@@ -40,6 +40,7 @@ class Attached(Quick):
         create: bool = True,
         expected_entry: int | None = None,
         immutable: bool = False,
+        prefault: bool = False,
     ) -> None:
         if name is not None and path is not None:
             raise ConfigurationError("name and path both say where the region is: give one")
@@ -51,6 +52,7 @@ class Attached(Quick):
             "create": create,
             "expected_entry": expected_entry,
             "immutable": immutable,
+            "prefault": prefault,
         }
         self._strict = strict
         self._immutable = bool(immutable)
@@ -71,6 +73,8 @@ class Attached(Quick):
             protection=config.check_protection(protection),
             expected_entry=check_expected(expected_entry),
         )
+        if prefault:
+            self._region.prefault()
         scalars = type(self._serializer) is DefaultSerializer
         self._lend(self._region.port, scalars, self._immutable)
 

@@ -52,6 +52,10 @@ class Cache(Verbs, Upkeep, MutableMapping[Key, Any]):
         immutable: promises that whoever stores a key stores the same value: its name says all that
             the value depends on, as of a function's result. On a disk, only such entries outlive a
             power loss; see ``sync``.
+        prefault: take the region's whole memory from the system now and map it in this process,
+            which takes about half a second for each GiB; else both happen as the cache is used,
+            at the price of a wait now and then.  If there is not room for all of it, the cache is
+            as large as there was room for, without an error.
 
     Raises:
         ConfigurationError: the options contradict each other, the machine, or the region that

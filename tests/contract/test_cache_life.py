@@ -29,6 +29,18 @@ class TestLife:
             other["a"] = 2
         assert cache["a"] == 2
 
+    def test_prefault(self, cache: Cache) -> None:
+        """Then the file is as large as it will ever be, also in a cache made of a pickle."""
+        info = cache.info()
+        assert info.taken < info.size
+        with Cache("contract", **options(cache), prefault=True) as other:
+            taken = other.info().taken
+            assert info.size - 4096 < taken == os.stat(cache.path).st_size <= info.size
+            with pickle.loads(pickle.dumps(other)) as third:
+                assert third.info().taken == taken
+            other["a"] = 1
+        assert cache["a"] == 1
+
     def test_closed(self, cache: Cache) -> None:
         """Every use after close is a ClosedError that says what to do."""
         cache["a"] = 1
