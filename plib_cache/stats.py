@@ -169,14 +169,14 @@ def make_info(path: str, binding: str, raw: Mapping[str, int], usage: Mapping[st
 def _huge_bytes(path: str) -> int:
     """What of a file this process has mapped by huge pages; 0 where the kernel does not tell."""
     try:
-        file, smaps = os.stat(path), Path("/proc/self/smaps").read_bytes()
+        file, smaps = Path(path).stat(), Path("/proc/self/smaps").read_bytes()
     except OSError:
         return 0
     device = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}".encode()
     kib, ours = 0, False
     for line in smaps.splitlines():
         words = line.split()
-        if not words[0].endswith(b":"):  # the head of a mapping: range, access, offset, device, inode
+        if not words[0].endswith(b":"):  # a mapping: range, access, offset, device, inode
             ours = words[3:5] == [device, str(file.st_ino).encode()]
         elif ours and words[0] == b"ShmemPmdMapped:":
             kib += int(words[1])

@@ -209,7 +209,7 @@ class TestReports:
         assert "300 are leased and 200 reserved" in somebody
 
     def test_huge_pages_are_told(self, cache: Cache) -> None:
-        """What is mapped by huge pages is what the kernel says of this file's mappings, and whole."""
+        """What is mapped by huge pages is what the kernel says of this file's mappings."""
         with Cache("contract", **options(cache), prefault=True) as other:
             info = other.info()
             maps = Path("/proc/self/smaps").read_text().split("VmFlags")
