@@ -41,6 +41,7 @@ class Attached(Quick):
         expected_entry: int | None = None,
         immutable: bool = False,
         in_place: bool | float = True,
+        prefault: bool = False,
     ) -> None:
         if name is not None and path is not None:
             raise ConfigurationError("name and path both say where the region is: give one")
@@ -53,6 +54,7 @@ class Attached(Quick):
             "expected_entry": expected_entry,
             "immutable": immutable,
             "in_place": in_place,
+            "prefault": prefault,
         }
         self._strict = strict
         self._immutable = bool(immutable)
@@ -74,6 +76,8 @@ class Attached(Quick):
             expected_entry=check_expected(expected_entry),
             leased_share=check_in_place(in_place),
         )
+        if prefault:
+            self._region.prefault()
         scalars = type(self._serializer) is DefaultSerializer
         self._lend(self._region.port, scalars, self._immutable)
 

@@ -58,6 +58,10 @@ class Cache(Verbs, InPlace, Upkeep, MutableMapping[Key, Any]):
             together may hold so, 0.5 by default. False: copies only. With protection keys the
             choice is between copies only and views of a mapping that everything in the process
             can load from, and nothing can store to; ``info().in_place`` says which it is.
+        prefault: take the region's whole memory from the system now and map it in this process,
+            which takes about half a second for each GiB; else both happen as the cache is used,
+            at the price of a wait now and then.  If there is not room for all of it, the cache is
+            as large as there was room for, without an error.
 
     Raises:
         ConfigurationError: the options contradict each other, the machine, or the region that

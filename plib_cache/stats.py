@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 __all__ = ["Info", "Stats"]
@@ -112,6 +114,7 @@ class Info:
     used: int  # the part of the pool that holds something, also if it is out of date
     live: int  # entries with their keys and headers, without what was replaced or deleted
     dead: int  # what was replaced or deleted, and is not taken back yet
+    huge: int  # what of it this process has mapped by pages of 2 MiB
     parked_runs: int  # pieces of the pool that are filled further by whoever stores next
     value_max: int  # the longest value that can ever be stored
     index_slots: int
@@ -140,7 +143,7 @@ _PAGE = 4096
 
 
 def make_info(path: str, binding: str, raw: Mapping[str, int], usage: Mapping[str, int]) -> Info:
-    """The description of a region from the numbers of the core."""
+    """The description of a region from the numbers of the core, and from what the kernel says."""
     used_pages = usage["small_pages"] + usage["large_pages"] + usage["limbo_pages"]
     return Info(
         path=path,
@@ -150,6 +153,7 @@ def make_info(path: str, binding: str, raw: Mapping[str, int], usage: Mapping[st
         used=used_pages * _PAGE,
         live=usage["entry_bytes"],
         dead=usage["dead_bytes"],
+        huge=_huge_bytes(path),
         parked_runs=usage["parked_runs"],
         value_max=raw["value_max"],
         index_slots=raw["index_slots"],
@@ -169,6 +173,23 @@ def make_info(path: str, binding: str, raw: Mapping[str, int], usage: Mapping[st
         growth_stopped=bool(raw["growth_stopped"]),
         note=_note(raw),
     )
+
+
+def _huge_bytes(path: str) -> int:
+    """What of a file this process has mapped by huge pages; 0 where the kernel does not tell."""
+    try:
+        file, smaps = Path(path).stat(), Path("/proc/self/smaps").read_bytes()
+    except OSError:
+        return 0
+    device = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}".encode()
+    kib, ours = 0, False
+    for line in smaps.splitlines():
+        words = line.split()
+        if not words[0].endswith(b":"):  # a mapping: range, access, offset, device, inode
+            ours = words[3:5] == [device, str(file.st_ino).encode()]
+        elif ours and words[0] == b"ShmemPmdMapped:":
+            kib += int(words[1])
+    return kib << 10
 
 
 _UNPROTECTED = (

@@ -62,6 +62,12 @@ static plc_status plc_remove_nogil(const char *path, plc_report *report) {
 }
 
 /* These wait for the disk, where the region lies on one. */
+static plc_status plc_prefault_nogil(plc_cache *cache, uint64_t *cursor) {
+    plc_status status;
+    WITHOUT_GIL(status = plc_prefault(cache, cursor));
+    return status;
+}
+
 static plc_status plc_sync_nogil(plc_cache *cache) {
     plc_status status;
     WITHOUT_GIL(status = plc_sync(cache));

@@ -92,6 +92,10 @@ PLC_API plc_status plc_open(const plc_options *options, plc_cache **out, plc_rep
  * power, and it does nothing.  PLC_OK; PLC_AGAIN; PLC_SYSTEM: the disk has failed. */
 PLC_API plc_status plc_sync(plc_cache *cache);
 
+/* Takes the region's whole memory from the system, or as much of it as there is room for, and maps it in this process,
+ * in slices from *cursor (0 at first) on: so nobody waits for the kernel later.  PLC_OK: go on; PLC_DONE; PLC_AGAIN. */
+PLC_API plc_status plc_prefault(plc_cache *cache, uint64_t *cursor);
+
 /* Gives one reference back; the last one detaches.  Calls in other threads end with PLC_CLOSED. */
 PLC_API_VOID void plc_close(plc_cache *cache);
 

@@ -27,6 +27,23 @@ plc_status plc_sync(plc_cache *cache) {
     return lasting(cache, s, region_sync);
 }
 
+plc_status plc_prefault(plc_cache *cache, uint64_t *cursor) {
+    struct call k;
+    if (cursor == NULL) {
+        return PLC_INVALID;
+    }
+    plc_status s = call_enter(&k, cache); /* also: is it open, are we a fork child */
+    s = s == PLC_OK ? call_leave(&k, PLC_OK) : s;
+    if (s == PLC_OK) {
+        s = call_stay(cache) ? PLC_OK : PLC_CLOSED;
+    }
+    if (s == PLC_OK) {
+        s = region_prefault(cache, cursor) ? PLC_OK : PLC_DONE;
+        call_go(cache);
+    }
+    return s;
+}
+
 plc_status plc_flush(plc_cache *cache, uint64_t at_ms) {
     struct call k;
     plc_status s = call_enter(&k, cache);

@@ -29,6 +29,9 @@ plc_status region_remove(const char *path, plc_report *report);
 /* Takes the next step(s) of memory so that the file has at least `pages` pages in all, or as many as there
  * is room for.  Updates limit_page, the hint and growth_stopped. */
 void region_grow(plc_cache *c, uint32_t pages);
+/* Grows the region by a step if there is room for it; if not, reads the next pages from *cursor on, so that they are
+ * mapped.  False: that were all.  pre: the mapping stays (call_stay). */
+bool region_prefault(plc_cache *c, uint64_t *cursor);
 /* The file may have grown: asks the kernel, raises limit_page. */
 void region_refresh(plc_cache *c);
 /* Persistent regions; 0 or an errno.  pre: no window is open, the mapping stays (call_stay). */

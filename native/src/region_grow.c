@@ -13,6 +13,7 @@
 #define RETRY_MS 1000u
 #define TURN_MS 50u /* for another process that is extending the file already */
 #define GROW_BYTE 0u
+#define PREFAULT_PAGES 4096u  /* mapped by one call: milliseconds */
 #define TABLES_AT_ONCE 4u     /* huge pages of the tables with each step, */
 #define COLLAPSED_AT_ONCE 20u /* and of the pool: as many as the step has, and some that were left before */
 
@@ -185,6 +186,26 @@ void region_grow(plc_cache *c, uint32_t pages) {
             collapse_some(c);
         }
     }
+}
+
+/* Reading is enough: the kernel maps what it maps to be written as well, and on a disk nothing has to go back to it.
+ * Last, because what moves into huge pages is mapped no more. */
+bool region_prefault(plc_cache *c, uint64_t *cursor) {
+    uint64_t limit = atomic_load_explicit(&c->limit_page, memory_order_acquire), at = *cursor;
+    if (at == 0 && limit < c->geo.end_page) {
+        region_grow(c, (uint32_t)limit + 1);
+        if (atomic_load_explicit(&c->limit_page, memory_order_acquire) > limit) {
+            return true;
+        }
+    }
+    uint64_t end = at + PREFAULT_PAGES < limit ? at + PREFAULT_PAGES : limit;
+    domain_open(c);
+    for (; at < end; at++) {
+        (void)atomic_load_explicit((_Atomic uint8_t *)(c->base + (at << PAGE_SHIFT)), memory_order_relaxed);
+    }
+    domain_close(c);
+    *cursor = at > *cursor ? at : *cursor;
+    return at < limit;
 }
 
 bool region_retired(plc_cache *c) {

@@ -57,6 +57,12 @@ class Walks(Handle):
         """Write a region on a disk to it, without the GIL; in memory do nothing."""
         self._call(lib.plc_sync_nogil)
 
+    def prefault(self) -> None:
+        """Take all the memory there is room for and map it, in slices without the GIL."""
+        cursor = ffi.new("uint64_t *")
+        while self._call(lib.plc_prefault_nogil, cursor) != DONE:
+            pass
+
     def drain(self) -> tuple[int, int]:
         """Evict everything; how many pages are free then, and the longest stretch of them."""
         cursor, free, longest = (ffi.new("uint64_t *") for _ in range(3))

@@ -54,6 +54,7 @@ def _described(info: Info, entries: int) -> list[tuple[str, str]]:
         ("live data", size(info.live)),
         ("replaced or deleted", size(info.dead)),
         ("memory taken", f"{size(info.taken)} of at most {size(info.size)}"),
+        ("mapped by huge pages", size(info.huge)),
         ("largest value possible", size(info.value_max)),
         (
             "processes attached",

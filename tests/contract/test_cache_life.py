@@ -6,8 +6,10 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import re
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +30,18 @@ class TestLife:
         with Cache(path=cache.path, **options(cache)) as other:
             other["a"] = 2
         assert cache["a"] == 2
+
+    def test_prefault(self, cache: Cache) -> None:
+        """Then the file is as large as it will ever be, also in a cache made of a pickle."""
+        info = cache.info()
+        assert info.taken < info.size
+        with Cache("contract", **options(cache), prefault=True) as other:
+            taken = other.info().taken
+            assert info.size - 4096 < taken == os.stat(cache.path).st_size <= info.size
+            with pickle.loads(pickle.dumps(other)) as third:
+                assert third.info().taken == taken
+            other["a"] = 1
+        assert cache["a"] == 1
 
     def test_closed(self, cache: Cache) -> None:
         """Every use after close is a ClosedError that says what to do."""
@@ -193,6 +207,17 @@ class TestReports:
         somebody = str(failure("FULL", Facts().with_holders(1000, 300, 200)))
         assert "1000 bytes" in somebody
         assert "300 are leased and 200 reserved" in somebody
+
+    def test_huge_pages_are_told(self, cache: Cache) -> None:
+        """What is mapped by huge pages is what the kernel says of this file's mappings."""
+        with Cache("contract", **options(cache), prefault=True) as other:
+            info = other.info()
+            maps = Path("/proc/self/smaps").read_text().split("VmFlags")
+            ours = [one for one in maps if f" {os.stat(cache.path).st_ino} " in one]
+            pages = [re.search(r"ShmemPmdMapped: *(\d+) kB", one) for one in ours]
+            assert info.huge == 1024 * sum(int(found[1]) for found in pages if found)
+            assert info.huge % (2 << 20) == 0
+            assert info.huge <= info.taken
 
     def test_stats_know_every_counter(self, cache: Cache) -> None:
         """Each counter of the core has its field."""

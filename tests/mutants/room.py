@@ -168,4 +168,20 @@ ROOMS = [
         "left != 0; left--",
         "test_pool",
     ),
+    Mutant(
+        "prefault-takes-one-step",
+        "pool: prefault takes a step of the memory and leaves the rest to those who come later",
+        "region_grow.c",
+        "if (at == 0 && limit < c->geo.end_page) {",
+        "if (at == 0 && limit == c->geo.first_page) {",
+        "test_pool",
+    ),
+    Mutant(
+        "prefault-maps-nothing",
+        "pool: prefault takes the memory and does not map it",
+        "region_grow.c",
+        "for (; at < end; at++) {",
+        "for (at = end; at < end; at++) {",
+        "test_pool",
+    ),
 ]

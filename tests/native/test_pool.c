@@ -161,6 +161,64 @@ static void test_none_for_the_pool(void) {
     region_end(c, false);
 }
 
+/* ---- prefault --------------------------------------------------------------------------------- */
+
+/* Bytes that the folder has room for: what is beyond is refused. */
+static uint64_t room = UINT64_MAX;
+
+int fallocate(int fd, int mode, off_t from, off_t n) {
+    if ((uint64_t)from + (uint64_t)n > room) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return (int)syscall(SYS_fallocate, fd, mode, from, n);
+}
+
+static uint64_t faults_of_all(const plc_cache *c) {
+    uint64_t end = (uint64_t)pages_limit(c) << PAGE_SHIFT, before = faults();
+    for (uint64_t at = 0; at < end; at += PAGE_BYTES) {
+        *(volatile uint8_t *)(c->base + at) = c->base[at]; /* also to be written */
+    }
+    return faults() - before;
+}
+
+static void prefault(plc_cache *c) {
+    uint64_t cursor = 0;
+    plc_status s = PLC_OK;
+    while (s != PLC_DONE) {
+        s = AGAIN(c, plc_prefault(c, &cursor));
+        CHECK(s == PLC_OK || s == PLC_DONE);
+    }
+}
+
+/* Afterwards the file is as long as it will ever be, and no page of it is waited for; in another process too. */
+static void test_prefault(void) {
+    plc_cache *c = region_new(REGION);
+    prefault(c);
+    struct stat file;
+    CHECK(stat(check_path("r"), &file) == 0);
+    CHECK((uint64_t)file.st_size == (uint64_t)c->geo.end_page << PAGE_SHIFT &&
+          (uint64_t)file.st_blocks * 512 >= REGION - MIB);
+    CHECK(!c->in_memory || faults_of_all(c) < 16);
+    uint64_t beyond = UINT64_MAX;
+    CHECK_STATUS(plc_prefault(c, &beyond), PLC_DONE);
+    CHECK_STATUS(plc_prefault(c, NULL), PLC_INVALID);
+    region_end(c, false);
+}
+
+/* Without room for all of it the region is as large as there is room for, and works. */
+static void test_prefault_without_room(void) {
+    room = REGION / 2;
+    plc_cache *c = region_new(REGION);
+    prefault(c);
+    uint64_t taken = info_of(c).taken_bytes;
+    CHECK(taken <= room && taken > room - 4 * MIB && info_of(c).growth_stopped == 1);
+    CHECK(!c->in_memory || faults_of_all(c) < 16);
+    put_large(c, 1);
+    room = UINT64_MAX;
+    region_end(c, false);
+}
+
 /* ---- what the pool holds ---------------------------------------------------------------------- */
 
 static plc_stats stats_of(plc_cache *c) {
@@ -236,7 +294,8 @@ static void test_leased_and_reserved(void) {
 int main(void) {
     static const struct check_test tests[] = {
         {"pool in huge pages", test_pool_in_huge_pages},       {"none for the pool", test_none_for_the_pool},
-        {"faults in used memory", test_faults_in_used_memory}, {"gauges", test_gauges},
+        {"faults in used memory", test_faults_in_used_memory}, {"prefault", test_prefault},
+        {"prefault without room", test_prefault_without_room}, {"gauges", test_gauges},
         {"leased and reserved", test_leased_and_reserved},
     };
     block = calloc(1, LARGE);
