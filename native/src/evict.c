@@ -57,6 +57,10 @@ static bool stays_whole(const struct victim *v) {
     return v->mode == EVICT_VISITED || v->mode == EVICT_HAND || v->mode == EVICT_ASIDE || v->mode == EVICT_CLEAN;
 }
 
+static bool moves(const struct victim *v) {
+    return v->mode != EVICT_ALL && v->mode != EVICT_FIRM;
+}
+
 /* Is what was read since it came to be kept, and the rest to go? */
 static bool judges(const struct victim *v) {
     return v->mode == EVICT_VISITED || v->mode == EVICT_MOVE_VISITED || v->mode == EVICT_HAND;
@@ -160,11 +164,11 @@ static bool unlink_entry(struct victim *v, struct entry *e) {
     bool visited = atomic_load_explicit(index_visited(k, (unsigned)way), memory_order_relaxed) != 0;
     bool claim = entry_live_claim(k, e);
     bool keep = claim || (judges(v) ? visited && entry_valid(k, e) : entry_current(k, e));
-    if (keep && !v->own && v->mode != EVICT_ALL && !entry_whole(k->c, e)) { /* a copy would get a checksum that holds */
+    if (keep && !v->own && moves(v) && !entry_whole(k->c, e)) { /* a copy would get a checksum that holds */
         count(k, COUNT_CORRUPT_SEEN, 1);
         keep = false;
     }
-    if (keep && v->mode != EVICT_ALL) {
+    if (keep && moves(v)) {
         if (v->own) {
             if (judges(v)) {
                 index_mark(k, (unsigned)way, 0);
@@ -316,7 +320,7 @@ static void free_run(struct victim *v) {
 
 /* To make room, a value that somebody reads in place is no victim: without its key it would take as much. */
 static bool in_use(struct victim *v) {
-    return v->own && judges(v) && !v->from_limbo && pinned(v->k, v->head);
+    return v->own && (judges(v) || v->mode == EVICT_FIRM) && !v->from_limbo && pinned(v->k, v->head);
 }
 
 static enum evicted take(struct victim *v, bool freeing) {

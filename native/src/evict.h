@@ -9,7 +9,8 @@
 #include "ghost.h"
 
 enum evict_mode {
-    EVICT_ALL,     /* drain: nothing is kept but what is pinned */
+    EVICT_ALL,     /* drain: nothing is kept; what is pinned goes into limbo */
+    EVICT_FIRM,    /* nothing is kept, but a value that is read in place stays as it is */
     EVICT_VISITED, /* entries that were read since they came are moved; a run of which nearly all was read stays */
     EVICT_MOVE_VISITED, /* the same, but nothing stays: without room for a copy even what was read goes */
     EVICT_HAND,    /* the same for a large run that wants the place: without room for copies the run stays */

@@ -15,7 +15,7 @@ static enum evicted evict_here(struct call *k, uint32_t head, struct effort *lef
     bool own = side_a_own(word_rlx(page_side_a(k->c, head)));
     bool filling = page_state(word_acq(page_word(k->c, head))) == PAGE_PARKED;
     enum evict_mode mode = own || (!filling && queue_ripe(k, head)) ? EVICT_HAND : EVICT_ASIDE;
-    mode = own && left->hand_firm ? EVICT_ALL : mode;
+    mode = own && left->hand_firm ? EVICT_FIRM : mode;
     enum evicted e = evict_run(k, head, mode);
     while (e == EVICT_NO_ROOM) {
         bool more = policy_make_room(k, left);

@@ -54,7 +54,7 @@ static void evict_next(struct call *k, struct effort *left) {
         if (head == 0) {
             break;
         }
-        enum evict_mode mode = last ? EVICT_ALL : EVICT_VISITED;
+        enum evict_mode mode = last ? EVICT_FIRM : EVICT_VISITED;
         enum page_state state = page_state(word_acq(page_word(k->c, head)));
         enum evicted e = state == PAGE_SEALED || state == PAGE_LIMBO ? evict_run(k, head, mode) : EVICT_LOST;
         if (e == EVICT_FREED) {

@@ -14,8 +14,8 @@
 uint64_t space_value_max(const plc_cache *c);
 
 /* Opens a run with room for the entry s (f->own says whether for it alone).  s->options gets ENTRY_OWN and ENTRY_PAGED
- * where they apply; with ENTRY_PAGED given it is a value that is to be filled in place: always both.  PLC_OK; PLC_AGAIN (memory is to be taken, or others were in the way); PLC_FULL.
- * pre: no pin and no lock held. */
+ * where they apply; with ENTRY_PAGED given it is a value that is to be filled in place: always both.  PLC_OK; PLC_AGAIN
+ * (memory is to be taken, or others were in the way); PLC_FULL.  pre: no pin and no lock held. */
 plc_status space_prepare(struct call *k, struct spec *s, struct fill *f);
 
 #endif
