@@ -73,7 +73,6 @@ class Stats:
     limbo: int = 0
     leases: int = 0  # values given out in place
     leases_copied: int = 0  # asked for in place, but copied because a limit was reached
-    reservations: int = 0
     used: int = 0  # bytes of the pool that hold something, also if it is out of date
     free: int = 0  # the rest of the pool, also what was not taken from the system yet
     largest_free: int = 0  # of the free bytes, in one piece

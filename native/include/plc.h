@@ -37,7 +37,7 @@
 
 #define PLC_KEY_MAX 4096u /* longest key, bytes */
 #define PLC_TAGS_MAX 4u   /* most tags of one entry */
-#define PLC_COUNTERS 56u  /* length of plc_stats.counters */
+#define PLC_COUNTERS 48u  /* length of plc_stats.counters */
 
 typedef struct plc_cache plc_cache;
 

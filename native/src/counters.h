@@ -57,7 +57,6 @@ enum counter {
     COUNT_LIMBO, /* runs whose freeing waits for a reader in place */
     COUNT_LEASES, /* values given out in place; also what was filled in place, once it is sealed */
     COUNT_LEASES_COPIED, /* asked for in place, but a limit was reached */
-    COUNT_RESERVATIONS,
     COUNT_END
 };
 static_assert(COUNT_END <= PLC_COUNTERS, "counters fit into plc_stats");

@@ -167,7 +167,7 @@
 #define SLOTS_MAX 1023u      /* processes at once; slot 0 is nobody */
 #define SLOTS_SMALL 127u
 #define SMALL_REGION (256ull << 20) /* below it: small segments, few pins, few processes */
-#define COUNTERS_MAX 56u
+#define COUNTERS_MAX 48u
 #define RESERVE_PLACES 8u
 #define FLUSHES_MOST 4u      /* flushes for later moments that may be pending at once */
 #define PARKED_PLACES 64u

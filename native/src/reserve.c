@@ -63,7 +63,6 @@ static plc_status make_run(struct call *k, struct store *st, plc_reservation *r)
     r->spec = st->spec;
     r->spec.key = r->key;
     memcpy(r->key, k->key, k->key_length);
-    count(k, COUNT_RESERVATIONS, 1);
     return PLC_OK;
 }
 

@@ -98,7 +98,6 @@ static const char *const counter_names[] = {
     "limbo",
     "leases",
     "leases_copied",
-    "reservations",
 };
 static_assert(sizeof counter_names / sizeof counter_names[0] == COUNT_END, "one name for each counter");
 
