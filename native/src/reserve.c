@@ -48,8 +48,7 @@ static void give_run(struct call *k, plc_reservation *r) {
 static plc_status make_run(struct call *k, struct store *st, plc_reservation *r) {
     store_sum(st);
     st->spec.options |= ENTRY_PAGED;
-    st->part = STORE_ROOM;
-    plc_status s = store_run(st);
+    plc_status s = store_room(st);
     if (s != PLC_OK) {
         return s;
     }
@@ -141,7 +140,6 @@ static plc_status publish(struct call *k, plc_reservation *r, uint64_t deadline_
     st.spec.deadline_ms = deadline_ms;
     st.spec.created = entry_created_now(k);
     st.fill = r->fill;
-    st.part = STORE_PLACED;
     plc_status s = verb_seal(&st);
     uint64_t reserved = run_bytes(r);
     r->fill = st.fill; /* what was not published stays open, and may be sealed again */

@@ -162,9 +162,11 @@ plc_status space_prepare(struct call *k, struct spec *s, struct fill *f) {
         return PLC_TOO_LARGE;
     }
     enum queue_of queue = policy_queue(k);
-    entry_choose(k->c, s, s->options & ENTRY_PAGED);
-    if (s->options & ENTRY_OWN) {
-        return large_run(k, queue, (uint32_t)((entry_bytes(s) + PAGE_BYTES - 1) >> PAGE_SHIFT), f);
+    bool filled = s->options & ENTRY_PAGED;
+    if (__builtin_expect(!filled && s->length < k->c->geo.own_bytes, 1)) {
+        s->options &= (uint8_t)~ENTRY_OWN;
+        return open_small(k, queue, entry_bytes(s), f);
     }
-    return open_small(k, queue, entry_bytes(s), f);
+    entry_choose(k->c, s, filled);
+    return large_run(k, queue, (uint32_t)((entry_bytes(s) + PAGE_BYTES - 1) >> PAGE_SHIFT), f);
 }

@@ -74,12 +74,19 @@ void store_parts(const struct store *st, uint8_t *to) {
     copy_parts(st, to);
 }
 
+/* Of who only wants room (store_room); it is never called. */
+static plc_status build_later(struct store *st, const struct hit *hit) {
+    (void)st;
+    (void)hit;
+    return PLC_DONE;
+}
+
 /* Makes room and writes the entry; of an entry that is built from the old one only room is made. */
 static plc_status prepare(struct store *st) {
     index_ask_entry(st->k); /* a hint only: loaded before the pin, not believed */
-    plc_status s = st->part == STORE_PLACED ? PLC_OK : space_prepare(st->k, &st->spec, &st->fill);
-    if (s != PLC_OK || st->build != NULL || st->part == STORE_ROOM) {
-        return s;
+    plc_status s = st->fill.head != 0 ? PLC_OK : space_prepare(st->k, &st->spec, &st->fill);
+    if (s != PLC_OK || st->build != NULL) {
+        return s == PLC_OK && st->build == build_later ? PLC_DONE : s;
     }
     st->spec.token = call_token(st->k);
     uint8_t *to = run_write(st->k, &st->fill, &st->spec);
@@ -288,6 +295,12 @@ static plc_status refused_early(struct store *st) {
     return s;
 }
 
+plc_status store_room(struct store *st) {
+    st->build = build_later;
+    plc_status s = store_run(st);
+    return s == PLC_DONE ? PLC_OK : s;
+}
+
 plc_status store_run(struct store *st) {
     struct call *k = st->k;
     fence_full(); /* before the first slot load: a claim made before now is seen */
@@ -299,9 +312,10 @@ plc_status store_run(struct store *st) {
         }
     }
     int s = LOST;
+    bool placed = st->fill.head != 0;
     for (unsigned rooms = 0; rooms < 8; rooms++) {
         plc_status room = prepare(st);
-        if (room != PLC_OK || st->part == STORE_ROOM) {
+        if (room != PLC_OK) {
             return room;
         }
         for (unsigned i = 0; i < SWAPS_MOST && s == LOST; i++) {
@@ -309,9 +323,10 @@ plc_status store_run(struct store *st) {
         }
         account_replaced(st); /* before the pin goes: afterwards the run may be another */
         index_unpin(k);
-        if (st->part != STORE_PLACED || s == PLC_OK) {
-            run_finish(k, &st->fill);
+        if (s != PLC_OK && placed) {
+            break;
         }
+        run_finish(k, &st->fill);
         if (s != PLC_TOO_SMALL) {
             break;
         }

@@ -18,7 +18,7 @@ struct store {
     const plc_part *parts;
     size_t part_count;
     uint64_t given; /* bytes of all parts together: counted once, the caller's lengths may change */
-    struct fill fill;
+    struct fill fill; /* a run that is open already: the value lies in it, and it stays open until it is published */
 
     /* May this found entry be replaced (PLC_OK), or what is the answer?  hit NULL: the key is absent; PLC_OK
      * then means: insert. */
@@ -34,8 +34,6 @@ struct store {
     uint64_t deadline_ms;   /* touch */
     struct hit early;       /* what was admitted before room was made, if has_early */
     bool has_early;
-    enum { STORE_WHOLE, STORE_ROOM, STORE_PLACED } part; /* ROOM: only opens a run for the value, PLACED: which lies in
-                               `fill` already; what is not published stays open there */
     struct {                /* what gave way to the new entry; bytes 0: nothing */
         uint32_t head, gen;
         uint64_t bytes;
@@ -53,7 +51,6 @@ static inline void store_begin(struct store *st, struct call *k) {
     st->build = NULL;
     st->token = st->delta = st->number = st->deadline_ms = 0;
     st->down = st->front = st->ask_first = st->has_early = false;
-    st->part = STORE_WHOLE;
     st->replaced.bytes = 0;
 }
 
@@ -63,6 +60,8 @@ plc_status store_spec(struct store *st, const plc_entry *e);
 void store_sum(struct store *st); /* captures it, before anything else is looked at */
 /* Copies the caller's parts to where there is room for st->given bytes. */
 void store_parts(const struct store *st, uint8_t *to);
+/* Only opens a run for the value, st->fill, which stays open. */
+plc_status store_room(struct store *st);
 /* Runs the operation.  Nothing is changed unless PLC_OK. */
 plc_status store_run(struct store *st);
 

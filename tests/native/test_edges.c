@@ -4,6 +4,7 @@
 #include "domain.h"
 
 #include "call.h"
+#include "counters.h"
 #include "index.h"
 
 #define BUFFER (16u * MIB)
