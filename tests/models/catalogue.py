@@ -9,6 +9,8 @@ from . import (
     computing,
     emptying,
     filling,
+    forking,
+    leasing,
     locking,
     paging,
     parking,
@@ -16,6 +18,7 @@ from . import (
     proving,
     reading,
     recycling,
+    sealing,
     storing,
     wearing,
 )
@@ -23,6 +26,9 @@ from . import (
 PARTS = (
     reading,
     pinning,
+    leasing,
+    forking,
+    sealing,
     emptying,
     storing,
     recycling,
