@@ -112,6 +112,47 @@ static void no_victim(void) {
     region_end(c, false);
 }
 
+/* Of several values that are held one is let go: the others stay, also where the first of them lay in a lower cell. */
+static void each_by_itself(void) {
+    plc_view views[4];
+    c = region_new(16 * MIB);
+    for (uint64_t i = 0; i < 4; i++) {
+        put_value(c, i, 1, LARGE);
+        CHECK_STATUS(lease_value(c, i, &views[i]), PLC_OK);
+    }
+    for (uint64_t gone = 0; gone < 3; gone++) {
+        plc_release(c, &views[gone]);
+        MUST(c, plc_flush(c, 0), PLC_OK);
+        (void)drain(c);
+        overwrite_all(c, 2);
+        for (uint64_t i = gone + 1; i < 4; i++) {
+            CHECK(shows(&views[i], i, 1));
+        }
+    }
+    plc_release(c, &views[3]);
+    region_end(c, false);
+}
+
+/* What was let go and came again is held as it was the first time. */
+static void again_and_again(void) {
+    plc_view view, other;
+    c = region_new(16 * MIB);
+    put_value(c, 1, 1, LARGE);
+    put_value(c, 2, 1, LARGE);
+    for (unsigned i = 0; i < 4; i++) {
+        CHECK_STATUS(lease_value(c, 1 + i % 2, &view), PLC_OK);
+        CHECK_STATUS(lease_value(c, 2 - i % 2, &other), PLC_OK);
+        plc_release(c, i < 2 ? &view : &other);
+        plc_release(c, i < 2 ? &other : &view);
+    }
+    CHECK_STATUS(lease_value(c, 1, &view), PLC_OK);
+    MUST(c, plc_delete(c, "k1", 2), PLC_OK);
+    overwrite_all(c, 3);
+    CHECK(shows(&view, 1, 1));
+    plc_release(c, &view);
+    region_end(c, false);
+}
+
 /* ---- limits --------------------------------------------------------------------------------- */
 
 static void as_many_as_cells(void) {
@@ -330,6 +371,8 @@ int main(void) {
         {"small_ones_are_copied", small_ones_are_copied},
         {"outlives_its_key", outlives_its_key},
         {"no_victim", no_victim},
+        {"each_by_itself", each_by_itself},
+        {"again_and_again", again_and_again},
         {"as_many_as_cells", as_many_as_cells},
         {"a_hundred_thousand", a_hundred_thousand},
         {"at_most_half_of_the_pool", at_most_half_of_the_pool},

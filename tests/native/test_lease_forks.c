@@ -215,9 +215,9 @@ static void begins_anew(void) {
     put_value(c, 3, 3, LARGE);
     CHECK(load_faults(view.bytes));
     CHECK(c->holding->used == 0);
-    plc_release(c, &view);
     CHECK_STATUS(lease(c, "k3", &own), PLC_OK);
-    CHECK(shows(&own, 3, 3));
+    plc_release(c, &view); /* it lay in the cell that the new one has */
+    CHECK(shows(&own, 3, 3) && c->holding->used == 1 && c->holding->leases == 1);
     plc_release(c, &own);
 }
 
