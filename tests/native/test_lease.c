@@ -237,6 +237,30 @@ static void at_most_half_of_the_pool(void) {
     region_end(c, true);
 }
 
+/* A value counts once, however many processes hold it. */
+static void each_once(void) {
+    plc_view views[4];
+    c = region_new(32 * MIB);
+    uint64_t size = info_of(c).pool_bytes / 10;
+    for (uint64_t i = 0; i < 4; i++) {
+        put_value(c, i, 1, size);
+    }
+    CHECK_STATUS(lease_value(c, 0, &views[0]), PLC_OK);
+    CHECK_STATUS(lease_value(c, 1, &views[1]), PLC_OK);
+    struct peer p = peer_start(holds_all);
+    for (unsigned i = 0; i < 3; i++) {
+        tell(p.to, 2);
+    }
+    (void)hear(p.from);
+    CHECK_STATUS(lease_value(c, 2, &views[2]), PLC_OK);
+    CHECK_STATUS(lease_value(c, 3, &views[3]), PLC_OK);
+    peer_kill(&p);
+    for (uint64_t i = 0; i < 4; i++) {
+        plc_release(c, &views[i]);
+    }
+    region_end(c, true);
+}
+
 /* A region of which nearly all is leased refuses what finds no room, and goes on with what does. */
 static void full_of_leases(void) {
     plc_view views[64];
@@ -376,6 +400,7 @@ int main(void) {
         {"as_many_as_cells", as_many_as_cells},
         {"a_hundred_thousand", a_hundred_thousand},
         {"at_most_half_of_the_pool", at_most_half_of_the_pool},
+        {"each_once", each_once},
         {"full_of_leases", full_of_leases},
         {"copies_only", copies_only},
         {"private_view", private_view},
