@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from .explore import Program
-from .leasing import COUNTED, Scan, evict, holder
+from .leasing import COUNTED, evict, holder
 from .model import EVERYWHERE, REORDERED, WEAK, Model
 from .words import Thread, acq, fence_full, put_rel, put_rlx, swap
 
