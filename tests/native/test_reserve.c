@@ -102,6 +102,7 @@ static void late_stores_go_nowhere(void) {
     }
     memset(bytes, 0xee, LARGE);
     for (uint64_t i = 0; i < 40; i++) {
+        view = (plc_view){0};
         plc_status s = lease_value(c, i, &view);
         CHECK(s == PLC_MISS || (s == PLC_OK && shows(&view, i, 1)));
         plc_release(c, &view);
