@@ -97,11 +97,11 @@ static void late_stores_go_nowhere(void) {
     c = region_new(16 * MIB);
     CHECK_STATUS(reserve(c, "k", LARGE, &r, &bytes), PLC_OK);
     plc_abort(c, r);
-    for (uint64_t i = 0; i < 40; i++) { /* also where it lay */
+    for (uint64_t i = 0; i < 120; i++) { /* more than there is room for: so also where it lay */
         put_value(c, i, 1, LARGE);
     }
     memset(bytes, 0xee, LARGE);
-    for (uint64_t i = 0; i < 40; i++) {
+    for (uint64_t i = 0; i < 120; i++) {
         view = (plc_view){0};
         plc_status s = lease_value(c, i, &view);
         CHECK(s == PLC_MISS || (s == PLC_OK && shows(&view, i, 1)));
