@@ -102,15 +102,27 @@ static bool dead_here(const struct plc_cache *c, const struct tenant *t, bool he
     return !held && has_execd(c, t);
 }
 
+/* One that has not called yet, or its parent, which is about to fork.  A child gives its byte on the folder back behind
+ * becoming a process as any: who finds that byte free asks again whether it has. */
+static bool child_dead(const struct plc_cache *c, uint32_t slot) {
+    bool held = true;
+    if (!process_folder_ours(c) || os_folder_byte_held(c->folder, process_folder_byte(c, slot), &held) != 0 || held) {
+        return false;
+    }
+    domain_open(c);
+    bool still = word_acq(&process_row(c, slot)->child) != 0;
+    domain_close(c);
+    return still;
+}
+
 static bool proved_dead(const struct plc_cache *c, uint32_t slot, const struct tenant *t) {
-    bool held = true, held_by_child = true;
+    bool held = true;
     uint64_t namespace = 0;
     if (!process_descriptors_ours(c) || os_byte_held(c->fd, slot, &held) != 0) {
         return false;
     }
-    if (t->child != 0) { /* one that has not called yet, or its parent, which is about to fork */
-        return !held && process_folder_ours(c) &&
-               os_folder_byte_held(c->folder, process_folder_byte(c, slot), &held_by_child) == 0 && !held_by_child;
+    if (t->child != 0) {
+        return !held && child_dead(c, slot);
     }
     if (t->namespace != 0 && os_pid_namespace(&namespace) == 0 && namespace == t->namespace) {
         return dead_here(c, t, held);

@@ -46,7 +46,7 @@ def reap(bug: str) -> Thread:
 
 
 def new(bug: str) -> Thread:
-    """process.c: take, move_in; index.c: pin; a copy of read.c; then it leaves: process_detach."""
+    """place.c: take, move_in; index.c: pin; a copy of read.c; then it leaves: process_detach."""
     yield from reap(bug)
     if bug == "pins-cleared-late":
         moved = yield swap(INC, 2, 3)

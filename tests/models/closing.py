@@ -77,7 +77,7 @@ def build_close(bug: str) -> Program:
 
 
 def attach(bug: str) -> Thread:
-    """process.c: move_in, mark_used."""
+    """place.c: move_in, mark_used."""
     yield swap("incarnation", 0, 1)
     if bug != "no-fence-in-mark_used":
         yield fence_full()

@@ -34,6 +34,12 @@ FENCES = [
     Fence("flight.c", "flight_claimed", "full", "", LOOKS),
     Fence("read.c", "read_pinned", "full", "", LOOKS),
     Fence("verbs.c", "verb_touch", "full", "", LOOKS),
+    Fence("read.c", "lease_once", "full", "", LOOKS),
+    # Where the pin of the call is looked at first, and every call has a fence before it pins, this
+    # one is not needed; with it the order of the look at the slot behind it is not either.
+    Fence("lease.c", "name_run", "full", "lease", "unfenced-to-the-next-pin"),
+    Fence("lease.c", "leave_run", "full", "leave", "no-fence-in-leave_run"),
+    Fence("place.c", "move_child_in", "release", "handover", "no-fence-before-handovers"),
     Fence("place.c", "mark_used", "full", "clean", "no-fence-in-mark_used"),
     Fence("region_open.c", "mark_clean", "full", "clean", "no-fence-in-mark_clean"),
     Fence(

@@ -70,6 +70,11 @@ def add(at: str, n: int) -> Op:
     return Op("add", at, n, acquire=True, release=True)
 
 
+def add_rlx(at: str, n: int) -> Op:
+    """word_add_rlx; the value before it."""
+    return Op("add", at, n)
+
+
 def fence_full() -> Op:
     """Between what is before it and what is behind it, in one order with all other full fences."""
     return Op("fence", acquire=True, release=True)

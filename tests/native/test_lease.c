@@ -112,6 +112,47 @@ static void no_victim(void) {
     region_end(c, false);
 }
 
+/* Of several values that are held one is let go: the others stay, also where the first of them lay in a lower cell. */
+static void each_by_itself(void) {
+    plc_view views[4];
+    c = region_new(16 * MIB);
+    for (uint64_t i = 0; i < 4; i++) {
+        put_value(c, i, 1, LARGE);
+        CHECK_STATUS(lease_value(c, i, &views[i]), PLC_OK);
+    }
+    for (uint64_t gone = 0; gone < 3; gone++) {
+        plc_release(c, &views[gone]);
+        MUST(c, plc_flush(c, 0), PLC_OK);
+        (void)drain(c);
+        overwrite_all(c, 2);
+        for (uint64_t i = gone + 1; i < 4; i++) {
+            CHECK(shows(&views[i], i, 1));
+        }
+    }
+    plc_release(c, &views[3]);
+    region_end(c, false);
+}
+
+/* What was let go and came again is held as it was the first time. */
+static void again_and_again(void) {
+    plc_view view, other;
+    c = region_new(16 * MIB);
+    put_value(c, 1, 1, LARGE);
+    put_value(c, 2, 1, LARGE);
+    for (unsigned i = 0; i < 4; i++) {
+        CHECK_STATUS(lease_value(c, 1 + i % 2, &view), PLC_OK);
+        CHECK_STATUS(lease_value(c, 2 - i % 2, &other), PLC_OK);
+        plc_release(c, i < 2 ? &view : &other);
+        plc_release(c, i < 2 ? &other : &view);
+    }
+    CHECK_STATUS(lease_value(c, 1, &view), PLC_OK);
+    MUST(c, plc_delete(c, "k1", 2), PLC_OK);
+    overwrite_all(c, 3);
+    CHECK(shows(&view, 1, 1));
+    plc_release(c, &view);
+    region_end(c, false);
+}
+
 /* ---- limits --------------------------------------------------------------------------------- */
 
 static void as_many_as_cells(void) {
@@ -191,6 +232,30 @@ static void at_most_half_of_the_pool(void) {
     overwrite_all(c, 3);
     for (uint64_t i = 0; i < 5; i++) {
         CHECK(i == 3 || shows(&views[i], i, 1));
+        plc_release(c, &views[i]);
+    }
+    region_end(c, true);
+}
+
+/* A value counts once, however many processes hold it. */
+static void each_once(void) {
+    plc_view views[4];
+    c = region_new(32 * MIB);
+    uint64_t size = info_of(c).pool_bytes / 10;
+    for (uint64_t i = 0; i < 4; i++) {
+        put_value(c, i, 1, size);
+    }
+    CHECK_STATUS(lease_value(c, 0, &views[0]), PLC_OK);
+    CHECK_STATUS(lease_value(c, 1, &views[1]), PLC_OK);
+    struct peer p = peer_start(holds_all);
+    for (unsigned i = 0; i < 3; i++) {
+        tell(p.to, 2);
+    }
+    (void)hear(p.from);
+    CHECK_STATUS(lease_value(c, 2, &views[2]), PLC_OK);
+    CHECK_STATUS(lease_value(c, 3, &views[3]), PLC_OK);
+    peer_kill(&p);
+    for (uint64_t i = 0; i < 4; i++) {
         plc_release(c, &views[i]);
     }
     region_end(c, true);
@@ -330,9 +395,12 @@ int main(void) {
         {"small_ones_are_copied", small_ones_are_copied},
         {"outlives_its_key", outlives_its_key},
         {"no_victim", no_victim},
+        {"each_by_itself", each_by_itself},
+        {"again_and_again", again_and_again},
         {"as_many_as_cells", as_many_as_cells},
         {"a_hundred_thousand", a_hundred_thousand},
         {"at_most_half_of_the_pool", at_most_half_of_the_pool},
+        {"each_once", each_once},
         {"full_of_leases", full_of_leases},
         {"copies_only", copies_only},
         {"private_view", private_view},

@@ -5,12 +5,30 @@
 #include "inplace.h"
 
 #include <pthread.h>
+#include <stdarg.h>
 #include <sys/syscall.h>
 
 #define LARGE 200000u
 
 static plc_view view;
 static plc_cache *c;
+
+/* Who asks about a child's place asks for its byte on the folder behind the one on the region: here something happens
+ * between the two. */
+static void (*between_bytes)(void);
+
+int fcntl(int fd, int command, ...) {
+    va_list rest;
+    va_start(rest, command);
+    long argument = va_arg(rest, long);
+    va_end(rest);
+    void (*happens)(void) = between_bytes;
+    if (command == F_OFD_GETLK && happens != NULL) {
+        between_bytes = NULL;
+        happens();
+    }
+    return (int)syscall(SYS_fcntl, fd, command, argument);
+}
 
 static void new_region(void) {
     c = region_new(16 * MIB);
@@ -85,6 +103,33 @@ static void child_that_does_not(void) {
     CHECK(usage_of(c).limbo_pages != 0);
     tell(p.to, 0);
     peer_kill(&p);
+    limbo_ends();
+}
+
+static struct peer adopts;
+static void child_calls(void) {
+    tell(adopts.to, 1);
+    CHECK(hear(adopts.from) == 2);
+}
+
+/* It takes the place that was made for it while somebody asks whether that place's tenant is dead: it lives. */
+static void adopts_while_asked_after(void) {
+    new_region();
+    adopts = peer_start(looks);
+    (void)hear(adopts.from);
+    uint32_t slot = 1;
+    while (slot == my_slot(c) || inc_of(c, slot) % 2 == 0) {
+        slot++;
+    }
+    CHECK(word_acq(&process_row(c, slot)->child) == 1);
+    between_bytes = child_calls;
+    CHECK(!process_reap(c, slot) && between_bytes == NULL);
+    CHECK(inc_of(c, slot) % 2 == 1 && word_acq(&process_row(c, slot)->child) == 0);
+    parent_lets_go();
+    CHECK(usage_of(c).limbo_pages != 0);
+    tell(adopts.to, 1);
+    CHECK(hear(adopts.from) == 3);
+    peer_kill(&adopts);
     limbo_ends();
 }
 
@@ -170,9 +215,9 @@ static void begins_anew(void) {
     put_value(c, 3, 3, LARGE);
     CHECK(load_faults(view.bytes));
     CHECK(c->holding->used == 0);
-    plc_release(c, &view);
     CHECK_STATUS(lease(c, "k3", &own), PLC_OK);
-    CHECK(shows(&own, 3, 3));
+    plc_release(c, &view); /* it lay in the cell that the new one has */
+    CHECK(shows(&own, 3, 3) && c->holding->used == 1 && c->holding->leases == 1);
     plc_release(c, &own);
 }
 
@@ -297,6 +342,7 @@ int main(void) {
     static const struct check_test tests[] = {
         {"child_that_calls", child_that_calls},
         {"child_that_does_not", child_that_does_not},
+        {"adopts_while_asked_after", adopts_while_asked_after},
         {"grandchild", grandchild},
         {"parent_dies", parent_dies},
         {"no_place_is_free", no_place_is_free},

@@ -3,6 +3,8 @@
  * and what is not sealed is given back, whatever becomes of its filler. */
 #include "inplace.h"
 
+#include <sys/syscall.h>
+
 #define LARGE 300000u
 
 static plc_cache *c;
@@ -95,11 +97,12 @@ static void late_stores_go_nowhere(void) {
     c = region_new(16 * MIB);
     CHECK_STATUS(reserve(c, "k", LARGE, &r, &bytes), PLC_OK);
     plc_abort(c, r);
-    for (uint64_t i = 0; i < 40; i++) { /* also where it lay */
+    for (uint64_t i = 0; i < 120; i++) { /* more than there is room for: so also where it lay */
         put_value(c, i, 1, LARGE);
     }
     memset(bytes, 0xee, LARGE);
-    for (uint64_t i = 0; i < 40; i++) {
+    for (uint64_t i = 0; i < 120; i++) {
+        view = (plc_view){0};
         plc_status s = lease_value(c, i, &view);
         CHECK(s == PLC_MISS || (s == PLC_OK && shows(&view, i, 1)));
         plc_release(c, &view);
@@ -221,6 +224,51 @@ static void forked(void) {
     region_end(c, true);
 }
 
+/* fork handlers do not run in the child of a raw clone: what the parent fills is not there at all. */
+static void raw_clone(void) {
+    plc_reservation *r;
+    uint8_t *bytes;
+    c = region_new(16 * MIB);
+    CHECK_STATUS(reserve(c, "k", LARGE, &r, &bytes), PLC_OK);
+    memset(bytes, 1, LARGE);
+    long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (pid == 0) {
+        (void)signal(SIGSEGV, SIG_DFL);
+        *(volatile uint8_t *)bytes = 3;
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(pid > 0 && waitpid((pid_t)pid, &status, 0) == pid);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV && bytes[0] == 1);
+    plc_reservation_end(c, r);
+    region_end(c, true);
+}
+
+static uint8_t *sealed;
+
+static void looks(struct peer_ends ends) {
+    (void)await(ends.in);
+    CHECK(value_serial(sealed, LARGE, 1) == 5);
+    tell(ends.out, 1);
+}
+
+/* What is sealed is a value that its filler reads in place, and so does a child of it. */
+static void forked_after_sealing(void) {
+    plc_reservation *r;
+    c = region_new(16 * MIB);
+    CHECK_STATUS(reserve(c, "k1", LARGE, &r, &sealed), PLC_OK);
+    value_make(sealed, LARGE, 1, 5);
+    CHECK_STATUS(seal(c, r), PLC_OK);
+    struct peer p = peer_start(looks);
+    plc_reservation_end(c, r);
+    MUST(c, plc_delete(c, "k1", 2), PLC_OK);
+    overwrite_all(c, 3);
+    tell(p.to, 1);
+    CHECK(hear(p.from) == 1);
+    peer_done(&p);
+    region_end(c, true);
+}
+
 int main(void) {
     static const struct check_test tests[] = {
         {"fill_and_seal", fill_and_seal},
@@ -232,6 +280,8 @@ int main(void) {
         {"closed_meanwhile", closed_meanwhile},
         {"stopped_and_killed", stopped_and_killed},
         {"forked", forked},
+        {"raw_clone", raw_clone},
+        {"forked_after_sealing", forked_after_sealing},
     };
     return check_run(tests, sizeof tests / sizeof tests[0]);
 }

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Bugs of values that are read and filled in place: leases, reservations, the end of a handle while something is held."""
+
+from __future__ import annotations
+
+from core import Mutant
+
+
+def bug(name: str, breaks: str, file: str, old: str, new: str, tests: str) -> Mutant:
+    return Mutant(name, "in place: " + breaks, file, old, new, tests)
+
+
+LEASES = [
+    bug(
+        "lease-not-named",
+        "a lease is no pin: what is read is overwritten",
+        "lease.c",
+        "    word_put_rel(&row->counted[cell], pin_make(head, 0));\n",
+        "",
+        "test_lease",
+    ),
+    bug(
+        "pins-high-not-raised",
+        "cells are not looked at, so what they name is overwritten",
+        "lease.c",
+        "if (word_rlx(&row->pins_high) <= cell) {",
+        "if (false) {",
+        "test_lease",
+    ),
+    bug(
+        "pins-high-lowered-early",
+        "who lets one value go lets all of them go",
+        "lease.c",
+        "if (c->holding->used == 1) {",
+        "if (true) {",
+        "test_lease",
+    ),
+    bug(
+        "last-leaver-goes-by",
+        "what was in limbo stays there when the last reader is gone",
+        "lease.c",
+        "if (page_state(w) == PAGE_LIMBO && page_gen(w) == held->gen) {",
+        "if (false && w != 0) {",
+        "test_lease",
+    ),
+    bug(
+        "leased-without-limit",
+        "readers hold so much that nothing can be stored",
+        "lease.c",
+        "cell = pages != 0 && lease_room(c, pages) ?",
+        "cell = pages != 0 ?",
+        "test_lease",
+    ),
+    bug(
+        "held-by-two-counts-twice",
+        "a value that many processes read counts as so many",
+        "lease.c",
+        "if (!page_in_pool(c, head) || (seen[bit / 64] >> bit % 64 & 1u) != 0) {",
+        "if (!page_in_pool(c, head)) {",
+        "test_lease",
+    ),
+    bug(
+        "leased-bytes-kept",
+        "what was let go counts as held",
+        "lease.c",
+        "    word_add_rlx(&k->row->leased, -((uint64_t)held->pages << PAGE_SHIFT));\n",
+        "",
+        "test_lease",
+    ),
+    bug(
+        "second-lease-not-counted-down",
+        "a run that was leased twice is held for ever",
+        "lease.c",
+        "        h->held[cell].count--;\n",
+        "",
+        "test_lease",
+    ),
+    bug(
+        "counted-cells-not-looked-at",
+        "evictors see the pins of calls only",
+        "evict.c",
+        "if (pin_head(word_acq(&row->counted[i])) == head) {",
+        "if (pin_head(word_acq(&row->counted[i])) == head && false) {",
+        "test_lease",
+    ),
+    bug(
+        "leased-is-a-victim",
+        "a value that is read in place loses its key, and its room is not free for that",
+        "evict.c",
+        "return v->own && judges(v) && !v->from_limbo && pinned(v->k, v->head);",
+        "(void)v;\n    return false;",
+        "test_lease",
+    ),
+    bug(
+        "chain-not-unlinked",
+        "a cell that is free is found for a run that it held once",
+        "holding.c",
+        "    *at = held->next;\n    held->count = 0;",
+        "    held->count = 0;",
+        "test_lease",
+    ),
+    bug(
+        "private-mapping-kept",
+        "a copied view that was given back stays mapped",
+        "inplace.c",
+        "        part_unmap(cache, view->part);\n",
+        "",
+        "test_lease",
+    ),
+    bug(
+        "released-twice",
+        "a view that is given back twice gives another one's part back",
+        "inplace.c",
+        "    *view = (plc_view){0};\n",
+        "",
+        "test_lease",
+    ),
+    bug(
+        "lease-not-alive",
+        "the region is unmapped under a view when its handle is closed",
+        "inplace.c",
+        "        word_add_rlx(&cache->holding->alive, 1);\n",
+        "",
+        "test_lease",
+    ),
+    bug(
+        "closed-under-a-view",
+        "the same, by who closes",
+        "region_open.c",
+        "c->lingers = c->holding != NULL && word_acq(&c->holding->alive) != 0;",
+        "c->lingers = false;",
+        "test_lease",
+    ),
+    bug(
+        "never-unmapped",
+        "a region that was closed under a view stays attached for ever",
+        "inplace.c",
+        "        region_close_rest(c);\n",
+        "",
+        "test_lease",
+    ),
+]
+
+RESERVATIONS = [
+    bug(
+        "filler-not-held",
+        "the filler's mapping shows what came to lie there later",
+        "lease.c",
+        "    name_run(k, (uint32_t)cell, f->head);\n",
+        "",
+        "test_reserve",
+    ),
+    bug(
+        "sealed-and-writable",
+        "a value changes after it was sealed",
+        "part.c",
+        "os_map_limit(part->at, part->bytes, OS_MAP_READ) : 0",
+        "0 : 0",
+        "test_reserve",
+    ),
+    bug(
+        "sealed-not-inherited",
+        "a child faults where its parent has filled and sealed",
+        "part.c",
+        "os_map_keep(part->at, part->bytes, true)",
+        "0",
+        "test_reserve",
+    ),
+    bug(
+        "filled-by-two",
+        "a child of no handlers writes into what its parent fills",
+        "part.c",
+        "if (error == 0 && kind == PART_FILLED) {",
+        "if (false) {",
+        "test_reserve",
+    ),
+    bug(
+        "no-memory-in-the-child",
+        "a child faults where its parent fills",
+        "forks.c",
+        "if (p->kind == PART_FILLED && p->at != NULL) {",
+        "if (false) {",
+        "test_reserve",
+    ),
+    bug(
+        "late-stores-go-on",
+        "what is written after an abort lands in other values",
+        "part.c",
+        "if (part->at != NULL && os_map_nothing(part->at, part->bytes) != 0) {",
+        "if (false) {",
+        "test_reserve",
+    ),
+    bug(
+        "sealed-by-the-child",
+        "a child seals or aborts what is its parent's",
+        "reserve.c",
+        "return r->owner == word_rlx(&c->owner) && word_acq(c->fork_mark) == 1;",
+        "(void)c, (void)r;\n    return true;",
+        "test_reserve",
+    ),
+    bug(
+        "reserved-bytes-kept",
+        "what was given back counts as reserved",
+        "reserve.c",
+        "    word_add_rlx(&k->row->reserved, -run_bytes(r));\n    run_finish",
+        "    run_finish",
+        "test_reserve",
+    ),
+    bug(
+        "reserved-without-limit",
+        "fillers hold so much that nothing can be stored",
+        "reserve.c",
+        "if (!lease_room(k->c, 0)) {",
+        "if (false) {",
+        "test_reserve",
+    ),
+    bug(
+        "aborted-run-kept",
+        "the pages of what was aborted are never free",
+        "reserve.c",
+        "        give_run(&k, r);\n        (void)call_leave",
+        "        (void)call_leave",
+        "test_reserve",
+    ),
+    bug(
+        "sum-of-the-sealing",
+        "what was invalidated while it was filled is published as valid",
+        "reserve.c",
+        "    st.spec.created = entry_created_now(k);\n    st.fill",
+        "    st.spec.created = entry_created_now(k);\n    st.spec.sum = 0;\n    store_sum(&st);\n    st.fill",
+        "test_reserve",
+    ),
+    bug(
+        "sealed-twice",
+        "what was sealed is published again",
+        "reserve.c",
+        "if (!is_mine(cache, reservation) || reservation->stage > STAGE_SEALING) {",
+        "if (!is_mine(cache, reservation)) {",
+        "test_reserve",
+    ),
+]
+
+IN_PLACE: list[Mutant] = [*LEASES, *RESERVATIONS]
