@@ -36,7 +36,7 @@ DISKS = [
         "copied-with-a-new-checksum",
         "G10: a damaged entry is moved, and its copy's checksum holds",
         "evict.c",
-        "if (keep && !v->own && v->mode != EVICT_ALL && !entry_whole(k->c, e)) {",
+        "if (keep && !v->own && moves(v) && !entry_whole(k->c, e)) {",
         "if (false) {",
         "test_checksums",
     ),

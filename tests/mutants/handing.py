@@ -111,7 +111,7 @@ PASSING = [
     Order(
         "counted-cells-first",
         "in place: a pin passes from a call's cell to a lease's behind an evictor's back",
-        "evict.c",
+        "pinned.c",
         "        if (pin_head(word_acq(&row->transient[i])) == head) {\n            return true;\n        }\n    }\n"
         "    uint64_t high",
         "lease",
@@ -120,7 +120,7 @@ PASSING = [
     Order(
         "handovers-not-looked-at",
         "in place: a pin passes from row to row, at a fork, behind an evictor's back",
-        "evict.c",
+        "pinned.c",
         "        if (word_acq(handovers) == seen) {",
         "handover",
         "no-handovers",

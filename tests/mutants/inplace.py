@@ -78,7 +78,7 @@ LEASES = [
     bug(
         "counted-cells-not-looked-at",
         "evictors see the pins of calls only",
-        "evict.c",
+        "pinned.c",
         "if (pin_head(word_acq(&row->counted[i])) == head) {",
         "if (pin_head(word_acq(&row->counted[i])) == head && false) {",
         "test_lease",
@@ -87,7 +87,7 @@ LEASES = [
         "leased-is-a-victim",
         "a value that is read in place loses its key, and its room is not free for that",
         "evict.c",
-        "return v->own && judges(v) && !v->from_limbo && pinned(v->k, v->head);",
+        "return v->own && (judges(v) || v->mode == EVICT_FIRM) && !v->from_limbo && pinned(v->k, v->head);",
         "(void)v;\n    return false;",
         "test_lease",
     ),
