@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import functools
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from plib_cache import _ndarray
 from plib_cache._attached import Attached, Key
-from plib_cache._core import Found, NotInPlaceError
+from plib_cache._core import Found, NotInPlaceError, Region
 from plib_cache._flight import MISSING, Missing
 from plib_cache._moments import Expire
 from plib_cache._reserve import Reservation
@@ -28,6 +29,29 @@ def check_copy(copy: object) -> None:
     """
     if copy not in (True, False, "cow"):
         raise ValueError(f"copy={copy!r}: give True, False (in place) or 'cow' (copy on write)")
+
+
+def read_in_place(region: Region, raw: bytes, name: int = 0, *, private: bool) -> Found | None:
+    """What is stored under a key, in place if that can be, and else as a copy; see ``get``."""
+    try:
+        return region.lease(raw, name, private=private)
+    except NotInPlaceError:
+        found = region.get(raw, name)
+        if found is None or private:
+            return found
+        return (found[0], memoryview(found[1]).toreadonly(), *found[2:])
+
+
+def reader(copy: Copy) -> Callable[..., Found | None]:
+    """The function of region, key and name that reads so.
+
+    Raises:
+        ValueError: it is no way to read.
+    """
+    check_copy(copy)
+    if copy is True:
+        return Region.get
+    return functools.partial(read_in_place, private=copy == "cow")
 
 
 class InPlace(Attached):
@@ -122,9 +146,7 @@ class InPlace(Attached):
     def _find_in_place(self, raw: bytes, private: bool) -> Found | None:
         """What is stored under a key, in place if that can be, and else as a copy."""
         try:
-            return self._region.lease(raw, private=private)
-        except NotInPlaceError:
-            return self._find(raw)
+            return read_in_place(self._region, raw, private=private)
         except CorruptRegionError as error:
             self._doubt(error)
             return None

@@ -22,6 +22,7 @@ from plib_cache._attached import namespace_name, tag_numbers
 from plib_cache._core import TAGS_MAX, Found, NameCounts, Region, make_lookup
 from plib_cache._flight import MISSING, Missing
 from plib_cache._identity import qualified_name
+from plib_cache._inplace import reader
 from plib_cache._options import Options
 from plib_cache.cache import Cache
 from plib_cache.exceptions import ClosedError, PlibCacheError, PlibCacheWarning
@@ -68,7 +69,8 @@ class Memo:
         self.options = options
         self._binder = None if options.key else compile_binder(function, options.ignore)
         self._lookup: Any = None
-        if self._binder is not None and options.typed:
+        self._read = reader(options.copy)
+        if self._binder is not None and options.typed and options.copy is True:
             binder = self._binder
             self._lookup = make_lookup(self, binder.bind, binder.arity, Missed, _COSTS_NS)
         # the result of a call, or Missed: ``_seek``, or the same in C
@@ -202,7 +204,7 @@ class Memo:
         if home is None:
             return MISSING
         try:
-            found = home.region.get(key, home.name)
+            found = self._read(home.region, key, home.name)
             if found is None:
                 return MISSING
             value = home.serializer.loads(found[0], memoryview(found[1]))
@@ -244,7 +246,7 @@ class Memo:
     def find_again(self, home: Home, key: bytes) -> Any | Missing:
         """The result, after a first look that was counted as a miss; that becomes a hit."""
         try:
-            found = home.region.get(key)
+            found = self._read(home.region, key)
             if found is None:
                 return MISSING
             value = home.serializer.loads(found[0], memoryview(found[1]))

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from plib_cache._inplace import Copy
 from plib_cache._moments import Expire
 from plib_cache.cache import Cache
+
+__all__ = ["Copy", "Function", "Options", "Tags"]
 
 Function = Callable[..., Any]
 Tags = Iterable[str] | Callable[..., Iterable[str]]
@@ -33,4 +36,5 @@ class Options:
     strict: bool = False
     limit_ms: int = 300_000
     trust: str | None = None
+    copy: Copy = True
     maxsize: int | None = None

@@ -15,7 +15,7 @@ from plib_cache._calls import CallJob
 from plib_cache._jobs import limit_ms
 from plib_cache._memo import Memo, Missed
 from plib_cache._moments import Expire, deadline_ms
-from plib_cache._options import Options
+from plib_cache._options import Copy, Options
 from plib_cache.cache import Cache
 from plib_cache.exceptions import ConfigurationError
 
@@ -103,6 +103,7 @@ def cache(
     strict: bool = False,
     limit: float = 300,
     trust: str | None = None,
+    copy: Copy = True,
     maxsize: int | None = None,
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
 def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
@@ -133,6 +134,8 @@ def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
         strict: raise what goes wrong in the cache, instead of one warning and computing.
         limit: seconds after which one who computes is no longer waited for.
         trust: "code" or "data", as for ``Cache``; None is that of the cache.
+        copy: False gives arrays and tables in place, read-only, "cow" to be written to by this
+            process alone; see ``Cache.get``.  What was just computed is given as it is.
         maxsize: accepted and reported; the cache as a whole is bounded by its region.  It and
             ``typed`` may be given by place, as ``lru_cache(128, True)``.
 
@@ -141,8 +144,8 @@ def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
             ``key``.
 
     Notes:
-        A hit is a copy, equal to what was computed.  An exception is not cached.  A result that
-        cannot be stored is returned all the same, with one warning for each function.
+        A hit is equal to what was computed.  An exception is not cached.  A result that cannot be
+        stored is returned all the same, with one warning for each function.
     """
     if len(typed) > 1 or (typed and not isinstance(typed[0], bool)):
         raise TypeError("cache() takes maxsize and typed by place, all other options by name")
