@@ -94,14 +94,14 @@ def parse_frame(data: memoryview) -> tuple[bytes, list[memoryview]]:
     end = start + length
     if end > len(data):
         raise damaged("the header of a frame contradicts its size")
-    table = bytes(data[_HEADER.size : start])
-    payload = bytes(data[start:end])
-    if zlib.crc32(payload, zlib.crc32(table)) != checksum:
+    copied = bytes(data[_HEADER.size : end])
+    if zlib.crc32(copied) != checksum:
         raise damaged("the checksum of a frame is wrong")
+    table = copied[: start - _HEADER.size]
     buffers, end = _parse_rows(data, table, end)
     if end != len(data):
         raise damaged(f"a frame of {len(data)} bytes should have {end}")
-    return payload, buffers
+    return copied[len(table) :], buffers
 
 
 def _parse_rows(data: memoryview, table: bytes, end: int) -> tuple[list[memoryview], int]:

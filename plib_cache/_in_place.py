@@ -26,6 +26,7 @@ from typing import Any
 from plib_cache._ndarray import flat_bytes, numpy
 
 _METHODS = ("__reduce__", "__reduce_ex__", "__setstate__")
+_WORTH_COPYING = 4096  # bytes of a slice's buffers; below, copying takes longer than storing
 
 
 def make_array(cls: Any, dtype: Any, shape: tuple[int, ...], fortran: bool, raw: Any) -> Any:
@@ -89,7 +90,10 @@ def _reduce_plain(np: Any, value: Any) -> Any:
 
 def _reduce_arrow(pa: Any, value: Any) -> Any:
     """Tables, batches and chunks are made of arrays, each of which comes here."""
-    if isinstance(value, pa.Array) and 2 * value.nbytes < value.get_total_buffer_size():
+    if not isinstance(value, pa.Array):
+        return NotImplemented
+    whole = value.get_total_buffer_size()
+    if whole >= _WORTH_COPYING and 2 * value.nbytes < whole:
         with contextlib.suppress(pa.ArrowException):  # not all types can be concatenated
             return pa.concat_arrays([value]).__reduce__()
     return NotImplemented

@@ -16,9 +16,7 @@ from plib_cache.exceptions import ConfigurationError
 _TRIES = 5  # another process may create or remove the region between two looks
 
 
-def open_region(
-    path: str, size: int | None, *, create: bool, **options: Any
-) -> Region:
+def open_region(path: str, size: int | None, *, create: bool, **options: Any) -> Region:
     """The region at ``path``.
 
     Args:

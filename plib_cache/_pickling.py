@@ -45,9 +45,11 @@ class _Pickler(pickle.Pickler):
 
     def reducer_override(self, obj: object) -> Any:
         self.last = obj
-        if isinstance(obj, (type, types.FunctionType)) and obj.__module__ in _MAIN_MODULES:
+        if not isinstance(obj, (type, types.FunctionType)):
+            return reduce_array(obj)
+        if obj.__module__ in _MAIN_MODULES:
             raise _DefinedInMainError(f"{obj.__qualname__} is defined in __main__")
-        return reduce_array(obj)
+        return NotImplemented
 
 
 @functools.lru_cache(maxsize=1)

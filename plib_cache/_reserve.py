@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``Reservation``: a value that is written where it will lie, and seen by nobody before it is sealed."""
+"""``Reservation``: a value that is written where it will lie, and seen by nobody before then."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ class Reservation:
         """
         if self._buffer is None:
             if self._state == "aborted":
-                raise ValueError("the reservation was given back: its buffer has no meaning any more")
+                raise ValueError(
+                    "the reservation was given back: its buffer has no meaning any more"
+                )
             self._buffer = memoryview(self._filling)
         return self._buffer
 
@@ -58,7 +60,9 @@ class Reservation:
     def array(self) -> Any:
         """The array over the buffer; only of what ``reserve_array`` reserved."""
         if self._array is None:
-            raise AttributeError("only a reservation made by reserve_array has an array: use buffer")
+            raise AttributeError(
+                "only a reservation made by reserve_array has an array: use buffer"
+            )
         return self._array
 
     def seal(self) -> None:

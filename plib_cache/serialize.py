@@ -29,11 +29,19 @@ multiples of 4096, and what is read lies over the memory that it is read from: i
 was when written and the memory is.  Everything else is copied before it is looked at, so that
 memory which others change meanwhile gives a value or one error.
 
+**In place.**  Over read-only memory nothing large is copied of NumPy arrays of any order, of their
+subclasses and masked arrays, of Arrow data, and of what is made of them: DataFrames, sparse
+matrices, models.  Copied are arrays of objects, which are pickled, and whatever a class itself
+puts into its pickle (a column of str objects, scipy's lil and dok matrices, tensors of torch,
+frames of polars).  An array that is not contiguous is stored contiguously, and a slice of Arrow
+data without the rest of what it was cut from unless it is most of that.
+
 **Trust.**  With ``trust="code"`` a reader runs code that the writer chose, as pickle always does.
 With ``trust="data"`` values are scalars, str, bytes, bytearray, complex, range, dates and times,
 Decimal, Fraction, UUID, NumPy arrays and scalars without objects, Arrow tables, batches and
 arrays, and list, tuple, dict, set and frozenset of them; everything else is refused, at writing
-and at reading.
+and at reading.  Arrow data is validated when it is read; who can write past this package into
+memory that is used in place can change it behind that check, and crash the reader.
 """
 
 from __future__ import annotations

@@ -13,9 +13,14 @@ __all__ = ["Info", "Stats"]
 
 @dataclasses.dataclass(frozen=True)
 class Stats:
-    """Counts of all processes since the last reset.
+    """Counts of all processes since the last reset, and what the pool holds now.
 
     A process that was killed has counted for everything that it had finished.
+
+    The last five are bytes of the pool at this moment, which no reset changes.  No call looks at
+    the whole region for them: in a pool of up to 256 MiB they are exact if nobody changes anything
+    meanwhile; in a larger one ``used`` and ``free`` are estimated from 65,536 of its pages, and a
+    free piece larger than ``largest_free`` may be there.
     """
 
     hits: int = 0
@@ -67,6 +72,11 @@ class Stats:
     leases: int = 0  # values given out in place
     leases_copied: int = 0  # asked for in place, but copied because a limit was reached
     reservations: int = 0
+    used: int = 0  # bytes of the pool that hold something, also if it is out of date
+    free: int = 0  # the rest of the pool, also what was not taken from the system yet
+    largest_free: int = 0  # of the free bytes, in one piece
+    leased: int = 0  # bytes that living processes keep in place by their leases
+    reserved: int = 0  # bytes that they have reserved and not sealed yet
 
     @property
     def write_amplification(self) -> float:

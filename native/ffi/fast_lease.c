@@ -167,8 +167,8 @@ PyObject *module_reserve(PyObject *module, PyObject *args) {
     }
     self->handle = (plc_cache *)(uintptr_t)address;
     self->length = length;
-    Py_BEGIN_ALLOW_THREADS status = plc_reserve(self->handle, (const plc_entry *)(uintptr_t)entry, length,
-                                                &self->reservation, &self->bytes);
+    Py_BEGIN_ALLOW_THREADS status =
+        plc_reserve(self->handle, (const plc_entry *)(uintptr_t)entry, length, &self->reservation, &self->bytes);
     Py_END_ALLOW_THREADS if (status != PLC_OK) {
         Py_DECREF(self);
         return Py_BuildValue("(iO)", (int)status, Py_None);

@@ -25,6 +25,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "plc_status.h"
+
 #if defined(__GNUC__)
 #define PLC_API __attribute__((visibility("default"), warn_unused_result))
 #define PLC_API_VOID __attribute__((visibility("default")))
@@ -36,44 +38,6 @@
 #define PLC_KEY_MAX 4096u /* longest key, bytes */
 #define PLC_TAGS_MAX 4u   /* most tags of one entry */
 #define PLC_COUNTERS 56u  /* length of plc_stats.counters */
-
-/* Every function that can fail returns one of these.  Values are stable. */
-typedef enum plc_status {
-    /* outcomes */
-    PLC_OK = 0,
-    PLC_MISS = 1,       /* no such entry (absent, expired or invalidated) */
-    PLC_EXISTS = 2,     /* add: a value is there; cas: the token is another one; claim: a value appeared */
-    PLC_CLAIMED = 3,    /* claim: another computation of this key is under way */
-    PLC_TOO_SMALL = 4,  /* get: the buffer is smaller than the value; found->length says what is needed */
-    PLC_AGAIN = 5,      /* call plc_assist and then the same function again */
-    PLC_DONE = 6,       /* scan, count, check: the walk is at its end */
-    PLC_COPY = 7,       /* lease: not to be had in place: read it with plc_get */
-    /* refusals */
-    PLC_FULL = 100,      /* no room could be made */
-    PLC_TOO_LARGE = 101, /* the value is larger than this region can ever hold */
-    PLC_BUSY = 102,      /* 250 ms behind a lock, or 64 lost swaps; nothing was changed */
-    PLC_NOT_A_NUMBER = 103, /* incr, decr: the value is not a decimal number of 64 bits */
-    PLC_WRONG_TYPE = 104,   /* append, prepend: the value is not plain bytes */
-    PLC_NO_SLOT = 105,   /* as many processes are attached as the region has places for */
-    /* environment */
-    PLC_NO_MEMORY = 200,
-    PLC_NO_PERMISSION = 201,
-    PLC_UNSUPPORTED = 202, /* the file system or the kernel cannot do what a region needs */
-    PLC_SYSTEM = 203,      /* another system error; report->system_error has errno */
-    PLC_NO_SPACE = 204,    /* the folder has not even room for the region's index */
-    PLC_NOT_FOUND = 205,   /* no such file, and create was not asked for */
-    PLC_UNSAFE_FOLDER = 206, /* folder not the caller's own, or others may write in it */
-    PLC_UNSAFE_FILE = 207,   /* not a regular file of the caller's own with one link (symlink, folder, ...) */
-    PLC_NO_PROTECTION = 208, /* protection keys were demanded and are not there */
-    /* integrity */
-    PLC_NOT_A_REGION = 300,
-    PLC_LAYOUT_MISMATCH = 301, /* written by another version of this library; report->a theirs, b ours */
-    PLC_CORRUPT = 302,         /* truncated, or its fixed part contradicts itself */
-    PLC_SIZE_MISMATCH = 303,   /* report->a has the region's size, b the one asked for */
-    /* misuse */
-    PLC_INVALID = 400, /* an argument is outside its documented range */
-    PLC_CLOSED = 401
-} plc_status;
 
 typedef struct plc_cache plc_cache;
 
@@ -102,7 +66,7 @@ typedef struct plc_options {
     uint32_t create;             /* 0: attach only */
     uint32_t protection;         /* PLC_PROTECT_* */
     uint32_t reserved;
-    uint32_t leased_share;       /* percent of the pool that may be leased or reserved at once; 0: 50; PLC_COPIES_ONLY */
+    uint32_t leased_share; /* percent of the pool that may be leased or reserved at once; 0: 50; PLC_COPIES_ONLY */
     uint32_t spare;
 } plc_options;
 
@@ -113,7 +77,7 @@ typedef struct plc_options {
 /* What went wrong, for a message.  Filled when plc_open or plc_remove fails. */
 typedef struct plc_report {
     int32_t system_error; /* errno, or 0 */
-    uint32_t owner;       /* uid of the folder or file for PLC_UNSAFE_* */
+    uint32_t owner; /* uid of the folder or file for PLC_UNSAFE_* */
     uint64_t a; /* LAYOUT_MISMATCH, SIZE_MISMATCH: theirs;  NO_SPACE: bytes needed;  NO_PROTECTION: PLC_KEYS_* */
     uint64_t b; /* LAYOUT_MISMATCH, SIZE_MISMATCH: ours;    NO_SPACE: bytes free */
 } plc_report;
@@ -257,9 +221,9 @@ typedef struct plc_view {
 } plc_view;
 
 /* Leases the value of key.  PLC_OK: *view and *found are filled; the view holds until plc_release, also beyond
- * plc_close, and in a fork child as well as in its parent (each gives back its own).  PLC_COPY: the value is small (less
- * than own_run_bytes), or a limit is reached (100,000 leases or as many different values as there are pin cells in this
- * process; leased_pages of all processes), or this attachment has copies only.  PLC_MISS; PLC_AGAIN.
+ * plc_close, and in a fork child as well as in its parent (each gives back its own).  PLC_COPY: the value is small
+ * (less than own_run_bytes), or a limit is reached (100,000 leases, or 1,024 different values, 128 in regions below
+ * 256 MiB, in this process; leased_pages_most of all), or this attachment has copies only.  PLC_MISS; PLC_AGAIN.
  * Takes a lock of the process's own, which a fork in another thread holds as long as it lasts. */
 PLC_API plc_status plc_lease(plc_cache *cache, const void *key, size_t key_length, uint16_t name, plc_view *view,
                              plc_found *found);
@@ -276,14 +240,14 @@ typedef struct plc_reservation plc_reservation;
 
 /* Makes room for a value of length bytes; of the entry all but parts, part_count, deadline_ms and token counts, and sum
  * is captured now if it is 0.  PLC_OK: *bytes are to be filled (they begin at a page, and are whatever lay there
- * before); PLC_TOO_LARGE, PLC_FULL (also: leased_pages are reached), PLC_NO_MEMORY, PLC_SYSTEM, PLC_AGAIN.
+ * before); PLC_TOO_LARGE, PLC_FULL (also: leased_pages_most are reached), PLC_NO_MEMORY, PLC_SYSTEM, PLC_AGAIN.
  * A process that dies gives it back.  In a fork child the bytes are other memory, all zero, and seal is PLC_INVALID. */
 PLC_API plc_status plc_reserve(plc_cache *cache, const plc_entry *entry, uint64_t length, plc_reservation **out,
                                void **bytes);
 
-/* Publishes it under its key, as plc_store(PLC_SET).  From its first call on the bytes can only be read, by this process
- * too: a later store faults.  (Only those stores are stopped that the processor makes: what the kernel was asked to
- * write there, by asynchronous input and output, must have ended.)  PLC_OK; PLC_BUSY, PLC_AGAIN: it may be sealed again;
+/* Publishes it under its key, as plc_store(PLC_SET).  From its first call on the bytes can only be read, by this
+ * process too: a later store faults.  (Only stores that the processor makes are stopped: what the kernel was asked to
+ * write there, by asynchronous input and output, must have ended.)  PLC_OK; PLC_BUSY, PLC_AGAIN: seal it again;
  * PLC_FULL: no pin cell is free; PLC_INVALID: it was sealed or aborted already. */
 PLC_API plc_status plc_seal(plc_cache *cache, plc_reservation *reservation, uint64_t deadline_ms, uint64_t *token);
 
@@ -370,6 +334,12 @@ PLC_API plc_status plc_drain(plc_cache *cache, uint64_t *cursor, uint64_t *free_
 
 typedef struct plc_stats {
     uint64_t counters[PLC_COUNTERS]; /* since the last reset, all processes; plc_counter_name(i) */
+    uint64_t used_bytes; /* of the pool, as it is now: what holds something, also if it is out of date; */
+    uint64_t free_bytes; /* the rest, also what was not taken from the system yet; */
+    uint64_t largest_free_bytes; /* of it, in one piece: in a pool of more than 256 MiB, at least.  There the other
+                                    two are what one page of several says: no call looks at the whole region. */
+    uint64_t leased_bytes; /* what leases of living processes keep in its place, */
+    uint64_t reserved_bytes; /* and what they have reserved and not sealed */
 } plc_stats;
 
 PLC_API plc_status plc_stats_read(plc_cache *cache, plc_stats *stats);

@@ -2,6 +2,7 @@
 /* admin.c: the exported functions of plc.h that look after a region: names, walks, statistics, information. */
 #include "check.h"
 #include "counters.h"
+#include "gauge.h"
 #include "hash.h"
 #include "registry.h"
 
@@ -255,7 +256,7 @@ plc_status plc_stats_read(plc_cache *cache, plc_stats *stats) {
     if (stats == NULL) {
         return PLC_INVALID;
     }
-    plc_status s = call_enter(&k, cache);
+    plc_status s = enter_walk(&k, cache, 0, NULL, 0); /* what others have taken counts */
     if (s != PLC_OK) {
         return s;
     }
@@ -264,8 +265,11 @@ plc_status plc_stats_read(plc_cache *cache, plc_stats *stats) {
     for (unsigned i = 0; i < PLC_COUNTERS; i++) {
         sums[i] -= word_rlx(&cache->super->baseline[i]);
     }
+    plc_stats seen;
+    gauge_read(&k, &seen);
+    memcpy(seen.counters, sums, sizeof seen.counters);
     s = call_leave(&k, PLC_OK);
-    memcpy(stats->counters, sums, sizeof stats->counters);
+    *stats = seen;
     return s;
 }
 

@@ -42,7 +42,7 @@ static void give_ticket(plc_cache *c, uint32_t ticket) {
 }
 
 /* Who works: the thread in its seat, or with one of the shared tickets. */
-static bool take_place(struct call *k, plc_cache *c) {
+static inline __attribute__((always_inline)) bool take_place(struct call *k, plc_cache *c) {
     struct seat *seat = seat_enter(c);
     k->seat = seat;
     if (seat != NULL) {

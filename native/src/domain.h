@@ -77,32 +77,32 @@ struct plc_cache {
     /* who this process is in the region; changes at fork (process.c) */
     word *fork_mark;     /* 1; reads 0 in a fork child: identity must be taken anew */
     word owner;          /* owner_make(slot, inc) */
-    uint64_t inherited;  /* the place that the parent has made for this child, as an owner, until it is taken; 0: none */
+    uint64_t inherited; /* the place that the parent has made for this child, as an owner, until it is taken; 0: none */
     pthread_mutex_t *process_mutex; /* attach, reap and close of this process, one at a time */
 
-    word32 limit_page;   /* pages below it are proved to be in the file (fstat) */
-    word tickets;        /* bit i: ticket i is free, and nobody's seat */
-    word seat_epoch;     /* changes at a fork: then no thread has a seat */
+    word32 limit_page; /* pages below it are proved to be in the file (fstat) */
+    word tickets; /* bit i: ticket i is free, and nobody's seat */
+    word seat_epoch; /* changes at a fork: then no thread has a seat */
     word seats_asked_ms; /* when it was last asked whose threads are gone (monotonic ms) */
     _Alignas(64) struct seat seats[LANES];
-    word32 outside;      /* calls that wait or ask the kernel with no window open */
+    word32 outside; /* calls that wait or ask the kernel with no window open */
     word next_token;
     word last_run[TICKETS]; /* head of the run that this ticket filled last (parked, or 0) */
     word last_main[TICKETS]; /* the same of those that went into the main queue at once */
-    word copy_run[2];    /* head of the run that evictions copy to, by its queue (parked, or 0) */
-    word samples;        /* where the next samples are taken */
+    word copy_run[2]; /* head of the run that evictions copy to, by its queue (parked, or 0) */
+    word samples; /* where the next samples are taken */
     word32 lock_sequence;
     struct given_up given_up[SHARDS_MAX];
     word reaped_ms[SLOTS_MAX + 1]; /* when that slot's owner was last asked for (monotonic ms) */
-    word suspect;        /* slot of a foreign owner that an operation met, 0 none */
+    word suspect; /* slot of a foreign owner that an operation met, 0 none */
     word hint_distrusted; /* a taken_pages hint that was found false */
-    uint64_t collapsed;  /* bytes before the pool for which huge pages were asked; under process_mutex, as is */
+    uint64_t collapsed; /* bytes before the pool for which huge pages were asked; under process_mutex, as is */
     uint64_t collapse_from, collapse_to; /* what of the pool this process has taken and they are not asked for yet */
     word growth_retry_ms; /* growth is not tried before it (real time, ms) */
     word32 closed;
     uint32_t references; /* under process_mutex, and: */
-    uint64_t closings;   /* how often there was none left */
-    bool lingers;        /* closed, but what is held in place keeps it attached; under process_mutex */
+    uint64_t closings; /* how often there was none left */
+    bool lingers; /* closed, but what is held in place keeps it attached; under process_mutex */
     struct plc_cache *next; /* registry */
     _Atomic(struct plc_cache *) next_open; /* of those that the key opens (domain.c) */
 };
@@ -111,11 +111,11 @@ struct plc_cache {
 struct call {
     plc_cache *c;
     struct shm_process *row; /* my process's, for pins and counters */
-    struct seat *seat;       /* my thread's; NULL: the ticket is a shared one */
-    word *lane;              /* the seat's counters, or NULL */
-    word *pin;               /* my transient pin cell */
-    uint64_t owner;          /* my process, as in a page word */
-    uint64_t now_ms;         /* read before the window opened */
+    struct seat *seat; /* my thread's; NULL: the ticket is a shared one */
+    word *lane; /* the seat's counters, or NULL */
+    word *pin; /* my transient pin cell */
+    uint64_t owner; /* my process, as in a page word */
+    uint64_t now_ms; /* read before the window opened */
     uint32_t ticket, tid; /* tid: its lowest 22 bits */
 
     /* the key, copied in before it is hashed; which of the index it may be in */
@@ -127,13 +127,13 @@ struct call {
     uint64_t likely; /* the first slot with its tag, a hint (index_ask_entry); 0: none, or not looked at */
 
     /* What the end of the call has to do; side by side, so that clearing them is a store or two. */
-    uint32_t dead_count;  /* runs whose last live byte went: freed at the end, after unpin and unlock */
-    uint32_t wake_count;  /* wait words whose waiters are to be woken; more than fit are woken by their slices */
-    uint32_t want_pages;  /* wanted outside the window when the call ends with PLC_AGAIN: the file to have so many, */
-    uint32_t suspect;     /* an answer whether the owner in this slot lives, which was in the way, */
-    word *want_lock;      /* a wait for this lock, whose holder is alive, */
-    bool want_refresh;    /* a look whether the file has grown, */
-    bool want_pause;      /* a pause, because others were in the way of a large run */
+    uint32_t dead_count; /* runs whose last live byte went: freed at the end, after unpin and unlock */
+    uint32_t wake_count; /* wait words whose waiters are to be woken; more than fit are woken by their slices */
+    uint32_t want_pages; /* wanted outside the window when the call ends with PLC_AGAIN: the file to have so many, */
+    uint32_t suspect; /* an answer whether the owner in this slot lives, which was in the way, */
+    word *want_lock; /* a wait for this lock, whose holder is alive, */
+    bool want_refresh; /* a look whether the file has grown, */
+    bool want_pause; /* a pause, because others were in the way of a large run */
     uint64_t lock_seen;
     uint32_t dead[4];
     uint32_t wakes[8];

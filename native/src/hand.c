@@ -15,6 +15,7 @@ static enum evicted evict_here(struct call *k, uint32_t head, struct effort *lef
     bool own = side_a_own(word_rlx(page_side_a(k->c, head)));
     bool filling = page_state(word_acq(page_word(k->c, head))) == PAGE_PARKED;
     enum evict_mode mode = own || (!filling && queue_ripe(k, head)) ? EVICT_HAND : EVICT_ASIDE;
+    mode = own && left->hand_firm ? EVICT_ALL : mode;
     enum evicted e = evict_run(k, head, mode);
     while (e == EVICT_NO_ROOM) {
         bool more = policy_make_room(k, left);
@@ -66,6 +67,7 @@ uint32_t hand_form(struct call *k, uint32_t n, bool own, struct effort *left) {
     plc_cache *c = k->c;
     word *hand = &c->super->hand.value;
     for (unsigned tries = 0; tries < WINDOWS_MOST + SKIPS_MOST; tries++) {
+        left->hand_firm = tries >= SKIPS_MOST; /* else a pool full of small arrays in use has no room for a large one */
         uint64_t at = word_acq(hand);
         uint32_t limit = pages_limit(c);
         bool inside = at >= c->geo.first_page && at < limit && limit - at >= n;

@@ -40,7 +40,7 @@ struct holding {
     uint32_t free;   /* index + 1 of the first free cell, 0: none */
     uint32_t used;   /* cells that are not free */
     uint32_t leases; /* sum of the counts */
-    word alive;      /* leases and reservations that were not given back: they keep the attachment beyond its closing */
+    word alive; /* leases and reservations that were not given back: they keep the attachment beyond its closing */
     uint64_t child_place; /* for the child of the fork that is under way; 0: none */
     int child_fd, own_fd; /* that child's proof of life; this process's own, if its parent made its place (-1: none) */
     struct part *parts;

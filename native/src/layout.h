@@ -276,14 +276,14 @@ struct shm_process {
     word pid;         /* of its own pid namespace */
     word start_time;  /* field 22 of /proc/PID/stat */
     word ns_inode;    /* of /proc/self/ns/pid */
-    word child;       /* 1: made by a parent for its child, which has not called yet; proved by a byte on the folder */
-    word pins_high;   /* cells that leases may use: those before it are scanned */
-    word leased;      /* bytes of the runs that its cells name */
-    word reserved;    /* bytes of the runs that it fills in place */
+    word child; /* 1: made by a parent for its child, which has not called yet; proved by a byte on the folder */
+    word pins_high; /* cells that leases may use: those before it are scanned */
+    word leased; /* bytes of the runs that its cells name */
+    word reserved; /* bytes of the runs that it fills in place */
     word counters[COUNTERS_MAX]; /* cumulative over all tenants; the lanes are to be added */
     struct shm_lane lanes[LANES];
-    word transient[TICKETS];     /* pin cells: one per call under way */
-    word counted[];              /* pin cells: leases, one for each run that the process holds in place */
+    word transient[TICKETS]; /* pin cells: one per call under way */
+    word counted[]; /* pin cells: leases, one for each run that the process holds in place */
 };
 static_assert(sizeof(struct shm_process) == 64 + 8 * (COUNTERS_MAX + LANES * LANE_COUNTERS + TICKETS), "process row");
 static_assert(offsetof(struct shm_process, lanes) % 64 == 0 && offsetof(struct shm_process, transient) % 64 == 0,
@@ -309,18 +309,18 @@ struct geometry {
     uint32_t expected_entry;
     uint32_t shards;
     uint32_t shard_buckets;
-    uint32_t names;          /* power of two */
-    uint32_t slots;          /* process rows */
-    uint32_t counted_pins;   /* per process */
-    uint32_t process_bytes;  /* one row */
-    uint32_t ring_places;    /* power of two */
-    uint32_t free_places;    /* power of two */
+    uint32_t names; /* power of two */
+    uint32_t slots; /* process rows */
+    uint32_t counted_pins; /* per process */
+    uint32_t process_bytes; /* one row */
+    uint32_t ring_places; /* power of two */
+    uint32_t free_places; /* power of two */
     uint32_t ghosts;
     uint32_t segment_pages;
-    uint32_t own_bytes;      /* values from here on have a run of their own */
-    uint32_t first_page;     /* of the pool */
-    uint32_t end_page;       /* of the region at its largest */
-    uint32_t step_pages;     /* growth */
+    uint32_t own_bytes; /* values from here on have a run of their own */
+    uint32_t first_page; /* of the pool */
+    uint32_t end_page; /* of the region at its largest */
+    uint32_t step_pages; /* growth */
     uint64_t wait_at, locks_at, names_at, processes_at, ring_at, free_at, ghosts_at, words_at, side_a_at, side_b_at,
         index_at;
 };

@@ -54,8 +54,8 @@ uint64_t lease_pages(const plc_cache *c) {
 
 /* What the rows say is never less than the truth, and cheap; only if it is too much each run is counted once. */
 bool lease_room(const plc_cache *c, uint64_t pages) {
-    return pages <= c->held_most && ((bytes_said(c) >> PAGE_SHIFT) + pages <= c->held_most ||
-                                     lease_pages(c) + pages <= c->held_most);
+    return pages <= c->held_most &&
+           ((bytes_said(c) >> PAGE_SHIFT) + pages <= c->held_most || lease_pages(c) + pages <= c->held_most);
 }
 
 /* ---- taking ---------------------------------------------------------------------------------- */

@@ -52,15 +52,15 @@ int os_reserve(int fd, uint64_t from, uint64_t n);
 int os_free_bytes(int fd, uint64_t *bytes, bool *in_memory);
 bool os_holds_regions(int fd); /* false for network and copy-on-write file systems */
 
-/* Maps bytes [from, from + n) of the file, beyond its end too, to an address that is the same modulo 2 MiB, so that huge
+/* Maps bytes [from, from + n) of the file, beyond its end too, to an address that is the same modulo 2 MiB: so huge
  * pages of the file are huge pages of the mapping: to nobody (os_key_tag); to be read; to be read and written; or to be
  * read and written by this process alone, which copies each page that it writes to. */
 enum os_map { OS_MAP_CLOSED, OS_MAP_READ, OS_MAP_WRITE, OS_MAP_PRIVATE };
 int os_map(int fd, uint64_t from, uint64_t n, enum os_map kind, void **base);
 void os_unmap(void *base, uint64_t n);
-int os_map_keep(void *at, uint64_t n, bool in_children);        /* do fork children get it? */
-int os_map_limit(void *at, uint64_t n, enum os_map kind);       /* takes rights away: CLOSED, READ */
-int os_map_nothing(void *at, uint64_t n);                       /* puts other memory there, all zero */
+int os_map_keep(void *at, uint64_t n, bool in_children); /* do fork children get it? */
+int os_map_limit(void *at, uint64_t n, enum os_map kind); /* takes rights away: CLOSED, READ */
+int os_map_nothing(void *at, uint64_t n); /* puts other memory there, all zero */
 #define OS_HUGE_BYTES (2ull << 20)
 /* Has one huge page take the place of the small ones there, without any mount option (Linux 6.1 and later).  EINVAL:
  * not to be had here, ever; another errno: not now.  Takes a millisecond or some; EINVAL once it took 50.
@@ -69,7 +69,7 @@ int os_map_nothing(void *at, uint64_t n);                       /* puts other me
 int os_collapse(void *at);
 bool os_crowded(void); /* more than twice as much to be run as there are processors */
 int os_sync(void *base, uint64_t n); /* msync(MS_SYNC) */
-int os_sync_file(int fd);            /* fsync, also of a folder */
+int os_sync_file(int fd); /* fsync, also of a folder */
 /* A private page that reads 0 in every fork child, however made; its first word holds 1 here. */
 int os_fork_mark(word **mark);
 
@@ -81,13 +81,13 @@ int os_key_tag(void *from, uint64_t n, uint32_t key); /* to be read and written 
 
 /* Liveness (POSIX record locks on the region's inode, beyond its end: dropped by the kernel at death).
  * Slots are 1 to 1023; byte 0 is "somebody extends the file". */
-int os_byte_take(int fd, uint32_t slot);                 /* EAGAIN: another process has it */
+int os_byte_take(int fd, uint32_t slot); /* EAGAIN: another process has it */
 void os_byte_drop(int fd, uint32_t slot);
-int os_byte_held(int fd, uint32_t slot, bool *held);     /* by another process */
+int os_byte_held(int fd, uint32_t slot, bool *held); /* by another process */
 int os_bytes_held(int fd, uint32_t first, uint32_t n, bool *held); /* any of them, by another process */
 uint64_t os_pid(void);
-/* The same for a place that a parent takes for its child: a byte of the folder's inode, held by an open file, which fork
- * children inherit, and not by a process.  EAGAIN: somebody holds it. */
+/* The same for a place that a parent takes for its child: a byte of the folder's inode, held by an open file, which
+ * fork children inherit, and not by a process.  EAGAIN: somebody holds it. */
 int os_folder_byte_take(int folder, uint64_t byte, int *fd); /* by a new descriptor of the folder */
 int os_folder_byte_held(int folder, uint64_t byte, bool *held);
 void os_yield(void);

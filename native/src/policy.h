@@ -17,9 +17,9 @@
  *   Before live entries are evicted, dead bytes are cleaned: of 32 sampled segments the one with the least live
  *   bytes, when below 80 %, is emptied by copying what is live into a run of the same queue, marks and all.
  *   A large run is placed by a hand that moves down the pool.  What it meets: a value with a run of its own that
- *   was used is stepped over, its mark cleared, else evicted; a small segment that is due is judged as above; any
- *   other is moved aside whole, and the queues give the room for that: small entries are not the price of where
- *   a large one happens to be put.
+ *   was used is stepped over, its mark cleared, until 32 were, else evicted; a small segment that is due is judged
+ *   as above; any other is moved aside whole, and the queues give the room for that: small entries are not the
+ *   price of where a large one happens to be put.
  *   Copies need room before their victim gives any: whole free segments are kept in reserve, and every freed
  *   segment goes there first.  Without room a run whose turn it is goes round once more; only when the effort of
  *   one allocation is nearly spent is anything dropped that was used, and counted (evicted_visited_dropped).
@@ -36,6 +36,7 @@ struct effort {
     unsigned cleanings; /* segments emptied for their dead bytes */
     unsigned victims;   /* runs evicted */
     unsigned skips;     /* runs of the main queue that go round before young ones are victims */
+    bool hand_firm;     /* the hand has stepped over enough: it takes what was used as well */
 };
 struct effort policy_effort(void);
 

@@ -142,6 +142,12 @@ static plc_status read_pinned(struct call *k, void *buffer, size_t capacity, plc
     return s;
 }
 
+/* It has changed 64 times under the look: a miss is an answer, waiting is not. */
+static plc_status give_up(struct call *k) {
+    count(k, COUNT_CONTENDED, 1);
+    return PLC_MISS;
+}
+
 /* The ways on which a value changed under the copy, or that want a pin. */
 static plc_status read_again(struct call *k, void *buffer, size_t capacity, plc_found *found) {
     plc_status s = PLC_BUSY;
@@ -151,11 +157,7 @@ static plc_status read_again(struct call *k, void *buffer, size_t capacity, plc_
     if (s == PLC_BUSY) {
         s = read_pinned(k, buffer, capacity, found);
     }
-    if (s == PLC_BUSY) { /* changed 64 times more: a miss is an answer, waiting is not */
-        count(k, COUNT_CONTENDED, 1);
-        s = PLC_MISS;
-    }
-    return s;
+    return s == PLC_BUSY ? give_up(k) : s;
 }
 
 static void count_name(const struct call *k, plc_status s, uint16_t name, uint64_t n) {
@@ -223,11 +225,7 @@ plc_status read_lease(struct call *k, uint16_t name, uint64_t *ticket, const uin
         count(k, COUNT_LEASES_COPIED, found->length >= k->c->geo.own_bytes ? 1 : 0);
         return s;
     }
-    if (s == PLC_BUSY) {
-        count(k, COUNT_CONTENDED, 1);
-        s = PLC_MISS;
-    }
-    return counted(k, s, name);
+    return counted(k, s == PLC_BUSY ? give_up(k) : s, name);
 }
 
 /* ---- many ------------------------------------------------------------------------------------ */

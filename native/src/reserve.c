@@ -96,8 +96,7 @@ static int map_value(plc_cache *c, plc_reservation *r) {
     return part_map(c, &r->part, PART_FILLED, ((uint64_t)r->fill.head << PAGE_SHIFT) + value_at, r->spec.length);
 }
 
-plc_status plc_reserve(plc_cache *cache, const plc_entry *entry, uint64_t length, plc_reservation **out,
-                       void **bytes) {
+plc_status plc_reserve(plc_cache *cache, const plc_entry *entry, uint64_t length, plc_reservation **out, void **bytes) {
     static uint8_t nothing; /* where a value of no bytes begins */
     if (cache == NULL || entry == NULL || out == NULL || bytes == NULL) {
         return PLC_INVALID;

@@ -156,23 +156,24 @@ static plc_status large_run(struct call *k, enum queue_of queue, uint32_t n, str
     return PLC_OK;
 }
 
-static plc_status place(struct call *k, struct spec *s, bool filled, struct fill *f) {
+static plc_status open_large(struct call *k, const struct spec *s, struct fill *f) {
+    return large_run(k, policy_queue(k), (uint32_t)((entry_bytes(s) + PAGE_BYTES - 1) >> PAGE_SHIFT), f);
+}
+
+plc_status space_prepare(struct call *k, struct spec *s, struct fill *f) {
     *f = (struct fill){0};
     if (s->length > space_value_max(k->c)) {
         return PLC_TOO_LARGE;
     }
-    enum queue_of queue = policy_queue(k);
-    entry_choose(k->c, s, filled);
-    if (s->options & ENTRY_OWN) {
-        return large_run(k, queue, (uint32_t)((entry_bytes(s) + PAGE_BYTES - 1) >> PAGE_SHIFT), f);
-    }
-    return open_small(k, queue, entry_bytes(s), f);
-}
-
-plc_status space_prepare(struct call *k, struct spec *s, struct fill *f) {
-    return place(k, s, false, f);
+    entry_choose(k->c, s, false);
+    return s->options & ENTRY_OWN ? open_large(k, s, f) : open_small(k, policy_queue(k), entry_bytes(s), f);
 }
 
 plc_status space_reserve(struct call *k, struct spec *s, struct fill *f) {
-    return place(k, s, true, f);
+    *f = (struct fill){0};
+    if (s->length > space_value_max(k->c)) {
+        return PLC_TOO_LARGE;
+    }
+    entry_choose(k->c, s, true);
+    return open_large(k, s, f);
 }

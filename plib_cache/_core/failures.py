@@ -48,10 +48,17 @@ class Facts:
     a: int = 0
     b: int = 0
     grows: bool = False
+    pool: int = 0
+    leased: int = 0
+    reserved: int = 0
 
     def with_limits(self, value_max: int, places: int) -> Facts:
         """The same, and what the region's limits are."""
         return replace(self, value_max=value_max, places=places)
+
+    def with_holders(self, pool: int, leased: int, reserved: int) -> Facts:
+        """The same, and what of the region cannot give way to anything."""
+        return replace(self, pool=pool, leased=leased, reserved=reserved)
 
     @property
     def folder(self) -> str:
@@ -64,6 +71,20 @@ class Facts:
             return f"{pwd.getpwuid(self.owner).pw_name} (uid {self.owner})"
         except (KeyError, OverflowError):
             return f"uid {self.owner}"
+
+
+def _full(f: Facts) -> str:
+    if f.leased or f.reserved:
+        return (
+            f"no room could be made: of the {f.pool} bytes that entries can have, {f.leased} are "
+            f"leased and {f.reserved} reserved, which makes the rest short or scattered: let go of "
+            "views and arrays that were got without a copy, seal or abort reservations, or use a "
+            "larger region"
+        )
+    return (
+        "no room could be made: everything is in use by others right now: try again, or use a "
+        "larger region"
+    )
 
 
 def _no_slot(f: Facts) -> str:
@@ -135,13 +156,7 @@ def _system(f: Facts) -> str:
 
 # By the name that plc.h gives the status, without its prefix.
 _TABLE: dict[str, tuple[type[Exception], Callable[[Facts], str]]] = {
-    "FULL": (
-        RegionFullError,
-        lambda f: (
-            "no room could be made: everything is in use by others right now: try again, "
-            "or use a larger region"
-        ),
-    ),
+    "FULL": (RegionFullError, _full),
     "TOO_LARGE": (ValueTooLargeError, _too_large),
     "BUSY": (
         BusyError,

@@ -172,4 +172,8 @@ class Handle:
         info = ffi.new("plc_info *")
         if status in (_TOO_LARGE, _NO_SLOT) and lib.plc_info_read(self._handle, info) == OK:
             facts = facts.with_limits(info.value_max, info.processes_max)
+        stats = ffi.new("plc_stats *")
+        if status == FULL and lib.plc_stats_read(self._handle, stats) == OK:
+            pool = stats.used_bytes + stats.free_bytes
+            facts = facts.with_holders(pool, stats.leased_bytes, stats.reserved_bytes)
         return _refusal(status, facts)

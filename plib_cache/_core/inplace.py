@@ -41,7 +41,7 @@ class InPlace(Handle):
             raise NotInPlaceError
         if status not in (OK, MISS):
             raise self._refused(status, Facts(self.path, key))
-        return found  # type: ignore[no-any-return]
+        return found
 
     def reserve(self, key: bytes, value: Encoding, terms: Terms) -> Any:
         """Room for a value of ``value.nbytes`` bytes, to be filled; see ``Filling`` in C.

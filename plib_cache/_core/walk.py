@@ -72,7 +72,7 @@ class Walks(Handle):
         return _fields(usage)
 
     def stats(self) -> Mapping[str, int]:
-        """The counters of all processes since the last reset, by name."""
+        """The counters of all processes since the last reset, and the pool's bytes, by name."""
         stats = ffi.new("plc_stats *")
         self._call(lib.plc_stats_read, stats)
         return _work.counters(stats)

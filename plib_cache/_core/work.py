@@ -23,7 +23,7 @@ _NO_TAGS = (0, 0, 0, 0)
 
 # Type code, value, cost code, token.  A value of type code 0 to 6 comes as bytes; any other as a
 # bytearray of its own, which may be kept and written to.
-Found = tuple[int, "bytes | bytearray", int, int]
+Found = tuple[int, "bytes | bytearray | memoryview", int, int]
 
 
 class Encoding(Protocol):
@@ -144,11 +144,13 @@ class Keys:
 
 
 def counters(stats: Any) -> Mapping[str, int]:
-    """The counters of the core by their names."""
+    """The counters of the core by their names, and what the pool holds, in bytes."""
     named: dict[str, int] = {}
     for i, count in enumerate(stats.counters):
         name = lib.plc_counter_name(i)
         if name == ffi.NULL:
             break
         named[ffi.string(name).decode()] = count
+    for gauge in ("used", "free", "largest_free", "leased", "reserved"):
+        named[gauge] = getattr(stats, f"{gauge}_bytes")
     return named

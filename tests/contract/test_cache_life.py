@@ -14,6 +14,7 @@ import pytest
 
 import plib_cache
 from plib_cache import Cache, ClosedError
+from plib_cache._core.failures import Facts, failure
 
 from .ways import PickleOnly
 
@@ -169,6 +170,29 @@ class TestReports:
         assert plib_cache.Stats().write_amplification == 1.0
         written = plib_cache.Stats(bytes_written=100, bytes_reinserted=50)
         assert written.write_amplification == 1.5
+
+    def test_stats_of_the_pool(self, cache: Cache) -> None:
+        """What is used and what is free are the pool; a large value moves from one to the other."""
+        before, pool = cache.stats(), cache.info().pool
+        assert before.used + before.free == pool
+        assert (before.leased, before.reserved) == (0, 0)
+        large = cache.info().value_max // 2
+        cache["large"] = bytes(large)
+        after = cache.stats()
+        assert after.used + after.free == pool
+        assert large <= after.used - before.used < large + (1 << 20)
+        assert large // 2 < after.largest_free <= after.free
+        cache.reset_stats()
+        assert cache.stats().used == after.used
+
+    def test_who_fills_the_region(self) -> None:
+        """A refusal for want of room names leases and reservations where there are any."""
+        nobody = failure("FULL", Facts(pool=1000))
+        assert isinstance(nobody, plib_cache.RegionFullError)
+        assert "leased" not in str(nobody)
+        somebody = str(failure("FULL", Facts().with_holders(1000, 300, 200)))
+        assert "1000 bytes" in somebody
+        assert "300 are leased and 200 reserved" in somebody
 
     def test_stats_know_every_counter(self, cache: Cache) -> None:
         """Each counter of the core has its field."""

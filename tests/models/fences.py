@@ -34,7 +34,7 @@ FENCES = [
     Fence("flight.c", "flight_claimed", "full", "", LOOKS),
     Fence("read.c", "read_pinned", "full", "", LOOKS),
     Fence("verbs.c", "verb_touch", "full", "", LOOKS),
-    Fence("process.c", "mark_used", "full", "clean", "no-fence-in-mark_used"),
+    Fence("place.c", "mark_used", "full", "clean", "no-fence-in-mark_used"),
     Fence("region_open.c", "mark_clean", "full", "clean", "no-fence-in-mark_clean"),
     Fence(
         "region_open.c", "region_close", "full", "", "the barrier behind it is a full one as well"

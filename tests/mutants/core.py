@@ -51,7 +51,7 @@ MUTANTS = [
     Mutant(
         "pins-ignored",
         "G3: a run is freed under a pin",
-        "evict.c",
+        "pinned.c",
         "k->suspect = s != owner_slot(k->owner) ? s : k->suspect;\n            return true;",
         "k->suspect = s != owner_slot(k->owner) ? s : k->suspect;\n            return false;",
         "test_stopped",
@@ -85,7 +85,7 @@ MUTANTS = [
     Mutant(
         "pins-kept-by-the-dead",
         "G2: the pin of a dead process keeps its run in limbo for ever",
-        "evict.c",
+        "pinned.c",
         "k->suspect = s != owner_slot(k->owner) ? s : k->suspect;\n            return true;",
         "return true;",
         "test_remains",

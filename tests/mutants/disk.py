@@ -99,7 +99,7 @@ DISKS = [
     Mutant(
         "clean-kept",
         "G10: a region in use says that it was closed in good order",
-        "process.c",
+        "place.c",
         "    word_put_rel(&c->super->clean, 0);\n",
         "",
         "test_disk",

@@ -138,7 +138,7 @@ ORDERS = [
         "G2: a stopped writer publishes a run that others have by now",
         "store.c",
         "        account_replaced(st); /* before the pin goes: afterwards the run may be another */\n"
-        "        index_unpin(k);\n        run_finish(k, &st->fill);",
+        "        index_unpin(k);\n        if (!st->placed || s == PLC_OK) {\n            run_finish(k, &st->fill);",
         "open-run",
         "sealed-before-publishing",
     ),
@@ -194,7 +194,7 @@ ORDERS = [
         "death-not-settled",
         "G2: what a dead one stored last arrives after its lock was taken over",
         "process.c",
-        "    os_settle();\n    return true;\n}\n\n/* ---- attaching",
+        "    os_settle();\n    return true;\n}\n\n/* ---- keeping",
         "lock",
         "not-settled",
     ),
@@ -209,7 +209,7 @@ ORDERS = [
     Order(
         "pins-not-cleared",
         "G2: a dead one's pin becomes its successor's, and keeps a run for ever",
-        "process.c",
+        "place.c",
         "word_put_rlx(&row->transient[i], 0);",
         "tenants",
         "pins-not-cleared",

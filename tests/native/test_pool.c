@@ -161,11 +161,83 @@ static void test_none_for_the_pool(void) {
     region_end(c, false);
 }
 
+/* ---- what the pool holds ---------------------------------------------------------------------- */
+
+static plc_stats stats_of(plc_cache *c) {
+    plc_stats stats;
+    CHECK_STATUS(plc_stats_read(c, &stats), PLC_OK);
+    return stats;
+}
+
+static uint64_t longest_free(const plc_cache *c) {
+    uint64_t longest = 0, here = 0;
+    for (uint32_t page = c->geo.first_page; page < c->geo.end_page; page++) {
+        bool free = page >= pages_limit(c) || page_state(word_acq(page_word(c, page))) == PAGE_FREE;
+        here = free ? here + 1 : 0;
+        longest = here > longest ? here : longest;
+    }
+    return longest * PAGE_BYTES;
+}
+
+/* Is what the statistics say what a look at every page says; `part` of the pool off at most? */
+static void check_gauges(plc_cache *c, double part) {
+    plc_stats stats = stats_of(c);
+    plc_usage usage = usage_of(c);
+    uint64_t used = (usage.small_pages + usage.large_pages + usage.limbo_pages) * PAGE_BYTES;
+    uint64_t pool = info_of(c).pool_bytes, longest = longest_free(c);
+    double off = ((double)stats.used_bytes - (double)used) / (double)pool;
+    CHECK(stats.used_bytes + stats.free_bytes == pool);
+    CHECK(off <= part && off >= -part);
+    CHECK(stats.largest_free_bytes <= longest && (part > 0 || stats.largest_free_bytes == longest));
+    CHECK(part == 0 || stats.largest_free_bytes >= longest / 2);
+}
+
+static void gauge_region(uint64_t size, double part) {
+    plc_cache *c = region_new(size);
+    uint64_t count = size / LARGE;
+    check_gauges(c, part);
+    for (uint64_t i = 0; i < count / 2; i++) {
+        put_large(c, i);
+        check_gauges(c, part);
+    }
+    for (uint64_t i = 0; i < count / 2; i += 2) {
+        char key[24];
+        (void)snprintf(key, sizeof key, "l%" PRIu64, i);
+        MUST(c, plc_delete(c, key, strlen(key)), PLC_OK);
+        check_gauges(c, part);
+    }
+    for (uint64_t i = 0; i < count * 2; i++) {
+        put_large(c, i);
+        check_gauges(c, part);
+    }
+    region_end(c, false);
+}
+
+static void test_gauges(void) {
+    gauge_region(REGION, 0);
+    gauge_region(16 * REGION, 0.02);
+}
+
+/* What a process leases and reserves counts as long as it lives. */
+static void test_leased_and_reserved(void) {
+    plc_cache *c = region_new(REGION);
+    struct shm_process *mine = process_row(c, my_slot(c)), *other = process_row(c, my_slot(c) + 1);
+    word_put_rlx(&mine->leased, 5 * MIB);
+    word_put_rlx(&mine->reserved, 3 * MIB);
+    word_put_rlx(&other->leased, 7 * MIB);
+    CHECK(stats_of(c).leased_bytes == 5 * MIB && stats_of(c).reserved_bytes == 3 * MIB);
+    word_put_rlx(&mine->leased, 0);
+    word_put_rlx(&mine->reserved, 0);
+    word_put_rlx(&other->leased, 0);
+    CHECK(stats_of(c).leased_bytes == 0 && stats_of(c).reserved_bytes == 0);
+    region_end(c, false);
+}
+
 int main(void) {
     static const struct check_test tests[] = {
-        {"pool in huge pages", test_pool_in_huge_pages},
-        {"none for the pool", test_none_for_the_pool},
-        {"faults in used memory", test_faults_in_used_memory},
+        {"pool in huge pages", test_pool_in_huge_pages},       {"none for the pool", test_none_for_the_pool},
+        {"faults in used memory", test_faults_in_used_memory}, {"gauges", test_gauges},
+        {"leased and reserved", test_leased_and_reserved},
     };
     block = calloc(1, LARGE);
     CHECK(block != NULL);

@@ -17,7 +17,7 @@ BINDING = NATIVE / "ffi"
 
 # A file may include what stands before it: in an earlier line, or earlier in its own line.
 C_LAYERS = [
-    ["plc"],
+    ["plc_status", "plc"],
     ["sync", "layout", "words"],
     ["counters", "status", "hash"],
     ["os_errno", "os_linux", "os_map", "os_file", "os_proc", "os_space", "os_key", "crc32c"],
@@ -36,9 +36,9 @@ C_LAYERS = [
     ],
     ["pages"],
     ["queue", "spare", "names", "entry", "run", "index"],
-    ["ghost", "evict", "clean", "sweep", "policy", "hand", "space"],
+    ["ghost", "pinned", "evict", "clean", "sweep", "policy", "hand", "space"],
     ["call"],
-    ["lease", "find", "store", "read", "verbs", "walk", "flight"],
+    ["gauge", "lease", "find", "store", "read", "verbs", "walk", "flight"],
     ["check", "rebuild"],
     ["cache", "admin", "inplace", "reserve"],
 ]
@@ -46,7 +46,7 @@ C_ORDER = [name for layer in C_LAYERS for name in layer]
 # The hot path from Python stands above the whole core, of which it knows the public header only.
 FAST_ORDER = [
     "plc", "blake2b", "fast", "fast_port", "fast_general", "fast_value", "fast_read", "fast_set",
-    "fast_many", "fast_cache", "fast_key", "fast_lookup", "fast_module",
+    "fast_many", "fast_cache", "fast_lease", "fast_key", "fast_lookup", "fast_module",
 ]  # fmt: skip
 
 # Files whose functions run while the region is open to the thread: no libc but mem*, no errno.
@@ -60,6 +60,7 @@ IN_WINDOW = [
     "run",
     "index",
     "ghost",
+    "pinned",
     "evict",
     "clean",
     "sweep",
@@ -70,6 +71,7 @@ IN_WINDOW = [
     "store",
     "verbs",
     "walk",
+    "gauge",
     "flight",
     "check",
     "cache",
@@ -129,7 +131,7 @@ def all_c_files() -> list[Path]:
     """The core's, its public header and those of the binding."""
     binding = sorted(path for path in BINDING.glob("*.[ch]"))
     assert binding, f"{BINDING} holds no C file"
-    return [*c_files(), NATIVE / "include" / "plc.h", *binding]
+    return [*c_files(), *sorted((NATIVE / "include").glob("*.h")), *binding]
 
 
 def functions(code: str) -> Iterator[tuple[str, int]]:

@@ -109,8 +109,18 @@ def test_a_read_only_array_comes_back_read_only(serializer: DefaultSerializer) -
     """Writability is a property of the value."""
     value = np.arange(1000)
     value.setflags(write=False)
-    assert not round_trip(value, serializer).flags.writeable
-    assert not round_trip([value], serializer)[0].flags.writeable
+    dates = np.arange(1000).astype("M8[s]")
+    for array in (value, dates, value[::2], value.view(Own)):
+        for writable in (False, True):
+            array = array.copy() if writable else array
+            array.setflags(write=writable)
+            if serializer is CODE or type(array) is np.ndarray:
+                assert round_trip(array, serializer).flags.writeable == writable
+                assert round_trip([array], serializer)[0].flags.writeable == writable
+
+
+class Own(np.ndarray):  # type: ignore[misc]
+    """A subclass."""
 
 
 @given(lengths=st.lists(st.integers(0, 400), max_size=8))
