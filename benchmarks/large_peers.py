@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import MIB, Bench, module
@@ -19,8 +20,8 @@ from benchmarks.programs import BrokenError, MissingError
 
 MEMCPY = "memcpy, warm memory"
 RAW, LMDB, PYSCIQLOP = "raw shared_memory", "py-lmdb", "pysciqlop-cache"
-RAY, DISKCACHE, REDIS = "ray", "diskcache", "redis"
-NPY = "np.load, mmap"
+RAY, RAY_RECYCLED = "ray, all kept", "ray, memory recycled"
+DISKCACHE, REDIS = "diskcache", "redis"
 
 Put = Callable[[], object]
 
@@ -40,34 +41,49 @@ def raw(bench: Bench, array: Any) -> Iterator[Put]:
     import numpy
 
     block = SharedMemory(create=True, size=array.nbytes)
+    shared: list[Any] = [numpy.ndarray(array.shape, array.dtype, block.buf)]
     try:
-        yield lambda: numpy.copyto(numpy.frombuffer(block.buf, array.dtype, array.size), array)
+        yield lambda: numpy.copyto(shared[0], array)
     finally:
+        shared.clear()  # or the block could not be closed
         block.close()
         block.unlink()
 
 
 @contextlib.contextmanager
 def ray(bench: Bench, array: Any) -> Iterator[Put]:
-    """ray.put; what is put goes before the next one is, so that its memory is recycled, too."""
+    """ray.put of values that are all kept: each comes to memory that was not used before."""
+    room = (bench.rounds + 17) * array.nbytes  # some before the rounds, one in each
+    bench.room(room)
+    with ray_session(room) as session:
+        kept: list[object] = []
+        yield lambda: kept.append(session.put(array))
+        kept.clear()
+
+
+@contextlib.contextmanager
+def ray_recycled(bench: Bench, array: Any) -> Iterator[Put]:
+    """ray.put of a value that goes with the next one, so that its memory is recycled, too."""
     with ray_session(array.nbytes) as session:
-        kept = []
+        kept: list[object] = []
 
         def put() -> None:
-            kept.clear()
-            kept.append(session.put(array))
+            kept[:] = [session.put(array)]
 
         yield put
 
 
 @contextlib.contextmanager
-def ray_session(nbytes: int) -> Iterator[Any]:
-    """A Ray of one's own, with room for four values; in a folder whose name is short."""
+def ray_session(room: int) -> Iterator[Any]:
+    """A Ray of one's own, in a folder whose name is short; or the one that there is."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     session = module("ray")
+    if session.is_initialized():
+        yield session
+        return
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         session.init(
-            num_cpus=1, include_dashboard=False, object_store_memory=max(4 * nbytes, 128 * MIB),
+            num_cpus=1, include_dashboard=False, object_store_memory=room + 256 * MIB,
             logging_level="ERROR", log_to_driver=False, _temp_dir=folder,
         )  # fmt: skip
         try:
@@ -111,7 +127,7 @@ def redis_server(bench: Bench) -> Iterator[str]:
     )  # fmt: skip
     try:
         for _ in range(600):
-            if os.path.exists(address):
+            if Path(address).exists():
                 break
             if server.poll() is not None:
                 raise BrokenError(f"redis-server ended with {server.returncode}")
@@ -150,6 +166,7 @@ def pysciqlop(bench: Bench, array: Any) -> Iterator[Put]:
 PEERS: dict[str, Callable[[Bench, Any], AbstractContextManager[Put]]] = {
     MEMCPY: memcpy,
     RAY: ray,
+    RAY_RECYCLED: ray_recycled,
     DISKCACHE: diskcache,
     REDIS: redis,
     RAW: raw,

@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks.programs import ROOT, compiler, core_flags
 
-PACKAGES = ["plib-cache", "lmdb", "pylibmc", "diskcache", "pysciqlop-cache", "ray", "redis", "numpy",
-            "pandas", "cffi"]  # fmt: skip
+PACKAGES = ["plib-cache", "lmdb", "pylibmc", "diskcache", "pysciqlop-cache", "ray", "redis",
+            "numpy", "pandas", "cffi"]  # fmt: skip
 COMMANDS = {
     "memcached": ["memcached", "-V"],
     "redis-server": ["redis-server", "--version"],

@@ -24,6 +24,7 @@ from benchmarks.programs import ROOT, BrokenError
 
 PR_SET_THP_DISABLE = 41
 PAGE = 4096
+EXPECTED = 1 << 20  # bytes of an entry: a region for large values has a small index
 
 
 class Neighbour:
@@ -89,7 +90,7 @@ def attached(path: str, size: int | None = None) -> Any:
     import plib_cache
 
     if path not in _open:
-        _open[path] = plib_cache.Cache(path=path, **({"size": size} if size else {}))
+        _open[path] = plib_cache.Cache(path=path, size=size, expected_entry=EXPECTED)
     return _open[path]
 
 
@@ -102,7 +103,7 @@ def store_array(path: str, size: int, nbytes: int) -> None:
 
 def store_frame(path: str, size: int, rows: int) -> None:
     """A table of ten columns under "frame"."""
-    from benchmarks.large_rows import frame
+    from benchmarks.large import frame
 
     attached(path, size).set("frame", frame(rows))
 
@@ -153,11 +154,7 @@ def touched(array: Any) -> int:
 def in_new_process(inside: Callable[[], list[int]]) -> list[int]:
     """What a fork child finds."""
     back, to = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with os.fdopen(to, "w", encoding="ascii") as answer:
-            json.dump(inside(), answer)
-        os._exit(0)
+    child = fork(lambda: os.write(to, json.dumps(inside()).encode()))
     os.close(to)
     with os.fdopen(back, encoding="ascii") as answer:
         said = answer.read()
@@ -168,8 +165,52 @@ def in_new_process(inside: Callable[[], list[int]]) -> list[int]:
     return found
 
 
+def fork(inside: Callable[[], object]) -> int:
+    """A child that does nothing else."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            inside()
+            status = 0
+        finally:
+            os._exit(status)
+    return child
+
+
+def held_by(path: str, size: int, nbytes: int, count: int) -> list[list[int]]:
+    """Pss, and what of it is shared memory, of so many processes that hold "array" in place.
+
+    They are forked from this one, as multiprocessing would; the first stores it.
+    """
+    wait, end = os.pipe()
+    children = []
+    for number in range(count):
+        back, to = os.pipe()
+
+        def inside(first: bool = number == 0, to: int = to) -> None:
+            os.close(end)
+            if first:
+                store_array(path, size, nbytes)
+            hold(path)
+            os.write(to, b"x")
+            os.read(wait, 1)
+
+        children.append(fork(inside))
+        os.close(to)
+        os.read(back, 1)  # or its end
+        os.close(back)
+    found = [[memory_of(child, "Pss"), memory_of(child, "Pss_Shmem")] for child in children]
+    os.close(end)
+    os.close(wait)
+    ends = [os.waitpid(child, 0)[1] for child in children]
+    if any(ends):
+        raise BrokenError("one of the processes that were to hold the array has failed")
+    return found
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
-    each.__name__: each for each in (store_array, store_frame, recycle, touch, touch_file, hold)
+    each.__name__: each for each in (store_array, store_frame, recycle, touch, touch_file, held_by)
 }
 
 
