@@ -178,17 +178,28 @@ def fork(inside: Callable[[], object]) -> int:
     return child
 
 
-def held_by(path: str, size: int, nbytes: int, count: int) -> list[list[int]]:
+def store_and_go(path: str, size: int, nbytes: int) -> None:
+    """Store "array" in a new process, which ends then."""
+
+    def inside() -> list[int]:
+        store_array(path, size, nbytes)
+        attached(path).close()
+        return [nbytes]
+
+    in_new_process(inside)
+
+
+def held_by(path: str, count: int, size: int, nbytes: int) -> list[list[int]]:
     """Pss, and what of it is shared memory, of so many processes that hold "array" in place.
 
-    They are forked from this one, as multiprocessing would; the first stores it.
+    They are forked from this one, as multiprocessing would.  With a size, the first stores it.
     """
     wait, end = os.pipe()
     children = []
     for number in range(count):
         back, to = os.pipe()
 
-        def inside(first: bool = number == 0, to: int = to) -> None:
+        def inside(first: bool = bool(size) and number == 0, to: int = to) -> None:
             os.close(end)
             if first:
                 store_array(path, size, nbytes)
@@ -210,7 +221,8 @@ def held_by(path: str, size: int, nbytes: int, count: int) -> list[list[int]]:
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
-    each.__name__: each for each in (store_array, store_frame, recycle, touch, touch_file, held_by)
+    each.__name__: each
+    for each in (store_array, store_frame, store_and_go, recycle, touch, touch_file, held_by)
 }
 
 

@@ -23,8 +23,8 @@ static void unlist(plc_cache *c, struct part *part) {
     }
 }
 
-/* In memory only: a disk would be read.  Each page is going to be written to, and a store that faults maps one small page
- * (or the huge page that is whole in this mapping; at both ends none is); a read maps sixteen, to be written to as well. */
+/* In memory only: a disk would be read.  Each page is going to be written to, and a store that faults maps one small
+ * page (or a huge page that is whole in this mapping; at both ends none is); a read maps sixteen, writable ones. */
 static void map_all(const plc_cache *c, const struct part *part) {
     if (c->in_memory) {
         os_map_filled(part->at, part->bytes);
