@@ -50,7 +50,7 @@ WHY: dict[tuple[str, str], str] = {
         "they get: with another program on one of the two there is nothing to win."
     ),
     ("large-put", "ray, all kept"): (
-        "ray copies into shared memory of its store, as ours does, and took 1.4 times as long here; "
+        "ray copies into shared memory of its store, as ours does, and took 1.4 times as long; "
         "the goal is from a machine on which it took 62 ms, for faults in new memory, and ours 3."
     ),
     ("large-put", "diskcache"): _COPY,
