@@ -28,9 +28,9 @@ _MIX = (
 )
 
 _COPY = (
-    "ours is one copy, as fast as memcpy: the faster the machine copies, the longer in proportion "
-    "is what others do besides.  These goals are from one that copies 64 MB in 3 ms; this one took "
-    "10 to 25 ms, for others wrote to its memory, too."
+    "ours is one copy, about as fast as memcpy, and can be no faster.  These goals are from a "
+    "machine that copies 64 MB in 3 ms; this one was busy and took 12 to 25.  Not known: what a "
+    "quiet one gives."
 )
 
 WHY: dict[tuple[str, str], str] = {
@@ -51,15 +51,16 @@ WHY: dict[tuple[str, str], str] = {
     ),
     ("large-put", "ray, all kept"): (
         "ray copies into shared memory of its store, as ours does, and took 1.4 times as long; "
-        "the goal is from a machine on which it took 62 ms, for faults in new memory, and ours 3."
+        "the goal is from a machine on which it took 62 ms, and ours 3.  The difference is not "
+        "explained."
     ),
     ("large-put", "diskcache"): _COPY,
     ("large-put", "redis"): _COPY,
     ("large-reserve", "fill, warm memory"): (
-        "in huge pages the words of 16,386 pages, and a mapping that is made, sealed and unmapped, "
-        "take 0.7 to 0.9 ms, as long as 6 to 9 MB of the fill.  A crowded machine gives no huge "
-        "pages: then 1,024 faults, and what it takes to close 16,384 pages to stores and to unmap "
-        "them, take longer than the fill."
+        "in huge pages it takes 1 ms at best beside the fill: a quarter for mapping the pages, a "
+        "fifth for sealing, and probably most of the rest for claiming 16,386 pages.  A crowded "
+        "machine gives no huge pages: then there are 1,024 faults, and 16,384 pages to close to "
+        "stores and to unmap."
     ),
     ("large-held", "4 processes that hold the same 1 GiB (PSS), one of them stored it"): (
         "who puts a region's memory into huge pages has all of it mapped: 40 MiB of tables, and "
