@@ -97,4 +97,5 @@ $(PEERS): $(VENV)/pyvenv.cfg pyproject.toml
 	@scripts/need "the benchmark's peer memcached" "command -v memcached" memcached || true
 	@scripts/need "the benchmark's peer libmemcached" "test -e /usr/include/libmemcached/memcached.h" \
 	  libmemcached-dev || true
+	@scripts/need "the benchmark's peer redis" "command -v redis-server" redis-server || true
 	@touch $@

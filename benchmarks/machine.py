@@ -15,8 +15,13 @@ from typing import Any
 
 from benchmarks.programs import ROOT, compiler, core_flags
 
-PACKAGES = ["plib-cache", "lmdb", "pylibmc", "diskcache", "pysciqlop-cache", "numpy", "cffi"]
-COMMANDS = {"memcached": ["memcached", "-V"], "compiler": [compiler(), "--version"]}
+PACKAGES = ["plib-cache", "lmdb", "pylibmc", "diskcache", "pysciqlop-cache", "ray", "redis",
+            "numpy", "pandas", "cffi"]  # fmt: skip
+COMMANDS = {
+    "memcached": ["memcached", "-V"],
+    "redis-server": ["redis-server", "--version"],
+    "compiler": [compiler(), "--version"],
+}
 DEBIAN = ["liblmdb-dev", "libmemcached-dev"]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from benchmarks import (
     holding,
+    large_reading,
+    large_writing,
     memory_rows,
     native_hot,
     native_large,
@@ -70,6 +72,13 @@ ROWS = [
     *(row(paper.paper, each.name, f"the paper's {each.work}", operation=each)
       for each in paper.OPERATIONS),
     row(paper.gate, "paper-gate", "what a call does more with the gate"),
+    row(large_writing.put, "large-put", "put 64 MB into recycled memory"),
+    row(large_reading.get, "large-get", "get(copy=False) of 64 MB, second process"),
+    row(large_reading.touch, "large-touch", "first touch of 64 MB, new process"),
+    row(large_reading.frames, "large-frame", "get(copy=False) of a DataFrame, 1 M rows x 10"),
+    row(large_writing.reserve, "large-reserve", "reserve, fill and seal 64 MB"),
+    row(large_reading.held, "large-held", "4 processes that hold the same 1 GiB (PSS)"),
+    row(large_reading.lease, "large-lease", "a lease, taken and given back"),
     row(memory_rows.memory, "memory-shares", "entries in a full pool", word="shares"),
     row(memory_rows.memory, "memory-hits", "hit ratio, pool a tenth of the data", word="zipf"),
     row(memory_rows.memory, "memory-mixed", "hit ratio, sizes mixed", word="mixed"),

@@ -160,7 +160,9 @@ class InPlace(Attached):
         data = memoryview(found[1])
         if found[0] == TypeCode.BYTES and self._plain:
             return bytes(data)
-        return self._load((found[0], data if private else data.toreadonly(), *found[2:]))
+        if not (private or data.readonly):
+            data = data.toreadonly()
+        return self._load((found[0], data, *found[2:]))
 
 
 def _length(nbytes: object) -> int:

@@ -174,19 +174,29 @@ class _Layout(NamedTuple):
 
 
 def _parse_head(data: memoryview) -> _Layout:
-    """The layout of an array, of which every number was read once and fits ``data``."""
+    """The layout of an array; all that it says was copied once, and fits ``data``."""
     try:
-        flags, ndim, length, zero = _HEADER.unpack_from(data)
-        shape = struct.unpack_from(f"<{ndim}Q", data, _HEADER.size)
+        _, ndim, length, _ = _HEADER.unpack_from(data)
+    except struct.error as error:
+        raise damaged("an array is shorter than its header") from error
+    return _layout_of(bytes(data[: _HEADER.size + 8 * ndim + length]), len(data))
+
+
+@functools.lru_cache(maxsize=256)
+def _layout_of(head: bytes, nbytes: int) -> _Layout:
+    """What a head says of so many bytes.  Proving it takes as long as a lease and an array do."""
+    try:
+        flags, ndim, length, zero = _HEADER.unpack_from(head)
+        shape = struct.unpack_from(f"<{ndim}Q", head, _HEADER.size)
     except struct.error as error:
         raise damaged("an array is shorter than its header") from error
     if flags > _FORTRAN | _READ_ONLY or zero or ndim > _MAX_DIMENSIONS:
         raise damaged("the header of an array makes no sense")
     end = _HEADER.size + 8 * ndim + length
-    dtype = _dtype_in_head(bytes(data[end - length : end]))
-    nbytes = math.prod(shape) * dtype.itemsize
-    start = end + padding(end, nbytes)
-    if start + nbytes != len(data):
+    dtype = _dtype_in_head(head[end - length : end])
+    size = math.prod(shape) * dtype.itemsize
+    start = end + padding(end, size)
+    if end != len(head) or start + size != nbytes:
         raise damaged("an array contradicts its size")
     return _Layout(flags, shape, dtype, start)
 
@@ -199,9 +209,8 @@ def elements_of(data: memoryview) -> memoryview:
 def decode_array(data: memoryview) -> Any:
     """The array over ``data``, without copying; writable if it was and the memory is."""
     flags, shape, dtype, start = _parse_head(data)
-    order = "F" if flags & _FORTRAN else "C"
     try:
-        array = numpy().ndarray(shape, dtype, data, start, order=order)
+        array = numpy().ndarray(shape, dtype, data, start, None, "F" if flags & _FORTRAN else "C")
     except Exception as error:
         raise damaged(f"an array cannot be made ({error})") from error
     if flags & _READ_ONLY:

@@ -29,22 +29,28 @@ static uint64_t bytes_said(const plc_cache *c) {
     return bytes;
 }
 
+/* Is it the first look at that run? */
+static bool first_seen(uint64_t seen[SEEN_WORDS], uint32_t head) {
+    uint64_t bit = hash_mix(head) % (SEEN_WORDS * 64u), word_before = seen[bit / 64];
+    seen[bit / 64] |= 1ull << bit % 64;
+    return (word_before >> bit % 64 & 1u) == 0;
+}
+
 static uint64_t pages_of_row(const plc_cache *c, const struct shm_process *row, uint64_t seen[SEEN_WORDS]) {
     uint64_t pages = word_rlx(&row->reserved) >> PAGE_SHIFT, high = word_acq(&row->pins_high);
     for (uint64_t i = 0; i < high && i < c->geo.counted_pins; i++) {
         uint32_t head = pin_head(word_acq(&row->counted[i]));
-        uint64_t bit = hash_mix(head) % (SEEN_WORDS * 64u);
-        if (!page_in_pool(c, head) || (seen[bit / 64] >> bit % 64 & 1u) != 0) {
-            continue;
+        if (page_in_pool(c, head) && first_seen(seen, head)) {
+            pages += pages_of_run(c, head, word_rlx(page_side_a(c, head)));
         }
-        seen[bit / 64] |= 1ull << bit % 64;
-        pages += pages_of_run(c, head, word_rlx(page_side_a(c, head)));
     }
     return pages;
 }
 
-uint64_t lease_pages(const plc_cache *c) {
+/* Beside a run that is counted already. */
+static uint64_t pages_beside(const plc_cache *c, uint32_t head) {
     uint64_t seen[SEEN_WORDS] = {0}, pages = 0;
+    (void)first_seen(seen, head);
     for (uint32_t s = 1; s <= rows_used(c); s++) {
         const struct shm_process *row = process_row(c, s);
         pages += row_lives(row) ? pages_of_row(c, row, seen) : 0;
@@ -52,10 +58,14 @@ uint64_t lease_pages(const plc_cache *c) {
     return pages;
 }
 
+uint64_t lease_pages(const plc_cache *c) {
+    return pages_beside(c, 0);
+}
+
 /* What the rows say is never less than the truth, and cheap; only if it is too much each run is counted once. */
-bool lease_room(const plc_cache *c, uint64_t pages) {
+bool lease_room(const plc_cache *c, uint32_t head, uint64_t pages) {
     return pages <= c->held_most &&
-           ((bytes_said(c) >> PAGE_SHIFT) + pages <= c->held_most || lease_pages(c) + pages <= c->held_most);
+           ((bytes_said(c) >> PAGE_SHIFT) + pages <= c->held_most || pages_beside(c, head) + pages <= c->held_most);
 }
 
 /* ---- taking ---------------------------------------------------------------------------------- */
@@ -90,7 +100,7 @@ plc_status lease_take(struct call *k, const struct hit *hit, uint64_t *ticket) {
     }
     if (cell < 0) { /* the first lease of that run in this process */
         uint32_t pages = pages_of_run(c, head, word_rlx(page_side_a(c, head)));
-        cell = pages != 0 && lease_room(c, pages) ? holding_add(h, head, page_gen(hit->e.head_word), pages) : -1;
+        cell = pages != 0 && lease_room(c, head, pages) ? holding_add(h, head, page_gen(hit->e.head_word), pages) : -1;
         if (cell < 0) {
             return PLC_COPY;
         }

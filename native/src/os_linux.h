@@ -58,6 +58,7 @@ bool os_holds_regions(int fd); /* false for network and copy-on-write file syste
 enum os_map { OS_MAP_CLOSED, OS_MAP_READ, OS_MAP_WRITE, OS_MAP_PRIVATE };
 int os_map(int fd, uint64_t from, uint64_t n, enum os_map kind, void **base);
 void os_unmap(void *base, uint64_t n);
+void os_map_filled(void *at, uint64_t n); /* maps all pages at once, if the kernel can (Linux 5.14): see part.c */
 int os_map_keep(void *at, uint64_t n, bool in_children); /* do fork children get it? */
 int os_map_limit(void *at, uint64_t n, enum os_map kind); /* takes rights away: CLOSED, READ */
 int os_map_nothing(void *at, uint64_t n); /* puts other memory there, all zero */

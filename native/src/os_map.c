@@ -45,6 +45,12 @@ void os_unmap(void *base, uint64_t n) {
     (void)os_outcome(saved, munmap(base, n));
 }
 
+void os_map_filled(void *at, uint64_t n) {
+    int saved = errno;
+    (void)madvise(at, n, MADV_POPULATE_READ);
+    errno = saved;
+}
+
 int os_map_keep(void *at, uint64_t n, bool in_children) {
     int saved = errno;
     return os_outcome(saved, madvise(at, n, in_children ? MADV_DOFORK : MADV_DONTFORK));

@@ -23,6 +23,14 @@ static void unlist(plc_cache *c, struct part *part) {
     }
 }
 
+/* In memory only: a disk would be read.  Each page is going to be written to, and a store that faults maps one small
+ * page (or a huge page that is whole in this mapping; at both ends none is); a read maps sixteen, writable ones. */
+static void map_all(const plc_cache *c, const struct part *part) {
+    if (c->in_memory) {
+        os_map_filled(part->at, part->bytes);
+    }
+}
+
 /* A fork child does not get what is filled: its stores would be the parent's.  It gets other memory (forks.c). */
 int part_map(plc_cache *c, struct part *part, enum part_kind kind, uint64_t from, uint64_t bytes) {
     *part = (struct part){.kind = kind, .bytes = bytes};
@@ -42,6 +50,9 @@ int part_map(plc_cache *c, struct part *part, enum part_kind kind, uint64_t from
     if (error == 0) {
         part->at = at;
         list(c, part);
+    }
+    if (error == 0 && kind == PART_FILLED) {
+        map_all(c, part);
     }
     return error;
 }

@@ -55,7 +55,7 @@ static plc_status make_run(struct call *k, struct store *st, plc_reservation *r)
     r->fill = st->fill;
     r->owner = k->owner;
     word_add_rlx(&k->row->reserved, run_bytes(r));
-    if (!lease_room(k->c, 0)) { /* counted together with this one */
+    if (!lease_room(k->c, 0, 0)) { /* counted together with this one */
         give_run(k, r);
         return PLC_FULL;
     }
@@ -140,6 +140,7 @@ static plc_status publish(struct call *k, plc_reservation *r, uint64_t deadline_
     st.spec.deadline_ms = deadline_ms;
     st.spec.created = entry_created_now(k);
     st.fill = r->fill;
+    st.placed = true;
     plc_status s = verb_seal(&st);
     uint64_t reserved = run_bytes(r);
     r->fill = st.fill; /* what was not published stays open, and may be sealed again */

@@ -84,7 +84,7 @@ static plc_status build_later(struct store *st, const struct hit *hit) {
 /* Makes room and writes the entry; of an entry that is built from the old one only room is made. */
 static plc_status prepare(struct store *st) {
     index_ask_entry(st->k); /* a hint only: loaded before the pin, not believed */
-    plc_status s = st->fill.head != 0 ? PLC_OK : space_prepare(st->k, &st->spec, &st->fill);
+    plc_status s = st->placed ? PLC_OK : space_prepare(st->k, &st->spec, &st->fill);
     if (s != PLC_OK || st->build != NULL) {
         return s == PLC_OK && st->build == build_later ? PLC_DONE : s;
     }
@@ -312,7 +312,6 @@ plc_status store_run(struct store *st) {
         }
     }
     int s = LOST;
-    bool placed = st->fill.head != 0;
     for (unsigned rooms = 0; rooms < 8; rooms++) {
         plc_status room = prepare(st);
         if (room != PLC_OK) {
@@ -323,7 +322,7 @@ plc_status store_run(struct store *st) {
         }
         account_replaced(st); /* before the pin goes: afterwards the run may be another */
         index_unpin(k);
-        if (s != PLC_OK && placed) {
+        if (s != PLC_OK && st->placed) {
             break;
         }
         run_finish(k, &st->fill);

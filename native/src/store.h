@@ -18,7 +18,7 @@ struct store {
     const plc_part *parts;
     size_t part_count;
     uint64_t given; /* bytes of all parts together: counted once, the caller's lengths may change */
-    struct fill fill; /* a run that is open already: the value lies in it, and it stays open until it is published */
+    struct fill fill;
 
     /* May this found entry be replaced (PLC_OK), or what is the answer?  hit NULL: the key is absent; PLC_OK
      * then means: insert. */
@@ -34,6 +34,7 @@ struct store {
     uint64_t deadline_ms;   /* touch */
     struct hit early;       /* what was admitted before room was made, if has_early */
     bool has_early;
+    bool placed;            /* the value lies in `fill` already, which stays open until it is published */
     struct {                /* what gave way to the new entry; bytes 0: nothing */
         uint32_t head, gen;
         uint64_t bytes;
@@ -50,7 +51,7 @@ static inline void store_begin(struct store *st, struct call *k) {
     st->fill.head = 0;
     st->build = NULL;
     st->token = st->delta = st->number = st->deadline_ms = 0;
-    st->down = st->front = st->ask_first = st->has_early = false;
+    st->down = st->front = st->ask_first = st->has_early = st->placed = false;
     st->replaced.bytes = 0;
 }
 

@@ -14,7 +14,7 @@
 plc_status verb_given(struct store *st, struct call *k, plc_verb verb, const plc_entry *e);
 /* Runs it.  PLC_OK: st->spec.token is the new entry's. */
 plc_status verb_store(struct store *st, plc_verb verb);
-/* Publishes what lies in st->fill already.  pre: st is begun, spec complete. */
+/* Publishes what lies in st->fill already.  pre: st is begun, spec and fill are complete, st->placed. */
 plc_status verb_seal(struct store *st);
 plc_status verb_delete(struct call *k);
 plc_status verb_incr(struct call *k, uint64_t delta, bool down, uint64_t *result);

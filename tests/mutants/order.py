@@ -138,7 +138,7 @@ ORDERS = [
         "G2: a stopped writer publishes a run that others have by now",
         "store.c",
         "        account_replaced(st); /* before the pin goes: afterwards the run may be another */\n"
-        "        index_unpin(k);\n        if (s != PLC_OK && placed) {\n            break;\n        }\n"
+        "        index_unpin(k);\n        if (s != PLC_OK && st->placed) {\n            break;\n        }\n"
         "        run_finish(k, &st->fill);",
         "open-run",
         "sealed-before-publishing",

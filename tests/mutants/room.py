@@ -153,6 +153,14 @@ ROOMS = [
         only="new keys",
     ),
     Mutant(
+        "shared-counts-twice",
+        "accounting: a value that another process holds already counts a second time",
+        "lease.c",
+        "lease_room(c, head, pages)",
+        "lease_room(c, 0, pages)",
+        "test_lease",
+    ),
+    Mutant(
         "dead-hold-leases",
         "accounting: what the dead had leased is counted",
         "gauge.c",

@@ -261,6 +261,23 @@ static void each_once(void) {
     region_end(c, true);
 }
 
+/* A value of which two would be too much is held by all. */
+static void a_large_one_counts_once(void) {
+    plc_view view;
+    c = region_new(32 * MIB);
+    put_value(c, 0, 1, info_of(c).pool_bytes * 3 / 10);
+    struct peer p = peer_start(holds_all); /* it inherits no lease */
+    CHECK_STATUS(lease_value(c, 0, &view), PLC_OK);
+    tell(p.to, 1);
+    tell(p.to, 1);
+    CHECK(hear(p.from) == 1);
+    CHECK(counter_of(c, "leases") == 2 && counter_of(c, "leases_copied") == 0);
+    peer_kill(&p);
+    CHECK_SOON(process_reap(c, 2));
+    plc_release(c, &view);
+    region_end(c, true);
+}
+
 /* A region of which nearly all is leased refuses what finds no room, and goes on with what does. */
 static void full_of_leases(void) {
     plc_view views[64];
@@ -401,6 +418,7 @@ int main(void) {
         {"a_hundred_thousand", a_hundred_thousand},
         {"at_most_half_of_the_pool", at_most_half_of_the_pool},
         {"each_once", each_once},
+        {"a_large_one_counts_once", a_large_one_counts_once},
         {"full_of_leases", full_of_leases},
         {"copies_only", copies_only},
         {"private_view", private_view},

@@ -11,12 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 import benchmarks.__main__ as command
-from benchmarks import against, paper, python_rows, report
+from benchmarks import against, large_reading, large_writing, paper, python_rows, report
 from benchmarks.against import Pair
 from benchmarks.bench import Bench, surroundings
 from benchmarks.figures import Goal, Line, Spread, compared, quantile
+from benchmarks.large_peers import MEMCPY, RAW, RAY, memcpy, raw
 from benchmarks.memory_rows import line_of
 from benchmarks.native_large import threads as native_threads
+from benchmarks.neighbour import Neighbour
 from benchmarks.opening import opening
 from benchmarks.programs import ROOT, BrokenError, MissingError, Program, core_flags
 from benchmarks.rows import ROWS, Row, UnknownRowError, select
@@ -308,6 +310,32 @@ def test_native_rows_run(bench: Bench) -> None:
         assert ours.ask("used")[0] > 1000 * 128
         with pytest.raises(BrokenError, match="a record is missing"):
             ours.ask("run", "get", 100_000, 2000)
+
+
+def test_rows_of_large_values_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With neighbours that store, recycle, touch and hold; an absent peer keeps its line."""
+
+    def absent(*_: object) -> None:
+        raise MissingError("not here")
+
+    monkeypatch.setattr(large_writing, "PEERS", {MEMCPY: memcpy, RAY: absent, RAW: raw})
+    monkeypatch.setattr(large_reading, "ray_session", absent)
+    lines = large_writing.put(bench, "put")
+    assert [(line.peer, line.missing) for line in lines] == [
+        (MEMCPY, ""), (MEMCPY, ""), (RAW, ""), (RAY, "not here"),
+    ]  # fmt: skip
+    lines += large_writing.reserve(bench, "reserve") + large_reading.get(bench, "get")
+    lines += large_reading.frames(bench, "frame") + large_reading.lease(bench, "lease")
+    lines += large_reading.touch(bench, "touch") + large_reading.held(bench, "held")
+    missing = {line.peer for line in lines if line.missing and line.work != "touch"}
+    assert missing == {RAY, large_reading.RAY}
+    assert all(line.ours and line.ours.low > 0 for line in lines if line.peer not in missing)
+
+
+def test_a_neighbour_that_fails_is_told(bench: Bench) -> None:
+    """Also when it is a fork of it that fails; nobody waits for it then."""
+    with Neighbour() as neighbour, pytest.raises(BrokenError, match="touch has ended"):
+        neighbour.ask("touch", bench.folder / "no-such-region")
 
 
 # ---- the paper's table ---------------------------------------------------------------------------
