@@ -58,10 +58,6 @@ static uint64_t pages_beside(const plc_cache *c, uint32_t head) {
     return pages;
 }
 
-uint64_t lease_pages(const plc_cache *c) {
-    return pages_beside(c, 0);
-}
-
 /* What the rows say is never less than the truth, and cheap; only if it is too much each run is counted once. */
 bool lease_room(const plc_cache *c, uint32_t head, uint64_t pages) {
     return pages <= c->held_most &&

@@ -22,8 +22,6 @@ plc_status lease_own(struct call *k, const struct fill *f, uint64_t *ticket);
  * pre: the same. */
 bool lease_drop(plc_cache *c, uint64_t ticket);
 
-/* Pages that all processes hold in place, or fill: each run once. */
-uint64_t lease_pages(const plc_cache *c);
 /* May the run at head, of so many pages, be held as well, whoever else holds it?  head 0: it is counted already.
  * Bounded work. */
 bool lease_room(const plc_cache *c, uint32_t head, uint64_t pages);
