@@ -8,7 +8,8 @@
 core.py has texts of the core and what replaces them, with the guarantee that this breaks and the
 native tests that must notice: each is built in a copy.  bounds.py has those of calls that wait or do
 too much, room.py those of what stays, disk.py those of what outlives the machine, deaths.py those
-that show when a process dies at one certain instruction.  order.py has bugs that no test of the
+that show when a process dies at one certain instruction, inplace.py those of values that are read and
+filled in place.  order.py has bugs that no test of the
 running core notices surely, because they need an order of accesses that this processor does not
 show, or a moment that nobody hits: of them the model of that text must fail.
 
@@ -34,13 +35,14 @@ from bounds import BOUNDS  # noqa: E402
 from core import MUTANTS, Mutant  # noqa: E402
 from deaths import DEATHS  # noqa: E402
 from disk import DISKS  # noqa: E402
+from inplace import INPLACE  # noqa: E402
 from models.catalogue import MODELS  # noqa: E402
 from models.explore import explore  # noqa: E402
 from order import ORDERS, Order  # noqa: E402
 from room import ROOMS  # noqa: E402
 from windows import WINDOWS  # noqa: E402
 
-ALL: list[Mutant | Order] = [*ORDERS, *MUTANTS, *BOUNDS, *ROOMS, *DISKS, *DEATHS, *WINDOWS]
+ALL: list[Mutant | Order] = [*ORDERS, *MUTANTS, *BOUNDS, *ROOMS, *DISKS, *DEATHS, *INPLACE, *WINDOWS]
 WORK_SOURCE = WORK / "native" / "src"
 TIMES = int(os.environ.get("TIMES", "1"))
 JOBS = os.environ.get("JOBS", "2")
