@@ -42,7 +42,16 @@ from order import ORDERS, Order  # noqa: E402
 from room import ROOMS  # noqa: E402
 from windows import WINDOWS  # noqa: E402
 
-ALL: list[Mutant | Order] = [*ORDERS, *MUTANTS, *BOUNDS, *ROOMS, *DISKS, *DEATHS, *INPLACE, *WINDOWS]
+ALL: list[Mutant | Order] = [
+    *ORDERS,
+    *MUTANTS,
+    *BOUNDS,
+    *ROOMS,
+    *DISKS,
+    *DEATHS,
+    *INPLACE,
+    *WINDOWS,
+]
 WORK_SOURCE = WORK / "native" / "src"
 TIMES = int(os.environ.get("TIMES", "1"))
 JOBS = os.environ.get("JOBS", "2")

@@ -368,10 +368,14 @@ const struct operation operations[] = {
 const unsigned operations_there = sizeof operations / sizeof *operations;
 
 const struct operation chained[] = {
-    {"set-filling", NULL, ready_filling, act_set_filling, {0}}, {"set-small", NULL, ready_small, act_set_small, {0}},
-    {"set-long", NULL, ready_long, act_set_long, {0}},          {"set-large", NULL, ready_large, act_set_large, {0}},
-    {"delete", NULL, ready_placed, act_take_out, {0}},          {"claim", NULL, ready_placed, act_claim, {0}},
-    {"lease", NULL, ready_placed, act_lease, {0}},              {"reserve", NULL, ready_placed, act_reserve_long, {0}},
+    {"set-filling", NULL, ready_filling, act_set_filling, {0}},
+    {"set-small", NULL, ready_small, act_set_small, {0}},
+    {"set-long", NULL, ready_long, act_set_long, {0}},
+    {"set-large", NULL, ready_large, act_set_large, {0}},
+    {"delete", NULL, ready_placed, act_take_out, {0}},
+    {"claim", NULL, ready_placed, act_claim, {0}},
+    {"lease", NULL, ready_placed, act_lease, {0}},
+    {"reserve", NULL, ready_placed, act_reserve_long, {0}},
     {"fill", NULL, ready_placed, act_fill, {0}},
 };
 const unsigned chained_there = sizeof chained / sizeof *chained;

@@ -42,8 +42,8 @@ struct allowance {
     bool inserts;     /* it stores the subject though somebody has deleted it meanwhile */
     bool created;     /* it makes a region "new" */
     bool on_disk;     /* attaching and closing hold the folder's lock; the last to close says so in the file */
-    bool holds;       /* it holds something in place when it has returned, or fills it: whole is what is left by its death */
-    bool inherits;    /* what the survivor holds in place is the victim's alone while that is halted */
+    bool holds; /* it holds something in place when it has returned, or fills it: whole is what is left by its death */
+    bool inherits; /* what the survivor holds in place is the victim's alone while that is halted */
 };
 
 /* A region whose file does not grow any more, with the others in it; in memory, or on disk. */

@@ -385,8 +385,8 @@ static void death(void) {
     CHECK(all.kills > 0 || !disk);
     if (only == NULL) {
         soak_line("death at every instruction, in all",
-                  "%u operations of %" PRIu64 " instructions: %" PRIu64 " kills, %" PRIu64
-                  " stops; %" PRIu64 " values leased meanwhile; nothing lost, torn or kept",
+                  "%u operations of %" PRIu64 " instructions: %" PRIu64 " kills, %" PRIu64 " stops; %" PRIu64
+                  " values leased meanwhile; nothing lost, torn or kept",
                   all.operations, all.instructions, all.kills, all.stops, all.leases);
     }
     plc_close(scene);
