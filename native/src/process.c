@@ -131,12 +131,13 @@ bool process_reap_locked(struct plc_cache *c, uint32_t slot) {
     }
     domain_open(c);
     struct shm_process *row = process_row(c, slot);
-    bool raised = word_swap(&row->inc, t.inc, t.inc + 1);
+    /* a child that has called meanwhile gave its byte on the folder back when the other one had been found free */
+    bool same = word_acq(&row->child) == t.child, raised = same && word_swap(&row->inc, t.inc, t.inc + 1);
     if (raised && my_slot(c) != 0) {
         word_add_rlx(&process_row(c, my_slot(c))->counters[COUNT_REAPS], 1);
     }
     domain_close(c);
-    return true; /* not raised: somebody else did, and the tenant that was asked for is gone */
+    return same; /* not raised: somebody else did, and the tenant that was asked for is gone */
 }
 
 bool process_reap(struct plc_cache *c, uint32_t slot) {
