@@ -76,4 +76,12 @@ INPLACE = [
         "test_death",
         only="reserve",
     ),
+    Mutant(
+        "child-calls-while-asked-after",
+        "a fork child that makes its first call is held to be dead by who asks after it just then",
+        "process.c",
+        "bool same = word_acq(&row->child) == t.child, raised",
+        "bool same = true, raised",
+        "test_lease_forks",
+    ),
 ]

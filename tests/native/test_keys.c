@@ -234,8 +234,9 @@ static void refused_at(uint8_t *at) {
     CHECK_STATUS(plc_delete_many(c, 1, keys, (const size_t *)(void *)at, &n), PLC_INVALID);
     CHECK_STATUS(plc_incr(c, at, 3, 1, 0, &n), PLC_INVALID);
     CHECK_STATUS(plc_lease(c, at, 3, 0, &(plc_view){0}, &found), PLC_INVALID);
-    CHECK_STATUS(plc_reserve(c, &(plc_entry){.key = at, .key_length = 3}, 10, &(plc_reservation *){NULL}, &(void *){NULL}),
-                 PLC_INVALID);
+    CHECK_STATUS(
+        plc_reserve(c, &(plc_entry){.key = at, .key_length = 3}, 10, &(plc_reservation *){NULL}, &(void *){NULL}),
+        PLC_INVALID);
     CHECK_STATUS(plc_scan(c, &n, 0, at, 65536, &used), PLC_INVALID);
     CHECK_STATUS(plc_check(c, &n, (plc_finding *)(void *)at, 64, &used), PLC_INVALID);
     uint16_t number;
