@@ -9,7 +9,8 @@ core.py has texts of the core and what replaces them, with the guarantee that th
 native tests that must notice: each is built in a copy.  bounds.py has those of calls that wait or do
 too much, room.py those of what stays, disk.py those of what outlives the machine, deaths.py those
 that show when a process dies at one certain instruction, inplace.py those of values that are read and
-filled in place, handing.py those of pins that change hands.  order.py has bugs that no test of the
+filled in place, handing.py those of pins that change hands, holders.py those of leases that show when
+processes die.  order.py has bugs that no test of the
 running core notices surely, because they need an order of accesses that this processor does not
 show, or a moment that nobody hits: of them the model of that text must fail.
 
@@ -36,6 +37,7 @@ from core import MUTANTS, Mutant  # noqa: E402
 from deaths import DEATHS  # noqa: E402
 from disk import DISKS  # noqa: E402
 from handing import HANDED_ON  # noqa: E402
+from holders import HOLDERS  # noqa: E402
 from inplace import IN_PLACE  # noqa: E402
 from models.catalogue import MODELS  # noqa: E402
 from models.explore import explore  # noqa: E402
@@ -53,6 +55,7 @@ ALL: list[Mutant | Order] = [
     *WINDOWS,
     *IN_PLACE,
     *HANDED_ON,
+    *HOLDERS,
 ]
 WORK_SOURCE = WORK / "native" / "src"
 TIMES = int(os.environ.get("TIMES", "1"))

@@ -14,6 +14,10 @@
 extern uint32_t act_page; /* a page that an earlier victim owned, to be mended */
 extern uint16_t act_name; /* a namespace, to be invalidated */
 
+/* In memory that survivor and victim have both: what the victim holds in place (ticket 0: nothing). */
+extern plc_view *act_view;
+void act_view_make(void);
+
 uint32_t ready_placed(void);
 uint32_t ready_not(void);
 uint32_t ready_closed(void);
@@ -51,5 +55,30 @@ plc_status act_detach(void);
 plc_status act_adopt(void);
 plc_status act_create(void);
 plc_status act_mend(void);
+
+/* Values in place: acts_inplace.c. */
+uint32_t ready_leased(void);
+uint32_t ready_leased_twice(void);
+uint32_t ready_limbo(void);
+uint32_t ready_limbo_shared(void);
+uint32_t ready_leased_closed(void);
+uint32_t ready_let_go(void);
+uint32_t ready_let_go_large(void);
+uint32_t ready_leased_large(void);
+uint32_t ready_reserved(void);
+uint32_t ready_sealed(void);
+uint32_t ready_let_go_reserved(void);
+
+plc_status act_lease(void);
+plc_status act_release(void);
+plc_status act_evict_subject(void);
+plc_status act_reserve(void);
+plc_status act_reserve_long(void);
+plc_status act_seal(void);
+plc_status act_abort(void);
+plc_status act_end(void);
+plc_status act_fill(void);
+plc_status act_fork(void);
+plc_status act_first_call(void);
 
 #endif

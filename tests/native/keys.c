@@ -87,7 +87,7 @@ static void faulted(int signal, siginfo_t *info, void *context) {
 enum touched touch(const plc_cache *c, const void *at, bool store) {
     struct sigaction mine = {.sa_sigaction = faulted, .sa_flags = SA_SIGINFO | SA_NODEFER}, other;
     volatile uint8_t *byte = (volatile uint8_t *)(uintptr_t)at;
-    uint32_t key = (uint32_t)__builtin_ctz(c->key_bits) / 2;
+    uint32_t key = c->key_bits != 0 ? (uint32_t)__builtin_ctz(c->key_bits) / 2 : 0;
     volatile enum touched result = TOUCH_FINE; /* set behind a longjmp */
     CHECK(sigaction(SIGSEGV, &mine, &other) == 0);
     if (sigsetjmp(back, 1) != 0) {
@@ -164,6 +164,38 @@ static void call_naming(plc_cache *c, void (*check)(const char *function, plc_st
     check("plc_flush", plc_flush(c, 0));
 }
 
+static void call_in_place(plc_cache *c, void (*check)(const char *function, plc_status s)) {
+    static uint8_t value[20000];
+    const plc_part part = {value, sizeof value};
+    const plc_entry e = {.key = "large", .key_length = 5, .parts = &part, .part_count = 1};
+    plc_view view = {0};
+    plc_found found;
+    plc_reservation *r = NULL;
+    void *bytes = NULL;
+    check("plc_store, a run of its own", AGAIN(c, plc_store(c, PLC_SET, &e, NULL)));
+    check("plc_lease, a miss", plc_lease(c, "absent", 6, 0, &view, &found));
+    check("plc_lease, a copy", plc_lease(c, "key", 3, 0, &view, &found));
+    check("plc_lease, refused", plc_lease(c, "key", 0, 0, &view, &found));
+    for (unsigned i = 0; i < 2; i++) { /* of a run that is live, and of one in limbo */
+        check("plc_lease", plc_lease(c, "large", 5, 0, &view, &found));
+        check("plc_view_private", plc_view_private(c, &view));
+        check("plc_delete, leased", i == 0 ? PLC_OK : AGAIN(c, plc_delete(c, "large", 5)));
+        plc_release(c, &view);
+        check("plc_release", PLC_OK);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        check("plc_reserve", AGAIN(c, plc_reserve(c, &e, sizeof value, &r, &bytes)));
+        if (i == 0) {
+            plc_abort(c, r);
+            check("plc_abort", PLC_OK);
+        }
+        check("plc_seal", AGAIN(c, plc_seal(c, r, 0, NULL)));
+        plc_reservation_end(c, r);
+        check("plc_reservation_end", PLC_OK);
+        r = NULL;
+    }
+}
+
 void call_every(plc_cache *c, void (*check)(const char *function, plc_status s)) {
     static uint8_t keys[65536];
     plc_finding findings[64];
@@ -175,6 +207,7 @@ void call_every(plc_cache *c, void (*check)(const char *function, plc_status s))
     call_writing(c, check);
     call_reading(c, check);
     call_naming(c, check);
+    call_in_place(c, check);
     check("plc_scan", plc_scan(c, &at, 0, keys, sizeof keys, &used));
     check("plc_count", plc_count(c, &(uint64_t){0}, 0, &n));
     check("plc_usage_read", plc_usage_read(c, &(uint64_t){0}, &usage));

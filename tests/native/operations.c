@@ -124,6 +124,13 @@ static void growing(void) {
     word_put_rlx(&scene->growth_retry_ms, 0);
 }
 
+/* The survivor reads the subject in place; so does each victim, which has inherited it, until it lets go of it. */
+static void large_held(void) {
+    scene_subject(LARGE_BYTES, SERIAL_OLD, 0);
+    scene_hold();
+    scene_everybody_finds_parked();
+}
+
 /* ---- earlier deaths --------------------------------------------------------------------------------- */
 
 static bool holds_lock(const struct victim *v) {
@@ -277,6 +284,8 @@ static void died_computing(void) {
 
 #define INSERTS {.inserts = true}
 #define EVICTS {.loses = LOSES_ANY}
+#define HOLDS {.holds = true}
+#define INSERTS_AND_HOLDS {.inserts = true, .holds = true}
 #define INSERTS_AND_EVICTS {.inserts = true, .loses = LOSES_ANY}
 
 const struct operation operations[] = {
@@ -330,12 +339,43 @@ const struct operation operations[] = {
     {"takeover-evicting", died_evicting, ready_placed, act_mend, EVICTS},
     {"takeover-freeing", died_freeing, ready_placed, act_mend, EVICTS},
     {"takeover-claim", died_computing, ready_placed, act_claim, {0}},
+    {"lease", large_there, ready_placed, act_lease, HOLDS},
+    {"lease-again", large_there, ready_leased, act_lease, HOLDS},
+    {"release-one-of-two", large_there, ready_leased_twice, act_release, HOLDS},
+    {"release", large_there, ready_leased, act_release, {0}},
+    {"release-limbo", large_there, ready_limbo, act_release, {0}},
+    {"release-shared", large_held, ready_limbo_shared, act_release, {0}},
+    {"replace-leased", large_held, ready_let_go_large, act_set_large, INSERTS},
+    {"replace-own-lease", large_there, ready_leased_large, act_set_large, INSERTS_AND_HOLDS},
+    {"delete-leased", large_held, ready_let_go, act_take_out, {0}},
+    {"delete-own-lease", large_there, ready_leased, act_take_out, HOLDS},
+    {"evict-leased", large_held, ready_let_go, act_evict_subject, {0}},
+    {"reserve", large_there, ready_placed, act_reserve, HOLDS},
+    {"reserve-evict", operations_fill_pool, ready_placed, act_reserve_long, {.loses = LOSES_ANY, .holds = true}},
+    {"seal", nothing_there, ready_reserved, act_seal, INSERTS_AND_HOLDS},
+    {"seal-replace", large_there, ready_reserved, act_seal, INSERTS_AND_HOLDS},
+    {"seal-over-leased", large_held, ready_let_go_reserved, act_seal, INSERTS_AND_HOLDS},
+    {"abort", large_there, ready_reserved, act_abort, {0}},
+    {"end-unsealed", large_there, ready_reserved, act_end, {0}},
+    {"end-sealed", large_there, ready_sealed, act_end, {0}},
+    {"fill", nothing_there, ready_placed, act_fill, INSERTS},
+    {"fork", large_there, ready_leased, act_fork, HOLDS},
+    {"fork-in-child", large_held, ready_not, act_fork, HOLDS},
+    {"first-call", large_held, ready_not, act_first_call, {.holds = true, .inherits = true}},
+    {"close-leased", large_there, ready_leased, act_detach, HOLDS},
+    {"release-closed", large_there, ready_leased_closed, act_release, {0}},
 };
 const unsigned operations_there = sizeof operations / sizeof *operations;
 
 const struct operation chained[] = {
-    {"set-filling", NULL, ready_filling, act_set_filling, {0}}, {"set-small", NULL, ready_small, act_set_small, {0}},
-    {"set-long", NULL, ready_long, act_set_long, {0}},          {"set-large", NULL, ready_large, act_set_large, {0}},
-    {"delete", NULL, ready_placed, act_take_out, {0}},          {"claim", NULL, ready_placed, act_claim, {0}},
+    {"set-filling", NULL, ready_filling, act_set_filling, {0}},
+    {"set-small", NULL, ready_small, act_set_small, {0}},
+    {"set-long", NULL, ready_long, act_set_long, {0}},
+    {"set-large", NULL, ready_large, act_set_large, {0}},
+    {"delete", NULL, ready_placed, act_take_out, {0}},
+    {"claim", NULL, ready_placed, act_claim, {0}},
+    {"lease", NULL, ready_placed, act_lease, {0}},
+    {"reserve", NULL, ready_placed, act_reserve_long, {0}},
+    {"fill", NULL, ready_placed, act_fill, {0}},
 };
 const unsigned chained_there = sizeof chained / sizeof *chained;

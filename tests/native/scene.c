@@ -3,6 +3,7 @@
 #include "scene.h"
 
 #include "counters.h"
+#include "inplace.h"
 #include "process.h"
 
 #include <stddef.h>
@@ -13,6 +14,7 @@
 
 plc_cache *scene;
 uint64_t scene_deadline_ms;
+plc_view scene_held;
 
 static struct {
     char key[24];
@@ -25,6 +27,8 @@ static uint32_t others_there;
 static uint8_t *image;
 static uint32_t image_pages;
 static bool *image_has;
+static void *holding_kept; /* what the survivor knows of its leases is part of it */
+static plc_view held_kept;
 static uint8_t buffer[BUFFER];
 static struct plc_stats counters_before;
 static uint64_t looked, worked; /* gets and sets of the survivor since then */
@@ -83,6 +87,7 @@ void scene_new(bool on_disk) {
     static const size_t lengths[] = {20, 300, 1500, LARGE_BYTES, 77, 4000, 12000, 8, 1000, 2500};
     char key[24];
     if (scene != NULL) {
+        scene_let_go();
         plc_close(scene);
         scene = NULL;
     }
@@ -100,6 +105,39 @@ void scene_new(bool on_disk) {
         word_put_rlx(&scene->growth_retry_ms, UINT64_MAX);
     }
 }
+
+/* ---- what the survivor holds in place ---------------------------------------------------------------- */
+
+void scene_hold(void) {
+    CHECK_STATUS(lease(scene, SUBJECT, &scene_held), PLC_OK);
+}
+
+void scene_let_go(void) {
+    if (scene_held.ticket != 0) {
+        CHECK(value_serial(scene_held.bytes, scene_held.length, 0) == SERIAL_OLD);
+        plc_release(scene, &scene_held);
+    }
+}
+
+static size_t holding_bytes(void) {
+    const struct holding *h = scene->holding;
+    return sizeof *h + h->cells * (sizeof *h->held + sizeof *h->first);
+}
+
+static void keep_held(void) {
+    holding_kept = realloc(holding_kept, holding_bytes());
+    CHECK(holding_kept != NULL);
+    memcpy(holding_kept, scene->holding, holding_bytes());
+    held_kept = scene_held;
+}
+
+static void put_held_back(void) {
+    CHECK(scene->holding->lock == 0 && scene->holding->parts == NULL);
+    memcpy(scene->holding, holding_kept, holding_bytes());
+    scene_held = held_kept;
+}
+
+/* ---- the start state --------------------------------------------------------------------------------- */
 
 void scene_find(const char *key, struct call *k) {
     CHECK_STATUS(call_enter(k, scene), PLC_OK);
@@ -132,6 +170,7 @@ void scene_everybody_finds_parked(void) {
 }
 
 void scene_keep(void) {
+    keep_held();
     image_pages = pages_limit(scene);
     image = realloc(image, (size_t)image_pages << PAGE_SHIFT);
     CHECK(image != NULL);
@@ -166,6 +205,7 @@ bool scene_put_back(void) {
             memcpy(scene->base + at, image + at, PAGE_BYTES);
         }
     }
+    put_held_back();
     return true;
 }
 
@@ -336,5 +376,6 @@ void scene_survives(const struct looks *before, const struct looks *after, const
     CHECK(runs_overcounted(scene) == 0);
     scene_look(&now);
     scene_compare(&now, before, after, may, false);
+    scene_let_go();
     scene_goes_on();
 }

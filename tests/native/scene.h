@@ -42,6 +42,8 @@ struct allowance {
     bool inserts;     /* it stores the subject though somebody has deleted it meanwhile */
     bool created;     /* it makes a region "new" */
     bool on_disk;     /* attaching and closing hold the folder's lock; the last to close says so in the file */
+    bool holds; /* it holds something in place when it has returned, or fills it: whole is what is left by its death */
+    bool inherits; /* what the survivor holds in place is the victim's alone while that is halted */
 };
 
 /* A region whose file does not grow any more, with the others in it; in memory, or on disk. */
@@ -53,6 +55,12 @@ plc_cache *scene_open(const char *name);
 /* Another key that is to be as it was.  Its value is of its own making. */
 void scene_other(const char *key, size_t length);
 void scene_subject(size_t length, uint64_t serial, uint64_t deadline_ms);
+
+/* The survivor holds the subject in place from now on, as part of the start state; and then: it is what it was, and is
+ * given back.  A victim, which is forked from here, finds in scene_held what it has inherited. */
+extern plc_view scene_held;
+void scene_hold(void);
+void scene_let_go(void);
 
 /* Whatever the hints say: a run that is parked is found first by everybody; or none is. */
 void scene_everybody_finds_parked(void);

@@ -20,18 +20,33 @@ static plc_status given_more(void) {
     return with_parts(PLC_APPEND);
 }
 
+/* Filled in place: it is published under the key that it was reserved under. */
+static plc_status given_in_place(void) {
+    const plc_entry e = {.key = task->key, .key_length = sizeof task->key};
+    plc_reservation *r;
+    void *bytes;
+    plc_status s = AGAIN(common, plc_reserve(common, &e, 100, &r, &bytes));
+    if (s == PLC_OK) {
+        memset(bytes, 'z', 100);
+        s = AGAIN(common, plc_seal(common, r, 0, NULL));
+        plc_reservation_end(common, r);
+    }
+    return s;
+}
+
 static void arguments(void) {
     memcpy(task->key, "argument", sizeof task->key);
     task->parts[0] = (plc_part){lent, 40};
     task->parts[1] = (plc_part){lent, 60};
 }
 
-/* Its key and the lengths of its parts change while it is at work: what was checked is what is used. */
-static void changed_under_it(plc_status (*act)(void)) {
+/* Its key and the lengths of its parts change while it is at work, so many instructions apart: what was checked is what
+ * is used. */
+static void changed_under_it(plc_status (*act)(void), unsigned apart) {
     puppet_start();
     puppet_recycle_pool(); /* its run has neighbours */
     bool there = true;
-    for (unsigned n = (unsigned)below(13); there; n += SANITIZED ? 150 : 13) {
+    for (unsigned n = (unsigned)below(apart); there; n += SANITIZED ? 12 * apart : apart) {
         (void)alarm(HANG_SECONDS);
         arguments();
         CHECK_STATUS(store(common, PLC_SET, "argument", "41", 2), PLC_OK);
@@ -50,8 +65,9 @@ static void changed_under_it(plc_status (*act)(void)) {
 
 static void changing_arguments(void) {
     memset(lent, 'z', sizeof lent);
-    changed_under_it(given);
-    changed_under_it(given_more);
+    changed_under_it(given, 13);
+    changed_under_it(given_more, 13);
+    changed_under_it(given_in_place, 197);
 }
 
 static const struct check_test tests[] = {

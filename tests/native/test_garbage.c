@@ -3,12 +3,13 @@
  * test_garbage.c: nothing read from the region is believed.  Words and bits of every section are overwritten while
  * the region is in use, with random, extreme and plausible values, and every operation goes on: right values,
  * wrong ones (the bytes themselves were changed), misses and refusals are allowed; a crash, an access outside of
- * the file (its neighbourhood is not accessible) and an endless loop are not.
- * Spared: the superblock's fixed part, which is read at creation and attachment only, and this process's own
- * incarnation: whoever writes that says that this process is dead.
+ * the file (its neighbourhood is not accessible) and an endless loop are not.  (garbage.h says what is overwritten.)
+ * Values that are held in place meanwhile are read whole, and what is reserved is filled whole, again and again.
  */
 #include "soak.h"
 #include "call.h"
+#include "garbage.h"
+#include "holding.h"
 #include "spare.h"
 
 #include <sys/mman.h>
@@ -21,189 +22,13 @@ static plc_cache *c;
 static uint8_t buffer[BUFFER], value[BUFFER];
 static uint64_t answers[2]; /* hits; all else */
 static uint64_t longest_us;
-static uint8_t *donor; /* another region of the same size, as it is in memory */
 
-/* ---- garbage ------------------------------------------------------------------------------------- */
-
-struct section {
-    const char *name;
-    uint64_t from, to; /* bytes of the region */
-    unsigned weight;
-};
-
-static unsigned sections_of(struct section *s) {
-    const struct geometry *g = &c->geo;
-    uint64_t own = (uint64_t)((uint8_t *)process_row(c, my_slot(c)) - c->base);
-    const struct section all[] = {
-        {"superblock", 0, sizeof(struct shm_superblock), 4},
-        {"wait words", g->wait_at, g->locks_at, 1},
-        {"locks", g->locks_at, g->locks_at + 8 * g->shards, 2},
-        {"names", g->names_at, g->processes_at, 1},
-        {"processes", g->processes_at, g->processes_at + 4ull * g->process_bytes, 3},
-        {"my row", own, own + g->process_bytes, 2},
-        {"rings", g->ring_at, g->free_at, 3},
-        {"free ring", g->free_at, g->ghosts_at, 3},
-        {"ghosts", g->ghosts_at, g->words_at, 1},
-        {"page words", g->words_at, g->side_a_at, 6},
-        {"side A", g->side_a_at, g->side_b_at, 6},
-        {"side B", g->side_b_at, g->index_at, 4},
-        {"index", g->index_at, (uint64_t)g->first_page << PAGE_SHIFT, 6},
-        {"pool", (uint64_t)g->first_page << PAGE_SHIFT, (uint64_t)pages_limit(c) << PAGE_SHIFT, 6},
-    };
-    memcpy(s, all, sizeof all);
-    return sizeof all / sizeof all[0];
-}
-
-static uint64_t garbage(uint64_t old, const word *others, uint64_t n) {
-    switch (below(10)) {
-    case 0: return 0;
-    case 1: return UINT64_MAX;
-    case 2: return old + 1;
-    case 3: return old - 1;
-    case 4: return word_rlx(&others[below(n)]); /* plausible: it stands elsewhere in the section */
-    case 5: return page_make((enum page_state)below(16), c->owner, (uint32_t)below(50));
-    case 6:
-        return slot_make((uint32_t)check_random(), c->geo.first_page + (uint32_t)below(1200),
-                         (uint32_t)below(1u << 18));
-    case 7: return check_random() >> below(64);
-    default: return old ^ 1ull << below(64);
+/* The pages around a mapping are made inaccessible, if they are not taken. */
+static void fence_in(uint8_t *mapping) {
+    uint8_t *const around[] = {mapping - PAGE_BYTES, mapping + c->geo.size_bytes};
+    for (unsigned i = 0; i < 2; i++) {
+        (void)mmap(around[i], PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     }
-}
-
-static struct section some_section(void) {
-    struct section s[16];
-    unsigned n = sections_of(s), total = 0, which = 0;
-    for (unsigned i = 0; i < n; i++) {
-        total += s[i].weight;
-    }
-    for (uint64_t at = below(total); at >= s[which].weight; which++) {
-        at -= s[which].weight;
-    }
-    return s[which];
-}
-
-/* This process's incarnation: whoever writes that says that this process is dead. */
-static bool spared(const word *w) {
-    return w == &process_row(c, my_slot(c))->inc;
-}
-
-static void put_garbage(word *w, uint64_t value_of_it) {
-    if (!spared(w)) {
-        word_put_rlx(w, value_of_it);
-    }
-}
-
-static void mutate_word(void) {
-    struct section s = some_section();
-    word *words = (word *)(void *)(c->base + s.from);
-    uint64_t n = (s.to - s.from) / 8, at = below(n);
-    if (s.from == (uint64_t)c->geo.first_page << PAGE_SHIFT && below(2) == 0) {
-        at &= ~(uint64_t)0x1ff; /* where entries begin */
-        at += below(16);
-    }
-    put_garbage(&words[at], garbage(word_rlx(&words[at]), words, n));
-}
-
-/* Bytes at any place, across words and sections. */
-static void mutate_bytes(void) {
-    struct section s = some_section();
-    uint64_t at = s.from + below(s.to - s.from), n = 1 + below(24);
-    for (uint64_t i = at; i < at + n && i < s.to; i++) {
-        if (!spared((const word *)(const void *)(c->base + (i & ~7ull)))) {
-            ((_Atomic uint8_t *)c->base)[i] = (uint8_t)check_random();
-        }
-    }
-}
-
-/* Two words, of one section or of two, change places. */
-static void mutate_swap(void) {
-    struct section a = some_section(), b = below(2) == 0 ? a : some_section();
-    word *one = (word *)(void *)(c->base + a.from + 8 * below((a.to - a.from) / 8));
-    word *other = (word *)(void *)(c->base + b.from + 8 * below((b.to - b.from) / 8));
-    uint64_t w = word_rlx(one);
-    put_garbage(one, word_rlx(other));
-    put_garbage(other, w);
-}
-
-/* The header of an entry that a slot names: its key's and its value's length, options, deadline. */
-static void mutate_entry(void) {
-    static const uint64_t lengths[] = {0, UINT64_MAX, 1, PAGE_BYTES, (1ull << 40) - 1, 1ull << 39, 0x7fffffff};
-    for (unsigned tries = 0; tries < 200; tries++) {
-        uint64_t bucket = below((uint64_t)c->geo.shards * c->geo.shard_buckets);
-        uint64_t slot = word_rlx(&c->buckets[bucket].slots[below(BUCKET_SLOTS)]);
-        uint64_t at = ((uint64_t)slot_head(slot) << PAGE_SHIFT) + slot_offset(slot);
-        if (slot == 0 || slot_head(slot) < c->geo.first_page || at + 64 > (uint64_t)pages_limit(c) << PAGE_SHIFT) {
-            continue;
-        }
-        word *size = (word *)(void *)(c->base + at + offsetof(struct shm_entry, size));
-        uint64_t length = lengths[below(sizeof lengths / sizeof lengths[0])], keep = below(2) == 0;
-        switch (below(4)) {
-        case 0: word_put_rlx(size, keep ? (word_rlx(size) & ~((1ull << 40) - 1)) | (length >> 24) : length); break;
-        case 1: ((_Atomic uint16_t *)(void *)(c->base + at))[2] = (uint16_t)check_random(); break;
-        case 2: ((_Atomic uint8_t *)(c->base + at))[7] ^= (uint8_t)(1u << below(8)); break;
-        default: word_put_rlx((word *)(void *)(c->base + at + 8 * below(8)), length);
-        }
-        return;
-    }
-}
-
-/* Words that name each other: tails whose head is a tail, a ring that names one run everywhere. */
-static void mutate_cycle(void) {
-    uint32_t pages = pages_limit(c) - c->geo.first_page;
-    if (pages < 4) {
-        return;
-    }
-    uint32_t a = c->geo.first_page + (uint32_t)below(pages), b = c->geo.first_page + (uint32_t)below(pages);
-    uint32_t gen = page_gen(word_rlx(page_word(c, a)));
-    uint64_t ring = below(c->geo.ring_places), n = below(200);
-    switch (below(4)) {
-    case 0:
-        word_put_rlx(page_word(c, a), page_cont(b, gen));
-        word_put_rlx(page_word(c, b), page_cont(a, gen));
-        break;
-    case 1: word_put_rlx(page_word(c, a), page_cont(a, gen)); break;
-    case 2:
-        for (uint64_t i = 0; i < n; i++) {
-            word_put_rlx(&c->ring[below(2)][(ring + i) & (c->geo.ring_places - 1)], (check_random() << 28) | a);
-        }
-        break;
-    default: /* two slots name one entry, two runs each other's pages */
-        word_put_rlx(page_side_a(c, a), side_a_make(below(2) == 0 ? pages
-                                                    : b > a       ? b - a + 1
-                                                                  : 1u,
-                                                    PAGE_BYTES, below(2)));
-        word_put_rlx(page_side_b(c, a), word_rlx(page_side_b(c, b)));
-        word_put_rlx(page_word(c, a), word_rlx(page_word(c, b)));
-    }
-}
-
-/* A page of another region, or of another place of this one, or of zeros. */
-static void mutate_page(void) {
-    uint64_t limit = pages_limit(c), to = 1 + below(limit - 1), from = 1 + below(limit - 1);
-    word *out = (word *)(void *)(c->base + (to << PAGE_SHIFT));
-    uint64_t kind = below(3);
-    const word *in =
-        (const word *)(const void *)(kind == 0 ? donor + (from << PAGE_SHIFT) : c->base + (from << PAGE_SHIFT));
-    for (unsigned i = 0; i < PAGE_BYTES / 8; i++) {
-        put_garbage(&out[i], kind == 2 ? 0 : word_rlx(&in[i]));
-    }
-}
-
-static void mutate(void) {
-    static void (*const kinds[])(void) = {mutate_bytes, mutate_swap, mutate_entry, mutate_cycle, mutate_word,
-                                          mutate_word,  mutate_word, mutate_word,  mutate_word};
-    if (below(60) == 0) {
-        mutate_page(); /* rarely: much else is gone then */
-        return;
-    }
-    kinds[below(sizeof kinds / sizeof kinds[0])]();
-}
-
-/* The pages around the mapping are made inaccessible, if they are not taken. */
-static void fence_in(void) {
-    uint8_t *after = c->base + c->geo.size_bytes;
-    (void)mmap(after, PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-    (void)mmap(c->base - PAGE_BYTES, PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 }
 
 /* ---- every operation ------------------------------------------------------------------------------ */
@@ -237,7 +62,122 @@ static size_t some_size(void) {
     return below(most[below(sizeof most / sizeof most[0])]);
 }
 
-#define KINDS 24u /* of operations */
+/* ---- values in place ------------------------------------------------------------------------------- */
+
+#define HOLDS 24u
+
+static struct hold {
+    plc_view view;
+    plc_reservation *r;
+    uint8_t *bytes; /* of the reservation */
+    uint64_t n;
+} held[HOLDS];
+static uint64_t in_place[2]; /* leases; reservations that were sealed */
+
+/* All of it: what is not in the file is not there to be read. */
+static void read_whole(const struct hold *h) {
+    const uint8_t *bytes = h->r != NULL ? h->bytes : h->view.bytes;
+    uint64_t n = h->r != NULL ? h->n : h->view.length;
+    for (uint64_t i = 0; bytes != NULL && i < n; i += 64) {
+        (void)((const volatile uint8_t *)bytes)[i];
+    }
+    (void)(bytes != NULL && n != 0 ? ((const volatile uint8_t *)bytes)[n - 1] : 0);
+}
+
+static void let_go(struct hold *h) {
+    read_whole(h);
+    uint64_t began = soak_worked();
+    if (h->r != NULL) {
+        plc_reservation_end(c, h->r);
+    } else {
+        plc_release(c, &h->view);
+    }
+    note_time(began, "plc_release", 0);
+    *h = (struct hold){0};
+}
+
+static plc_status take(struct hold *h, const plc_entry *e, uint16_t name) {
+    plc_found found;
+    let_go(h);
+    if (below(2) == 0) {
+        const plc_part part = {value, c->geo.own_bytes + below(100000)};
+        plc_entry large = *e;
+        large.parts = &part;
+        (void)PATIENTLY(plc_store(c, PLC_SET, &large, NULL));
+    }
+    plc_status s = PATIENTLY(plc_lease(c, e->key, e->key_length, name, &h->view, &found));
+    if (s == PLC_OK) {
+        uint64_t at = (uint64_t)((const uint8_t *)h->view.bytes - c->view);
+        CHECK(at < c->geo.size_bytes && h->view.length <= c->geo.size_bytes - at);
+        read_whole(h);
+        in_place[0]++;
+    }
+    if (s == PLC_OK && below(8) == 0 && plc_view_private(c, &h->view) == PLC_OK && h->view.length != 0) {
+        ((uint8_t *)(uintptr_t)h->view.bytes)[h->view.length - 1] ^= 1;
+    }
+    return s;
+}
+
+static plc_status reserve(struct hold *h, const plc_entry *e) {
+    void *at = NULL;
+    let_go(h);
+    h->n = some_size();
+    plc_status s = PATIENTLY(plc_reserve(c, e, h->n, &h->r, &at));
+    h->bytes = at;
+    if (s == PLC_OK) {
+        memset(at, 0xcd, h->n);
+    }
+    return s;
+}
+
+static plc_status seal(struct hold *h) {
+    plc_status s = h->r != NULL ? PATIENTLY(plc_seal(c, h->r, 0, NULL)) : PLC_MISS;
+    in_place[1] += s == PLC_OK ? 1 : 0;
+    return s == PLC_INVALID ? PLC_MISS : s; /* sealed already, or aborted */
+}
+
+/* A child reads what it has inherited, calls, and lets go.  (None, where no place could be made for it.) */
+static void fork_holding(void) {
+    uint32_t leases = c->holding->leases;
+    plc_found found;
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        (void)alarm(HANG_SECONDS);
+        for (unsigned i = 0; i < HOLDS && c->holding->leases == leases; i++) {
+            read_whole(&held[i]);
+        }
+        (void)PATIENTLY(plc_get(c, "key-1", 5, 0, buffer, BUFFER, &found));
+        for (unsigned i = 0; i < HOLDS && c->holding->leases == leases; i++) {
+            let_go(&held[i]);
+        }
+        _exit(0);
+    }
+    int status = -1;
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+static plc_status work_in_place(uint64_t kind, const plc_entry *e, uint16_t name) {
+    struct hold *h = &held[below(HOLDS)];
+    switch (kind) {
+    case 0: return reserve(h, e);
+    case 1: {
+        plc_status s = reserve(h, e);
+        return s == PLC_OK ? seal(h) : s;
+    }
+    case 2: return seal(h);
+    case 3: let_go(h); return PLC_OK;
+    case 4: plc_abort(c, h->r); return PLC_OK;
+    case 5:
+        if (below(50) == 0) {
+            fork_holding();
+        }
+        return PLC_OK;
+    default: return take(h, e, name);
+    }
+}
+
+#define KINDS 34u /* of operations */
 
 static void work(uint64_t kind) {
     char key[2][32];
@@ -288,6 +228,15 @@ static void work(uint64_t kind) {
     case 17:
     case 18:
     case 19: s = PATIENTLY(plc_store(c, PLC_SET, &e[0], NULL)); break;
+    case 20:
+    case 21:
+    case 22:
+    case 23:
+    case 24:
+    case 25:
+    case 26:
+    case 27:
+    case 28: s = work_in_place(kind - 20, &e[0], name); break;
     default:
         s = PATIENTLY(plc_get(c, key[0], n[0], name, buffer, BUFFER, found));
         CHECK(s != PLC_OK || found->length <= BUFFER);
@@ -351,43 +300,56 @@ static void use(bool drained) {
     (void)info_of(c);
 }
 
+static void close_region(void) {
+    for (unsigned i = 0; i < HOLDS; i++) {
+        let_go(&held[i]);
+    }
+    plc_close(c);
+    CHECK(c->base == NULL);
+}
+
 /* What another region of that size has in memory, for pages to be taken from. */
 static void donor_make(uint64_t size) {
     c = region_new(size);
     fill(300);
-    donor = malloc(size);
-    CHECK(donor != NULL);
-    memset(donor, 0, size);
-    memcpy(donor, c->base, (size_t)pages_limit(c) << PAGE_SHIFT);
-    plc_close(c);
+    garbage_donor = malloc(size);
+    CHECK(garbage_donor != NULL);
+    memset(garbage_donor, 0, size);
+    memcpy(garbage_donor, c->base, (size_t)pages_limit(c) << PAGE_SHIFT);
+    close_region();
 }
 
 static void run(const char *name, uint64_t size, uint64_t mutations) {
     memset(answers, 0, sizeof answers);
+    memset(in_place, 0, sizeof in_place);
     longest_us = 0;
     donor_make(size);
     for (uint64_t done = 0; done < mutations;) {
         c = region_new(size);
-        fence_in();
+        garbage_region = c;
+        fence_in(c->base);
+        fence_in(c->view);
         fill(300);
         for (unsigned batch = 0; batch < 120 && done < mutations; batch++) {
             uint64_t n = below(4) == 0 ? 1 + below(12) : 1;
             for (uint64_t i = 0; i < n; i++, done++) {
-                mutate();
+                garbage_mutate();
             }
             use(below(20) == 0);
         }
         use(true);
-        plc_close(c);
+        close_region();
     }
-    free(donor);
-    CHECK(answers[0] > 0 && answers[1] > 0);
+    free(garbage_donor);
+    CHECK(answers[0] > 0 && answers[1] > 0 && in_place[0] > 0 && in_place[1] > 0);
     char longest[64] = "";
     if (soaking()) {
         (void)snprintf(longest, sizeof longest, ", longest call %" PRIu64 " ms", longest_us / 1000);
     }
-    soak_line(name, "%" PRIu64 " mutations, each followed by every operation; %" PRIu64 " values, %" PRIu64 " misses%s",
-              mutations, answers[0], answers[1], longest);
+    soak_line(name,
+              "%" PRIu64 " mutations, each followed by every operation; %" PRIu64 " values, %" PRIu64
+              " misses, %" PRIu64 " leases, %" PRIu64 " filled%s",
+              mutations, answers[0], answers[1], in_place[0], in_place[1], longest);
 }
 
 static void full_region(void) {
@@ -426,7 +388,7 @@ static void free_stretch_beyond_the_pool(void) {
     for (unsigned i = 0; i < RESERVE_PLACES; i++) {
         CHECK(word_acq(&c->super->reserve[i]) < pages_limit(c));
     }
-    plc_close(c);
+    close_region();
 }
 
 static const struct check_test tests[] = {

@@ -5,6 +5,8 @@
  */
 #include "keys.h"
 
+#include "inplace.h"
+
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -231,6 +233,10 @@ static void refused_at(uint8_t *at) {
     CHECK_STATUS(plc_delete_many(c, 1, (const void *const *)(void *)at, lengths, &n), PLC_INVALID);
     CHECK_STATUS(plc_delete_many(c, 1, keys, (const size_t *)(void *)at, &n), PLC_INVALID);
     CHECK_STATUS(plc_incr(c, at, 3, 1, 0, &n), PLC_INVALID);
+    CHECK_STATUS(plc_lease(c, at, 3, 0, &(plc_view){0}, &found), PLC_INVALID);
+    CHECK_STATUS(
+        plc_reserve(c, &(plc_entry){.key = at, .key_length = 3}, 10, &(plc_reservation *){NULL}, &(void *){NULL}),
+        PLC_INVALID);
     CHECK_STATUS(plc_scan(c, &n, 0, at, 65536, &used), PLC_INVALID);
     CHECK_STATUS(plc_check(c, &n, (plc_finding *)(void *)at, 64, &used), PLC_INVALID);
     uint16_t number;
@@ -281,6 +287,76 @@ static void deputies_of_another(void) {
     region_end(c, false);
 }
 
+/* ---- values in place ---------------------------------------------------------------------------------- */
+
+#define LARGE 100000u
+
+/* What is read in place is open to loads, and closed to stores; and it is an argument as any: a value, a key. */
+static void view_is_open(void) {
+    plc_view view, copy;
+    plc_found found;
+    put_value(c, 1, 7, LARGE);
+    CHECK_STATUS(lease_value(c, 1, &view), PLC_OK);
+    uint8_t *bytes = (uint8_t *)(uintptr_t)view.bytes;
+    CHECK(touch(c, bytes, false) == TOUCH_FINE && touch(c, bytes, true) == TOUCH_OTHER);
+    CHECK(touch(c, bytes + LARGE - 1, false) == TOUCH_FINE && touch(c, bytes + LARGE - 1, true) == TOUCH_OTHER);
+    CHECK(touch(c, c->view, true) == TOUCH_OTHER);
+    CHECK_STATUS(store(c, PLC_SET, "k2", bytes, LARGE), PLC_OK);
+    CHECK_STATUS(store(c, PLC_SET, "k1", bytes, LARGE), PLC_OK); /* over itself */
+    CHECK_STATUS(store(c, PLC_APPEND, "k1", bytes, 100), PLC_OK);
+    CHECK_STATUS(plc_get(c, bytes, 8, 0, NULL, 0, &found), PLC_MISS);
+    CHECK_STATUS(lease(c, "k2", &copy), PLC_OK);
+    CHECK(copy.bytes != view.bytes && value_serial(copy.bytes, LARGE, 1) == 7 && shows(&view, 1, 7));
+    plc_release(c, &copy);
+    CHECK_STATUS(plc_view_private(c, &view), PLC_OK);
+    CHECK(touch(c, view.bytes, true) == TOUCH_FINE);
+    plc_release(c, &view);
+}
+
+/* What is filled is open to both, until it is sealed: then to loads alone; what is aborted is memory. */
+static void reservation_is_open(void) {
+    plc_reservation *r;
+    plc_found found;
+    uint8_t *bytes;
+    for (unsigned aborted = 0; aborted < 2; aborted++) {
+        CHECK_STATUS(reserve(c, "k3", LARGE, &r, &bytes), PLC_OK);
+        CHECK(touch(c, bytes, true) == TOUCH_FINE && touch(c, bytes + LARGE - 1, true) == TOUCH_FINE);
+        CHECK_STATUS(get(c, "k2", bytes, LARGE, &found), PLC_OK); /* from the region into the region */
+        CHECK_STATUS(store(c, PLC_SET, "k4", bytes, LARGE), PLC_OK);
+        if (aborted != 0) {
+            plc_abort(c, r);
+            CHECK(touch(c, bytes, true) == TOUCH_FINE);
+        } else {
+            CHECK_STATUS(seal(c, r), PLC_OK);
+            CHECK(touch(c, bytes, false) == TOUCH_FINE && touch(c, bytes, true) == TOUCH_OTHER);
+            CHECK_STATUS(store(c, PLC_SET, "k5", bytes, LARGE), PLC_OK);
+        }
+        plc_reservation_end(c, r);
+    }
+    static uint8_t copy[LARGE];
+    for (unsigned i = 2; i <= 5; i++) {
+        char key[8];
+        (void)snprintf(key, sizeof key, "k%u", i);
+        CHECK_STATUS(get(c, key, copy, LARGE, &found), PLC_OK);
+        CHECK(found.length == LARGE && value_serial(copy, LARGE, 1) == 7);
+    }
+}
+
+static void in_place(void) {
+    const uint32_t protections[] = {PLC_PROTECT_NONE, PLC_PROTECT_PKU};
+    plc_report report;
+    for (unsigned i = 0; i < (keys_there() ? 2 : 1); i++) {
+        check_folder_make(NULL);
+        CHECK_STATUS(opened("r", protections[i], &c, &report), PLC_OK);
+        CHECK(info_of(c).protection == protections[i] && info_of(c).in_place == 1);
+        view_is_open();
+        CHECK(protections[i] == PLC_PROTECT_NONE || all_closed(c));
+        reservation_is_open();
+        CHECK(protections[i] == PLC_PROTECT_NONE || all_closed(c));
+        region_end(c, false);
+    }
+}
+
 /* ---- the register ------------------------------------------------------------------------------------ */
 
 static uint32_t as_found;
@@ -312,6 +388,7 @@ static void every_function_leaves_it(void) {
 int main(void) {
     static const struct check_test all[] = {
         {"levels", levels},
+        {"in place", in_place},
         {"one key", one_key},
         {"none free", none_free},
         {"threads", threads},
@@ -322,5 +399,5 @@ int main(void) {
         {"every function", every_function_leaves_it},
         {"deputies of another", deputies_of_another},
     };
-    return check_run(all, keys_there() ? sizeof all / sizeof all[0] : 1);
+    return check_run(all, keys_there() ? sizeof all / sizeof all[0] : 2);
 }

@@ -3,9 +3,12 @@
  * parent; where it cannot, it faults rather than read what came there later. */
 #include "alive.h"
 #include "inplace.h"
+#include "process.h"
+#include "trace.h"
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 
 #define LARGE 200000u
@@ -195,6 +198,74 @@ static void parent_dies(void) {
     limbo_ends();
 }
 
+/* ---- asked after while it makes its first call ------------------------------------------------- */
+
+static void calls_when_told(struct peer_ends ends) {
+    tell(ends.out, owner_slot(c->inherited));
+    (void)await(ends.in);
+    CHECK(absent(c, "nobody's") && my_slot(c) != 0);
+    tell(ends.out, 1);
+    (void)await(ends.in);
+    CHECK(shows(&view, 1, 1));
+    plc_release(c, &view);
+    tell(ends.out, 2);
+}
+
+static void asks_after(struct peer_ends ends) {
+    uint32_t slot = (uint32_t)await(ends.in);
+    CHECK(absent(c, "nobody's"));
+    plc_release(c, &view);
+    trace_me();
+    CHECK(raise(SIGTRAP) == 0);
+    (void)process_reap(c, slot);
+    CHECK(raise(SIGTRAP) == 0);
+}
+
+/* Goes on to the n-th time that it enters or leaves the kernel.  False: it has asked by then. */
+static bool halted_at(pid_t pid, unsigned n) {
+    trace_wait(pid);
+    CHECK(ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)) == 0);
+    for (int status = 0; n > 0; n--) {
+        CHECK(ptrace(PTRACE_SYSCALL, pid, NULL, NULL) == 0);
+        CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
+        if (WSTOPSIG(status) == SIGTRAP) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whatever of the proof was looked at before it called, and whatever behind it: it lives. */
+static bool lives_through(unsigned n) {
+    new_region();
+    struct peer child = peer_start(calls_when_told), other = peer_start(asks_after);
+    uint32_t slot = (uint32_t)hear(child.from);
+    uint64_t inc = inc_of(c, slot);
+    tell(other.to, slot);
+    bool halted = halted_at(other.pid, n);
+    tell(child.to, 1);
+    CHECK(hear(child.from) == 1);
+    if (halted) {
+        trace_run(other.pid);
+    }
+    CHECK(inc_of(c, slot) == inc && (inc & 1) != 0);
+    peer_kill(&other);
+    parent_lets_go();
+    tell(child.to, 1);
+    CHECK(hear(child.from) == 2);
+    peer_done(&child);
+    limbo_ends();
+    return halted;
+}
+
+static void asked_after(void) {
+    unsigned n = 0;
+    while (trace_needed() && lives_through(n)) {
+        n++;
+    }
+    (void)printf("  halted at %u places of the proof\n", n);
+}
+
 /* ---- where nothing can be inherited ------------------------------------------------------------ */
 
 static bool load_faults(const void *at) {
@@ -345,6 +416,7 @@ int main(void) {
         {"adopts_while_asked_after", adopts_while_asked_after},
         {"grandchild", grandchild},
         {"parent_dies", parent_dies},
+        {"asked_after", asked_after},
         {"no_place_is_free", no_place_is_free},
         {"raw_clone", raw_clone},
         {"forks_among_threads", forks_among_threads},

@@ -21,13 +21,34 @@
 
 static plc_cache *c;
 static char names[KEYS][16];
-static char value[2000], buffer[16 * sizeof value];
+static char value[2000], large[20000], buffer[16 * sizeof value];
 static uint64_t answers[4]; /* done, missed, AGAIN, refused */
 
 static void answered(plc_status s) {
     unsigned kind = s == PLC_OK || s == PLC_EXISTS ? 0 : s == PLC_MISS ? 1 : s == PLC_AGAIN ? 2 : 3;
     CHECK(kind != 3 || s == PLC_FULL || s == PLC_BUSY);
     answers[kind]++;
+}
+
+static uint64_t leases;
+
+/* Taken and given back, the last of one that is not there any more too: what frees its run asks the kernel for nothing. */
+static void read_in_place(uint64_t i) {
+    const plc_part part = {large, sizeof large};
+    const plc_entry e = {.key = "large", .key_length = 5, .parts = &part, .part_count = 1};
+    plc_view views[2] = {{0}};
+    plc_found found;
+    answered(plc_store(c, PLC_SET, &e, NULL));
+    for (unsigned n = 0; n < 2; n++) {
+        plc_status s = plc_lease(c, "large", 5, 0, &views[n], &found);
+        answered(s);
+        leases += s == PLC_OK ? 1 : 0;
+    }
+    if (i % 32 == 0) {
+        answered(plc_delete(c, "large", 5));
+    }
+    plc_release(c, &views[0]);
+    plc_release(c, &views[1]);
 }
 
 /* ---- the operations ----------------------------------------------------------------------------- */
@@ -58,6 +79,9 @@ static void one_of_each(uint64_t i) {
     answered(plc_incr(c, "number", 6, 1, 1, &n));
     if (i % 3 == 0) {
         answered(plc_delete(c, name, lengths[0]));
+    }
+    if (i % 16 == 0) {
+        read_in_place(i);
     }
 }
 
@@ -126,12 +150,14 @@ static void operate(void) {
     work(0, 3000); /* attached, its memory there */
     filter_or_exit();
     memset(answers, 0, sizeof answers);
+    leases = 0;
     work(0, rounds(ROUNDS_OF_EACH, ROUNDS_OF_EACH / 5));
     char text[120];
     int n =
         snprintf(text, sizeof text, "  %" PRIu64 " done, %" PRIu64 " missed, %" PRIu64 " again, %" PRIu64 " refused\n",
                  answers[0], answers[1], answers[2], answers[3]);
     CHECK(write(1, text, (size_t)n) == n);
+    CHECK(leases > 0);
     CHECK(answers[0] > answers[1] && answers[2] + answers[3] <= answers[0] / 100);
 }
 

@@ -35,7 +35,7 @@ PROGRAMS = ROOT / "build" / "native" / "plain"
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- make soak: begin -->", "<!-- make soak: end -->"
 
-ALONE = ("storm", "lost", "kills", "takeover")
+ALONE = ("storm", "lost", "kills", "holders", "takeover")
 """Of several processes each, or timed to the millisecond: nothing runs beside them."""
 LIMIT_S = 4 * 3600  # for what hangs; each test has shorter ones of its own
 TOLD_EVERY_S = 60
