@@ -64,7 +64,7 @@ struct plc_cache {
     uint32_t keys;     /* PLC_KEYS_*: why there are none */
 
     /* values read in place */
-    uint8_t *view;           /* the whole region once more, to be read only; NULL: copies only */
+    _Atomic(uint8_t *) view; /* the whole region once more, to be read only; NULL until something is leased */
     struct holding *holding; /* NULL: nothing can be held in place */
     uint64_t held_most;      /* pages that all processes together may hold in place */
 

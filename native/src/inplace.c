@@ -13,7 +13,7 @@
 /* pre: call_begin.  PLC_OK: the window is open and holding's lock held; else nothing is. */
 static plc_status open_held(struct call *k, const void *key, size_t key_length) {
     struct holding *h = k->c->holding;
-    if (h == NULL || k->c->view == NULL || !holding_lock(h)) {
+    if (h == NULL || part_view(k->c) == NULL || !holding_lock(h)) {
         call_refuse(k);
         return PLC_COPY;
     }
@@ -45,7 +45,7 @@ plc_status plc_lease(plc_cache *cache, const void *key, size_t key_length, uint1
     s = call_leave(&k, s);
     holding_unlock(cache->holding);
     if (s == PLC_OK) {
-        *view = (plc_view){cache->view + (value - cache->base), seen.length, ticket, NULL};
+        *view = (plc_view){part_view(cache) + (value - cache->base), seen.length, ticket, NULL};
         *found = seen;
     }
     return s;
@@ -59,7 +59,7 @@ plc_status plc_view_private(plc_cache *cache, plc_view *view) {
     if (part == NULL) {
         return PLC_NO_MEMORY;
     }
-    uint64_t from = (uint64_t)((const uint8_t *)view->bytes - cache->view);
+    uint64_t from = (uint64_t)((const uint8_t *)view->bytes - part_view(cache));
     int error = part_map(cache, part, PART_PRIVATE, from & ~(uint64_t)(PAGE_BYTES - 1),
                          (from & (PAGE_BYTES - 1)) + view->length);
     if (error != 0) {

@@ -9,6 +9,24 @@ static bool is_region(const plc_cache *c, int fd) {
     return os_stat(fd, &file) == 0 && file.device == c->device && file.inode == c->inode;
 }
 
+/* By a descriptor that cannot write, so that nobody makes it writable. */
+static void map_view(plc_cache *c) {
+    void *view = NULL;
+    registry_lock();
+    if (c->base != NULL && atomic_load(&c->view) == NULL && is_region(c, c->fd_read) &&
+        os_map(c->fd_read, 0, c->geo.size_bytes, OS_MAP_READ, &view) == 0) {
+        atomic_store(&c->view, (uint8_t *)view);
+    }
+    registry_unlock();
+}
+
+const uint8_t *part_view(plc_cache *c) {
+    if (atomic_load_explicit(&c->view, memory_order_acquire) == NULL) {
+        map_view(c);
+    }
+    return atomic_load_explicit(&c->view, memory_order_acquire);
+}
+
 static void list(plc_cache *c, struct part *part) {
     if (holding_lock(c->holding)) {
         holding_list(c->holding, part);

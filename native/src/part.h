@@ -16,6 +16,10 @@ int part_seal(plc_cache *c, struct part *part);
 void part_disown(plc_cache *c, struct part *part);
 void part_unmap(plc_cache *c, struct part *part);
 
+/* The mapping of the whole region that can only be read, made at its first use: until then no address of the process
+ * shows the region but to calls.  NULL: it cannot be had. */
+const uint8_t *part_view(plc_cache *c);
+
 /* inplace.c: gives back a lease, and what kept the attachment. */
 void part_release(plc_cache *c, uint64_t ticket);
 

@@ -263,10 +263,6 @@ static int adopt(struct plc_cache *c) {
     if (!process_descriptors_ours(c)) {
         process_descriptors_again(c);
     }
-    if (c->holding != NULL && c->view == NULL) { /* what was inherited is closed for good; what comes is not */
-        void *view = NULL;
-        c->view = os_map(c->fd_read, 0, c->geo.size_bytes, OS_MAP_READ, &view) == 0 ? view : NULL;
-    }
     if (c->inherited != 0) {
         return process_descriptors_ours(c) ? move_into_inherited(c) : EBADF;
     }

@@ -34,17 +34,14 @@ static void point_into(plc_cache *c) {
     c->buckets = (void *)(base + g->index_at);
 }
 
-/* What values are read in place through: by a descriptor that cannot write, so that nobody makes it writable. */
-static int make_view(plc_cache *c, uint32_t share) {
-    void *view = NULL;
+/* What this process may hold in place. */
+static int make_holding(plc_cache *c, uint32_t share) {
     if (share == PLC_COPIES_ONLY) {
         return 0;
     }
     c->held_most = (uint64_t)(c->geo.end_page - c->geo.first_page) * (share != 0 ? share : HELD_SHARE) / 100;
     c->holding = holding_make(c->geo.counted_pins);
-    int error = c->holding == NULL ? ENOMEM : os_map(c->fd_read, 0, c->geo.size_bytes, OS_MAP_READ, &view);
-    c->view = view;
-    return error;
+    return c->holding == NULL ? ENOMEM : 0;
 }
 
 /* The parts of the handle that can fail.  What was made before a failure is undone by unmake. */
@@ -62,7 +59,7 @@ static int make_parts(plc_cache *c, const struct place *at) {
     error = error != 0 ? error : os_reopen(c->fd, false, &c->fd_read);
     error = error != 0 ? error : os_free_bytes(c->fd, &left, &c->in_memory);
     error = error != 0 ? error : os_fork_mark(&c->fork_mark);
-    error = error != 0 ? error : make_view(c, at->leased_share);
+    error = error != 0 ? error : make_holding(c, at->leased_share);
     c->persistent = c->persistent || !c->in_memory;
     if (error == 0 && c->persistent) {
         c->verified = calloc(VERIFIED_PLACES + LASTING_WORDS, sizeof(word));
@@ -85,9 +82,6 @@ static int make_parts(plc_cache *c, const struct place *at) {
 static void unmake(plc_cache *c) {
     if (c->base != NULL) {
         os_unmap(c->base, c->geo.size_bytes);
-    }
-    if (c->view != NULL) {
-        os_unmap(c->view, c->geo.size_bytes);
     }
     holding_free(c->holding);
     if (c->fork_mark != NULL) {

@@ -204,9 +204,9 @@ static void close_if(int fd, uint64_t device, uint64_t inode) {
 /* What nobody reads in place any more. */
 static void release_view(plc_cache *c) {
     struct holding *h = c->holding;
-    if (c->view != NULL) {
-        os_unmap(c->view, c->geo.size_bytes);
-        c->view = NULL;
+    uint8_t *view = atomic_exchange(&c->view, NULL);
+    if (view != NULL) {
+        os_unmap(view, c->geo.size_bytes);
     }
     if (h != NULL && h->own_fd >= 0) {
         os_close(h->own_fd);

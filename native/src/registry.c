@@ -91,8 +91,8 @@ static void forget_held(plc_cache *c) {
                 (void)os_map_limit(p->at, p->bytes, OS_MAP_CLOSED);
             }
         }
-        (void)os_map_limit(c->view, c->geo.size_bytes, OS_MAP_CLOSED);
-        c->view = NULL;
+        (void)os_map_limit(atomic_load(&c->view), c->geo.size_bytes, OS_MAP_CLOSED);
+        atomic_store(&c->view, NULL); /* the next lease makes another */
         holding_lose(h);
     }
     c->inherited = h->inherited ? c->inherited : 0;
