@@ -8,8 +8,8 @@
  *   | superblock| wait     | shard | names | processes | rings | page  |in- | pool: pages of 4 KiB,   |
  *   |           | words    | locks |       | and pins  | ghosts| words |dex | in runs                 |
  *   +-----------+----------+-------+-------+-----------+-------+-------+----+-------------------------+
- *                                                                            ^ the file ends anywhere
- *   Only page 1 is read by the kernel (futex); what it says is a hint.         here and grows in steps
+ *                                                                            ^ the file ends anywhere here and
+ *   Only page 1 is read by the kernel (futex); what it says is a hint.         grows in steps; whole ones count
  *
  * A RUN is one or more consecutive pages of the pool.  A SEGMENT is a run that many small entries share; a
  * value of own_bytes or more has a run of its own.  The page word of a run's first page, its HEAD, says
@@ -49,7 +49,7 @@
  *       80    8 check          CRC-32C of the first 64 bytes; looked at where persistent
  *      128    8 retired        once, by plc_remove: 1
  *      136    8 clean          0 from the first attach on; 1 by the last to close
- *      144    8 taken_pages    hint: pages of the file; the file's size is the truth
+ *      144    8 taken_pages    hint: pages of the file; its size, in whole steps, is the truth (region_grow.c)
  *      152    8 tokens         next block of 2^24 tokens, fetch_add
  *      160    8 flushed_ms     entries created before it are invalid; only grows
  *      168    8 growth_stopped hint: when growth last failed, ms
@@ -127,6 +127,8 @@
  *   close      1 msync of all; 2 clean := 1; 3 msync: before it, as in use
  *   rebuild    1 tables wiped; 2 slots emptied, words formed; 3 msync of all; 4 boot_id by pwrite: behind any of the
  *              first three the boot id is another's still, and all is done again, from the slots that are left
+ *   grow       (kernel, in memory) 1 the step's last page but a byte; 2 holes filled; 3 all of the step: behind 1 and 2
+ *              the file's size is within the step, so the limit is where it was, and the next grower begins at 1
  *   clear      1 generation; 2 msync, and the call returns: before it, either has happened
  *   death      1 incarnation odd -> even: from then on all that the dead one owned is nobody's
  *

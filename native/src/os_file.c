@@ -17,6 +17,7 @@ static void describe(const struct stat *s, struct os_file *out) {
     *out = (struct os_file){.device = s->st_dev,
                             .inode = s->st_ino,
                             .size = (uint64_t)s->st_size,
+                            .taken = (uint64_t)s->st_blocks * 512,
                             .owner = s->st_uid,
                             .links = (uint32_t)s->st_nlink,
                             .regular = S_ISREG(s->st_mode)};

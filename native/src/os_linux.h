@@ -24,7 +24,7 @@ bool os_cpu_has_crc32c(void); /* the instruction: SSE 4.2, arm64 crc */
 int os_open_folder(const char *path, int *fd, uint32_t *owner);
 
 struct os_file {
-    uint64_t device, inode, size;
+    uint64_t device, inode, size, taken; /* taken: bytes that it has on its file system */
     uint32_t owner, links;
     bool regular;
 };

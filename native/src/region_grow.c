@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * region_grow.c: memory is taken in equal steps as the cache fills.  The file's size is the limit, and the
- * kernel raises it only when the whole step was reserved; the shared hint only says that it is worth asking.
- * The file never shrinks.  No room: the region stays as large as it is, and evicts.
+ * region_grow.c: memory is taken in equal steps as the cache fills.  The file's size, rounded down to whole steps, is
+ * the limit: the kernel raises it to the end of a step only when the whole step was reserved; the shared hint only says
+ * that it is worth asking.  The file never shrinks.  No room: the region stays as large as it is, and evicts.
+ *
+ * A step in memory, with huge pages to be had, and what a death or a stop behind each leaves:
+ *   1 the step's last page, but for its last byte: the size says that a step is being taken, and nobody believes more
+ *     than the steps before it; the kernel has no huge page beyond a file's end
+ *   2 a page of each of its huge pages          3 huge pages for the rest of them: cleared once, nothing is copied
+ *   4 the whole step: what is left of it, and its last byte, which proves it
+ * Whoever comes next takes the step from 1 on; what is there already is left as it is.  Nothing here ever shrinks the
+ * file, so who was stopped behind any of them may go on whenever that is.  Otherwise a step is the last of them only.
  */
 #include "region_parts.h"
 
@@ -22,8 +30,11 @@ static bool ask(const plc_cache *c, struct os_file *file) {
     return c->base != NULL && os_stat(c->fd, file) == 0 && file->device == c->device && file->inode == c->inode;
 }
 
-static uint64_t pages_in(const struct os_file *file) {
-    return file->size >> PAGE_SHIFT;
+/* Proved pages.  In memory whole steps only: beyond them lies a step that somebody takes, or died over. */
+static uint64_t pages_in(const plc_cache *c, const struct os_file *file) {
+    uint64_t pages = file->size >> PAGE_SHIFT, first = c->geo.first_page;
+    bool proved = !c->in_memory || pages <= first || pages >= c->geo.end_page;
+    return proved ? pages : pages - (pages - first) % c->geo.step_pages;
 }
 
 static void raise_limit(plc_cache *c, uint64_t pages) {
@@ -43,11 +54,12 @@ static void raise_limit(plc_cache *c, uint64_t pages) {
 void region_refresh_locked(plc_cache *c) {
     struct os_file file;
     if (ask(c, &file)) {
-        raise_limit(c, pages_in(&file));
+        uint64_t pages = pages_in(c, &file);
+        raise_limit(c, pages);
         domain_open(c);
         uint64_t hint = word_rlx(&c->super->taken_pages);
         domain_close(c);
-        if (hint > pages_in(&file)) { /* garbage: not to be asked about again */
+        if (hint > pages) { /* garbage: not to be asked about again */
             word_put_rlx(&c->hint_distrusted, hint);
         }
     }
@@ -62,7 +74,7 @@ void region_refresh(plc_cache *c) {
 uint64_t region_file_pages(plc_cache *c) {
     struct os_file file;
     registry_lock();
-    uint64_t pages = ask(c, &file) ? pages_in(&file) : 0;
+    uint64_t pages = ask(c, &file) ? pages_in(c, &file) : 0;
     registry_unlock();
     return pages;
 }
@@ -78,16 +90,22 @@ static void note_growth(plc_cache *c, bool grown) {
     word_put_rlx(&c->growth_retry_ms, grown ? 0 : now + RETRY_MS);
 }
 
-/* One step behind the file's end, if there is room for it without being killed for it. */
-static int take_step(plc_cache *c, uint64_t pages) {
-    uint64_t left = 0, n = c->geo.end_page - pages;
+/* One step: pages from..to of the file; the same: there is nothing to be taken. */
+struct step {
+    uint64_t from, to;
+    bool turn; /* the others wait */
+    bool huge; /* begun with huge pages */
+};
+
+/* Is there room for the rest of the step without being killed for it? */
+static int ask_room(const plc_cache *c, const struct os_file *file, const struct step *s) {
+    uint64_t left = 0, had = s->from << PAGE_SHIFT, end = s->to << PAGE_SHIFT;
     bool in_memory = false;
-    n = n < c->geo.step_pages ? n : c->geo.step_pages;
-    int error = os_free_bytes(c->fd, &left, &in_memory);
-    if (error == 0 && left < n << PAGE_SHIFT) {
-        error = ENOSPC;
+    if (c->in_memory && file->taken > had) {
+        had = file->taken < end ? file->taken : end; /* it was begun */
     }
-    return error != 0 ? error : os_reserve(c->fd, pages << PAGE_SHIFT, n << PAGE_SHIFT);
+    int error = os_free_bytes(c->fd, &left, &in_memory);
+    return error == 0 && left < end - had ? ENOSPC : error;
 }
 
 /* ---- huge pages ------------------------------------------------------------------------------ */
@@ -97,9 +115,30 @@ static int take_step(plc_cache *c, uint64_t pages) {
  * with each step: at once it would take as long as the region's creation.  In memory only; a file system on disk has
  * none.  A crowded machine has them later. */
 
-/* pre: process mutex held.  This process has taken what is between these pages of the file: the first step begins in
- * the huge page in which the tables end. */
+/* Has the step begun so that there are huge pages to be had in it?  Else it is taken at once. */
+static bool begin_holes(const plc_cache *c, const struct os_file *file, const struct step *s) {
+    if (!c->in_memory || os_crowded()) {
+        return false;
+    }
+    if (c->collapse_from == c->geo.size_bytes) {
+        return true; /* none for the pool; for the tables */
+    }
+    uint64_t end = s->to << PAGE_SHIFT, at = (s->from << PAGE_SHIFT) + OS_HUGE_BYTES - 1;
+    at &= ~(uint64_t)(OS_HUGE_BYTES - 1);
+    int error = ask_room(c, file, s);
+    error = error != 0 ? error : os_reserve(c->fd, end - PAGE_BYTES, PAGE_BYTES - 1);
+    for (; error == 0 && at + OS_HUGE_BYTES <= end; at += OS_HUGE_BYTES) {
+        error = os_reserve(c->fd, at, PAGE_BYTES); /* where there is nothing at all the kernel makes none */
+    }
+    return error == 0;
+}
+
+/* pre: process mutex held.  This process takes what is between these pages of the file: the first step begins in the
+ * huge page in which the tables end.  Threads that are at the same step share its huge pages. */
 static void note_taken(plc_cache *c, uint64_t from, uint64_t to) {
+    if (c->collapse_to == to << PAGE_SHIFT) {
+        return;
+    }
     if (c->collapse_to != from << PAGE_SHIFT && c->collapse_from != c->geo.size_bytes) {
         c->collapse_from = from << PAGE_SHIFT & ~(uint64_t)(OS_HUGE_BYTES - 1); /* others have taken what is between */
     }
@@ -121,7 +160,7 @@ static uint64_t *next_huge(plc_cache *c, unsigned asked) {
 /* pre: the mapping stays (call_stay).  The kernel is asked without the process mutex: others may want to establish a
  * death meanwhile. */
 static void collapse_some(plc_cache *c) {
-    bool more = c->in_memory && !os_crowded();
+    bool more = true;
     for (unsigned i = 0; i < COLLAPSED_AT_ONCE && more; i++) {
         registry_lock();
         uint64_t *next = c->base != NULL ? next_huge(c, i) : NULL;
@@ -150,41 +189,61 @@ static bool take_turn(const plc_cache *c) {
     return error == 0;
 }
 
-/* True: the file is larger now, look again. */
-static bool grow_once(plc_cache *c, uint32_t pages) {
+static struct step begin_step(plc_cache *c, uint64_t wanted) {
     struct os_file file;
-    bool more = false;
-    if (!ask(c, &file)) {
-        note_growth(c, false);
-        return false;
-    }
-    bool turn = take_turn(c);
+    struct step s = {0};
+    s.turn = ask(c, &file) && take_turn(c);
     if (ask(c, &file)) {
-        raise_limit(c, pages_in(&file));
-        if (pages_in(&file) < pages) {
-            uint64_t had = pages_in(&file);
-            more = take_step(c, had) == 0;
-            note_growth(c, more);
-            note_taken(c, had, more && ask(c, &file) ? pages_in(&file) : had);
+        s.from = s.to = pages_in(c, &file);
+        raise_limit(c, s.from);
+        if (s.from < wanted) {
+            uint64_t n = c->geo.end_page - s.from;
+            s.to += n < c->geo.step_pages ? n : c->geo.step_pages;
+            s.huge = begin_holes(c, &file, &s);
+        }
+        if (s.huge) {
+            note_taken(c, s.from, s.to);
         }
     }
-    if (turn) {
+    return s;
+}
+
+/* True: the file is larger now, look again. */
+static bool end_step(plc_cache *c, const struct step *s) {
+    struct os_file file;
+    bool ours = ask(c, &file), more = ours && s->from < s->to;
+    if (!ours) {
+        note_growth(c, false);
+    } else if (more && pages_in(c, &file) < s->to) { /* else others were faster */
+        int error = ask_room(c, &file, s);
+        error = error != 0 ? error : os_reserve(c->fd, s->from << PAGE_SHIFT, (s->to - s->from) << PAGE_SHIFT);
+        more = error == 0;
+        note_growth(c, more);
+        if (more && !s->huge) {
+            note_taken(c, s->from, s->to);
+        }
+    }
+    if (s->turn) {
         os_byte_drop(c->fd, GROW_BYTE);
     }
     region_refresh_locked(c);
     return more;
 }
 
+/* The process mutex is held for one part of a step at a time: others may want to establish a death meanwhile. */
 void region_grow(plc_cache *c, uint32_t pages) {
     uint32_t wanted = pages < c->geo.end_page ? pages : c->geo.end_page;
     bool more = true;
     while (more && atomic_load_explicit(&c->limit_page, memory_order_acquire) < wanted) {
-        registry_lock(); /* for one step at a time: others may want to establish a death meanwhile */
-        more = grow_once(c, wanted);
+        registry_lock();
+        struct step s = begin_step(c, wanted);
         registry_unlock();
-        if (more) {
+        if (s.huge) {
             collapse_some(c);
         }
+        registry_lock();
+        more = end_step(c, &s);
+        registry_unlock();
     }
 }
 
