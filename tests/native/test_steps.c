@@ -243,8 +243,10 @@ static void test_room_for_the_rest(void) {
 
 int main(void) {
     static const struct check_test tests[] = {
-        {"huge pages of holes", test_holes}, {"death at every point", test_death},
-        {"stopped at every point", test_stopped}, {"refused at every call", test_refused},
+        {"huge pages of holes", test_holes},
+        {"death at every point", test_death},
+        {"stopped at every point", test_stopped},
+        {"refused at every call", test_refused},
         {"room for the rest of a step", test_room_for_the_rest},
     };
     return RUN_TESTS(tests);
