@@ -35,17 +35,6 @@ def a_array(nbytes: int) -> Any:
     return module("numpy").arange(nbytes // 8, dtype="f8")
 
 
-def frame(rows: int) -> Any:
-    """A table of ten columns: numbers, dates and truths."""
-    np, pd = module("numpy"), module("pandas")
-    chance = np.random.default_rng(7)
-    columns = {f"x{n}": chance.random(rows) for n in range(6)}
-    columns |= {f"n{n}": chance.integers(0, 1000, rows) for n in range(2)}
-    columns["when"] = np.datetime64("2026-01-01", "s") + np.arange(rows).astype("m8[s]")
-    columns["yes"] = chance.random(rows) < 0.5
-    return pd.DataFrame(columns)
-
-
 def region(path: Path, size: int) -> plib_cache.Cache:
     """One for large values."""
     return plib_cache.Cache(path=path, size=size, expected_entry=EXPECTED)

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import plib_cache
 from benchmarks.bench import MIB, Bench, module, not_measured
 from benchmarks.figures import Goal, Line, Spread, compared
-from benchmarks.large import ROOM, a_array, array_bytes, calm, frame, repeated
+from benchmarks.large import ROOM, a_array, array_bytes, calm, repeated
 from benchmarks.large_peers import ray_session
-from benchmarks.neighbour import Neighbour
+from benchmarks.neighbour import Neighbour, frame
 from benchmarks.programs import BrokenError, MissingError, Program
 from benchmarks.turns import take_turns
 

@@ -101,10 +101,21 @@ def store_array(path: str, size: int, nbytes: int) -> None:
         made.array.fill(7.0)
 
 
+def frame(rows: int) -> Any:
+    """A table of ten columns: numbers, dates and truths."""
+    import numpy as np
+    import pandas as pd
+
+    chance = np.random.default_rng(7)
+    columns = {f"x{n}": chance.random(rows) for n in range(6)}
+    columns |= {f"n{n}": chance.integers(0, 1000, rows) for n in range(2)}
+    columns["when"] = np.datetime64("2026-01-01", "s") + np.arange(rows).astype("m8[s]")
+    columns["yes"] = chance.random(rows) < 0.5
+    return pd.DataFrame(columns)
+
+
 def store_frame(path: str, size: int, rows: int) -> None:
     """A table of ten columns under "frame"."""
-    from benchmarks.large import frame
-
     attached(path, size).set("frame", frame(rows))
 
 
