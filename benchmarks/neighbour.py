@@ -107,7 +107,7 @@ def frame(rows: int) -> Any:
     import pandas as pd
 
     chance = np.random.default_rng(7)
-    columns = {f"x{n}": chance.random(rows) for n in range(6)}
+    columns: dict[str, Any] = {f"x{n}": chance.random(rows) for n in range(6)}
     columns |= {f"n{n}": chance.integers(0, 1000, rows) for n in range(2)}
     columns["when"] = np.datetime64("2026-01-01", "s") + np.arange(rows).astype("m8[s]")
     columns["yes"] = chance.random(rows) < 0.5
