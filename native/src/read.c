@@ -112,19 +112,23 @@ static plc_status drop_damaged(struct call *k, const struct hit *hit) {
     return PLC_MISS;
 }
 
+/* The entry, pinned and undamaged, when PLC_OK. */
+static plc_status look_whole(struct call *k, struct hit *hit) {
+    fence_full();
+    plc_status s = index_look(k, hit);
+    bool whole = s != PLC_OK || (hit->e.intact && entry_whole(k->c, &hit->e));
+    return whole ? s : drop_damaged(k, hit);
+}
+
 static plc_status read_pinned(struct call *k, void *buffer, size_t capacity, plc_found *found) {
     struct hit hit;
     struct glance g;
     if (k->now_ms == 0) {
         call_tell_time(k);
     }
-    fence_full();
-    plc_status s = index_look(k, &hit);
+    plc_status s = look_whole(k, &hit);
     if (s != PLC_OK) {
         return s;
-    }
-    if (!hit.e.intact || !entry_whole(k->c, &hit.e)) {
-        return drop_damaged(k, &hit);
     }
     if (!entry_valid(k, &hit.e)) {
         s = PLC_MISS;
@@ -195,13 +199,9 @@ plc_status read_value(struct call *k, uint16_t name, void *buffer, size_t capaci
 static plc_status lease_once(struct call *k, uint64_t *ticket, const uint8_t **value, plc_found *found) {
     struct hit hit;
     struct glance g;
-    fence_full();
-    plc_status s = index_look(k, &hit);
+    plc_status s = look_whole(k, &hit);
     if (s != PLC_OK) {
         return s;
-    }
-    if (!hit.e.intact || !entry_whole(k->c, &hit.e)) {
-        return drop_damaged(k, &hit);
     }
     if (!entry_valid(k, &hit.e)) {
         s = PLC_MISS;

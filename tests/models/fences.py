@@ -32,9 +32,8 @@ FENCES = [
     Fence("flight.c", "flight_claim", "full", "claim-delete", "no-fence-behind-the-claim"),
     Fence("flight.c", "flight_abandon", "full", "", LOOKS),
     Fence("flight.c", "flight_claimed", "full", "", LOOKS),
-    Fence("read.c", "read_pinned", "full", "", LOOKS),
+    Fence("read.c", "look_whole", "full", "", LOOKS),
     Fence("verbs.c", "verb_touch", "full", "", LOOKS),
-    Fence("read.c", "lease_once", "full", "", LOOKS),
     # Where the pin of the call is looked at first, and every call has a fence before it pins, this
     # one is not needed; with it the order of the look at the slot behind it is not either.
     Fence("lease.c", "name_run", "full", "lease", "unfenced-to-the-next-pin"),
