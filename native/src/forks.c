@@ -19,6 +19,7 @@ static void place_child(plc_cache *c) {
  * pins say.  Inside a call of this very thread (a signal handler forks) they cannot be taken: such a child inherits
  * nothing. */
 void forks_before(void) {
+    registry_forget(); /* in a raw clone's child a lock may be held by a thread that is not there */
     for (plc_cache *c = registry_first(); c != NULL; c = c->next) {
         struct holding *h = c->base != NULL ? c->holding : NULL;
         if (h == NULL || !holding_lock(h)) {
