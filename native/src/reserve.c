@@ -72,11 +72,14 @@ static plc_status reserve(plc_cache *c, const plc_entry *entry, uint64_t length,
     terms.parts = NULL;
     terms.part_count = 0;
     terms.deadline_ms = 0;
+    if (length > PLC_SIZE_MAX) {
+        return PLC_TOO_LARGE;
+    }
     plc_status s = call_begin(&k, c);
     if (s != PLC_OK) {
         return s;
     }
-    bool refused = index_key(&k, terms.key, terms.key_length) != PLC_OK || length > PLC_SIZE_MAX ||
+    bool refused = index_key(&k, terms.key, terms.key_length) != PLC_OK ||
                    verb_given(&st, &k, PLC_SET, &terms) != PLC_OK;
     s = call_open(&k, refused);
     if (s != PLC_OK) {

@@ -7,6 +7,7 @@ derived from them; with either binding, for cffi cannot make such objects.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from plib_cache._core import work as _work
@@ -15,6 +16,8 @@ from plib_cache._core.fast import objects
 from plib_cache._core.handle import AGAIN, COPY, MISS, OK, SLICE_MS, Handle
 from plib_cache._core.work import Encoding, Found, Terms
 from plib_cache._native import ffi, lib
+
+_TOO_LARGE = int(lib.PLC_TOO_LARGE)
 
 
 class InPlace(Handle):
@@ -49,6 +52,8 @@ class InPlace(Handle):
         Raises:
             ValueTooLargeError, RegionFullError: there is none.
         """
+        if value.nbytes > sys.maxsize:  # the core's numbers would have no room for it
+            raise self._refused(_TOO_LARGE, Facts(self.path, key, value.nbytes))
         work = _work.take()
         try:
             alive = _work.fill(work.entry, work.parts, key, value, terms)
