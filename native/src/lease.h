@@ -24,7 +24,7 @@ bool lease_drop(plc_cache *c, uint64_t ticket);
 
 /* Pages that all processes hold in place, or fill: each run once. */
 uint64_t lease_pages(const plc_cache *c);
-/* May so many more be held?  Bounded work. */
-bool lease_room(const plc_cache *c, uint64_t pages);
+/* May so many more be held?  Bounded work.  False: k->suspect is a process that holds some, to be asked after. */
+bool lease_room(struct call *k, uint64_t pages);
 
 #endif

@@ -46,10 +46,16 @@ def churn(cache: Cache, rounds: int = 150) -> None:
         cache[f"churn-{n}"] = OTHER
 
 
+def nothing_held(cache: Cache) -> bool:
+    """Is nothing leased or reserved, once those who need room have asked who is dead?"""
+    churn(cache)
+    return cache.stats().leased == cache.stats().reserved == 0
+
+
 DERIVED: dict[str, Callable[[memoryview], Any]] = {
     "slice": lambda view: view[8:],
     "cast": lambda view: view.cast("d"),
-    "memoryview": lambda view: memoryview(view),
+    "memoryview": memoryview,
     "PickleBuffer": pickle.PickleBuffer,
     "frombuffer": lambda view: np.frombuffer(view, "f8"),
     "asarray": np.asarray,
@@ -142,6 +148,9 @@ GONE: dict[str, Callable[[Cache], Any]] = {
 }
 
 
+UNLINKED = {way for way in GONE if way.startswith(("replaced", "deleted", "popped"))}
+
+
 class TestGone:
     """A value that is gone from the cache keeps its bytes for those who read it."""
 
@@ -160,7 +169,11 @@ class TestGone:
         used = cache.stats().used
         del array
         assert cache.stats().leased == 0
-        assert cache.stats().used <= used - len(RAW)
+        if way in UNLINKED:  # of the others the pages can be taken by who needs some
+            assert cache.stats().used <= used - len(RAW)
+        cache.clear()
+        cache["whole"] = bytes(cache.info().value_max)
+        assert "whole" in cache
 
     def test_not_evicted_in_part(self, cache: Cache) -> None:
         """Whatever eviction does with a value that is read: it is whole, and gone afterwards."""
@@ -190,7 +203,7 @@ class TestGone:
         first.kill(signal.SIGCONT)
         cache["go"] = 1
         assert first.result() is True
-        eventually(lambda: cache.stats().leased == 0)
+        eventually(lambda: nothing_held(cache))
         cache.delete_many(["go", "held"])
         cache["bytes"] = RAW
         second = fork(hold)
@@ -198,7 +211,7 @@ class TestGone:
         assert cache.stats().leased > len(RAW)
         second.kill()
         second.reap()
-        eventually(lambda: cache.stats().leased == 0)
+        eventually(lambda: nothing_held(cache))
 
 
 class TestReadOnly:
@@ -270,7 +283,7 @@ EXITS = {  # what the program does before it opens the cache, and afterwards
     ),
     "working thread": (
         "import threading",
-        "def work():\n    while True:\n        cache.get('array', copy=False).sum()\n"
+        "def work():\n    while True:\n        view = cache.get('array', copy=False)\n"
         "threading.Thread(target=work, daemon=True).start()",
     ),
 }
@@ -287,4 +300,4 @@ def test_exit(cache: Cache, what: str, eventually: Any) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == ("000000000000f03f 1.0\n" if what.startswith("read") else "")
-    eventually(lambda: cache.stats().leased == cache.stats().reserved == 0)
+    eventually(lambda: nothing_held(cache))
