@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ def ending(function: Callable[[], Any]) -> int:
         try:
             function()
             os._exit(0)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -283,7 +283,9 @@ EXITS = {  # what the program does before it opens the cache, and afterwards
     ),
     "working thread": (
         "import threading",
-        "def work():\n    while True:\n        view = cache.get('array', copy=False)\n"
+        "def work():\n    while not cache.closed:\n"
+        "        try:\n            cache.get('array', copy=False).sum()\n"
+        "        except plib_cache.ClosedError:\n            pass\n"
         "threading.Thread(target=work, daemon=True).start()",
     ),
 }
