@@ -21,9 +21,9 @@ class Stats:
 
     The last five are bytes of the pool at this moment, which no reset changes.  No call looks at
     the whole region for them: in a pool of up to 256 MiB they are exact if nobody changes anything
-    meanwhile (what a process leased or reserved that was killed counts until its death is noticed,
-    by whoever needs the room); in a larger one ``used`` and ``free`` are estimated from 65,536 of its pages, and a
-    free piece larger than ``largest_free`` may be there.
+    meanwhile; in a larger one ``used`` and ``free`` are estimated from 65,536 of its pages, and a
+    free piece larger than ``largest_free`` may be there.  What a process had leased or reserved
+    that was killed counts until somebody who needs the room finds it dead.
     """
 
     hits: int = 0

@@ -43,13 +43,19 @@ static uint64_t pages_of_row(const plc_cache *c, const struct shm_process *row, 
     return pages;
 }
 
-uint64_t lease_pages(const plc_cache *c) {
-    uint64_t seen[SEEN_WORDS] = {0}, pages = 0;
+/* Pages that all hold, besides the run at head (0: none is left out). */
+static uint64_t pages_besides(const plc_cache *c, uint32_t head) {
+    uint64_t seen[SEEN_WORDS] = {0}, pages = 0, bit = hash_mix(head) % (SEEN_WORDS * 64u);
+    seen[bit / 64] = head != 0 ? 1ull << bit % 64 : 0;
     for (uint32_t s = 1; s <= rows_used(c); s++) {
         const struct shm_process *row = process_row(c, s);
         pages += row_lives(row) ? pages_of_row(c, row, seen) : 0;
     }
     return pages;
+}
+
+uint64_t lease_pages(const plc_cache *c) {
+    return pages_besides(c, 0);
 }
 
 /* Too much is held: is one of the holders dead?  Of the others the one is asked after, at the end of the call, who was
@@ -66,10 +72,10 @@ static void suspect_holder(struct call *k) {
 }
 
 /* What the rows say is never less than the truth, and cheap; only if it is too much each run is counted once. */
-bool lease_room(struct call *k, uint64_t pages) {
+bool lease_room(struct call *k, uint32_t head, uint64_t pages) {
     const plc_cache *c = k->c;
-    bool room = pages <= c->held_most &&
-                ((bytes_said(c) >> PAGE_SHIFT) + pages <= c->held_most || lease_pages(c) + pages <= c->held_most);
+    bool room = pages <= c->held_most && ((bytes_said(c) >> PAGE_SHIFT) + pages <= c->held_most ||
+                                          pages_besides(c, head) + pages <= c->held_most);
     if (!room) {
         suspect_holder(k);
     }
@@ -108,7 +114,7 @@ plc_status lease_take(struct call *k, const struct hit *hit, uint64_t *ticket) {
     }
     if (cell < 0) { /* the first lease of that run in this process */
         uint32_t pages = pages_of_run(c, head, word_rlx(page_side_a(c, head)));
-        cell = pages != 0 && lease_room(k, pages) ? holding_add(h, head, page_gen(hit->e.head_word), pages) : -1;
+        cell = pages != 0 && lease_room(k, head, pages) ? holding_add(h, head, page_gen(hit->e.head_word), pages) : -1;
         if (cell < 0) {
             return PLC_COPY;
         }

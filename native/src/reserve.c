@@ -55,7 +55,7 @@ static plc_status make_run(struct call *k, struct store *st, plc_reservation *r)
     r->fill = st->fill;
     r->owner = k->owner;
     word_add_rlx(&k->row->reserved, run_bytes(r));
-    if (!lease_room(k, 0)) { /* counted together with this one */
+    if (!lease_room(k, 0, 0)) { /* counted together with this one */
         k->want_pause = k->suspect != 0; /* who may be dead: tried again */
         give_run(k, r);
         return PLC_FULL;

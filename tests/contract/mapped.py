@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the kernel says of the region's mappings in a process, and how a process ends."""
+"""What tests of values in place ask: where something lies, what is held, how a process ends."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from plib_cache import Cache
+
+OTHER = b"other" * 100_000
 
 
 def mappings(path: str) -> list[tuple[int, int, str]]:
@@ -60,3 +62,15 @@ def ending(function: Callable[[], Any]) -> int:
         finally:
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def churn(cache: Cache, rounds: int = 150) -> None:
+    """Store several times what the pool holds."""
+    for n in range(rounds):
+        cache[f"churn-{n}"] = OTHER
+
+
+def nothing_held(cache: Cache) -> bool:
+    """Is nothing leased or reserved, once those who need room have asked who is dead?"""
+    churn(cache)
+    return cache.stats().leased == cache.stats().reserved == 0

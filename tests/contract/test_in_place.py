@@ -10,8 +10,6 @@ import ctypes
 import gc
 import pickle
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,15 +17,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from waiting import HANG_S
 
 from plib_cache import Cache
 
-from .mapped import ending, lies_in
+from .mapped import OTHER, churn, ending, lies_in, nothing_held
 
 DATA = np.arange(1 << 17, dtype="f8")  # 1 MiB
 RAW = DATA.tobytes()
-OTHER = b"other" * 100_000
 
 
 @pytest.fixture(params=["auto", "none"])
@@ -38,18 +34,6 @@ def cache(request: pytest.FixtureRequest) -> Iterator[Cache]:
         yield cache
         if not cache.closed:
             assert cache.check() == []
-
-
-def churn(cache: Cache, rounds: int = 150) -> None:
-    """Store several times what the pool holds."""
-    for n in range(rounds):
-        cache[f"churn-{n}"] = OTHER
-
-
-def nothing_held(cache: Cache) -> bool:
-    """Is nothing leased or reserved, once those who need room have asked who is dead?"""
-    churn(cache)
-    return cache.stats().leased == cache.stats().reserved == 0
 
 
 DERIVED: dict[str, Callable[[memoryview], Any]] = {
@@ -258,48 +242,3 @@ class TestReadOnly:
         assert cache.stats().leased > 0
         del mine
         assert cache.stats().leased == 0
-
-
-OPEN = """
-import plib_cache
-cache = plib_cache.Cache(path={path!r}, protection={protection!r})
-array, view = cache.get("array", copy=False), cache.view("array")
-"""
-LOOK = "import atexit; atexit.register(lambda: print(view[8:16].hex(), array[1]))"
-EXITS = {  # what the program does before it opens the cache, and afterwards
-    "globals": ("", ""),
-    "cycle": ("", "loop = [view, array]; loop.append(loop)"),
-    "read at exit": ("", LOOK),
-    "read at exit, after the library's": (LOOK, ""),
-    "closed at exit": ("", "import atexit; atexit.register(cache.close)"),
-    "closed": ("", "cache.close()"),
-    "private": ("", "mine = cache.get('array', copy='cow'); mine += 1"),
-    "reserved": ("", "room = cache.reserve('room', 100_000); buffer = room.buffer[5:]"),
-    "other modules": ("", "import sys, math; math.view = view; sys.modules['x'] = array"),
-    "sleeping thread": (
-        "import threading",
-        "threading.Thread(target=lambda v: threading.Event().wait(), args=[view], daemon=True)"
-        ".start()",
-    ),
-    "working thread": (
-        "import threading",
-        "def work():\n    while not cache.closed:\n"
-        "        try:\n            cache.get('array', copy=False).sum()\n"
-        "        except plib_cache.ClosedError:\n            pass\n"
-        "threading.Thread(target=work, daemon=True).start()",
-    ),
-}
-
-
-@pytest.mark.parametrize("what", EXITS)
-def test_exit(cache: Cache, what: str, eventually: Any) -> None:
-    """A program that ends while it holds views ends well, and its leases with it."""
-    before, after = EXITS[what]
-    opening = OPEN.format(path=cache.path, protection=cache._options["protection"])
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", f"{before}\n{opening}\n{after}"],
-        capture_output=True, text=True, timeout=HANG_S, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == ("000000000000f03f 1.0\n" if what.startswith("read") else "")
-    eventually(lambda: nothing_held(cache))
