@@ -27,7 +27,7 @@ def check_copy(copy: object) -> None:
     Raises:
         ValueError: it is neither True, False nor "cow".
     """
-    if copy not in (True, False, "cow"):
+    if copy is not False and copy != "cow":  # what is only equal to them (0, 1) is a mistake
         raise ValueError(f"copy={copy!r}: give True, False (in place) or 'cow' (copy on write)")
 
 
@@ -68,7 +68,8 @@ class InPlace(Attached):
 
         Notes:
             As a context manager it gives up this one view at the end; what was derived from it
-            goes on, but an array directly over it makes that end a BufferError: let it go first.
+            goes on, but what holds this view itself, as a pyarrow buffer or a PickleBuffer does,
+            makes that end a BufferError: let it go first.
             A small value (less than ``info().in_place_from``) comes as a copy, and so does one
             that is beyond the limits; see ``get``.
 

@@ -22,7 +22,8 @@ class Stats:
     The last five are bytes of the pool at this moment, which no reset changes.  No call looks at
     the whole region for them: in a pool of up to 256 MiB they are exact if nobody changes anything
     meanwhile; in a larger one ``used`` and ``free`` are estimated from 65,536 of its pages, and a
-    free piece larger than ``largest_free`` may be there.
+    free piece larger than ``largest_free`` may be there.  What a process had leased or reserved
+    that was killed counts until somebody who needs the room finds it dead.
     """
 
     hits: int = 0
@@ -76,7 +77,7 @@ class Stats:
     used: int = 0  # bytes of the pool that hold something, also if it is out of date
     free: int = 0  # the rest of the pool, also what was not taken from the system yet
     largest_free: int = 0  # of the free bytes, in one piece
-    leased: int = 0  # bytes that living processes keep in place by their leases
+    leased: int = 0  # bytes that processes keep in place by their leases
     reserved: int = 0  # bytes that they have reserved and not sealed yet
 
     @property

@@ -58,10 +58,28 @@ static uint64_t pages_beside(const plc_cache *c, uint32_t head) {
     return pages;
 }
 
+/* Too much is held: is one of the holders dead?  Of the others the one is asked after, at the end of the call, who was
+ * not for longest; for nobody else may have a reason to, and what the dead hold would be missing for ever. */
+static void suspect_holder(struct call *k) {
+    plc_cache *c = k->c;
+    for (uint32_t s = 1; s <= rows_used(c); s++) {
+        const struct shm_process *row = process_row(c, s);
+        if (s != owner_slot(k->owner) && row_lives(row) && (word_rlx(&row->leased) | word_rlx(&row->reserved)) != 0 &&
+            (k->suspect == 0 || word_rlx(&c->reaped_ms[s]) < word_rlx(&c->reaped_ms[k->suspect]))) {
+            k->suspect = s;
+        }
+    }
+}
+
 /* What the rows say is never less than the truth, and cheap; only if it is too much each run is counted once. */
-bool lease_room(const plc_cache *c, uint32_t head, uint64_t pages) {
-    return pages <= c->held_most &&
-           ((bytes_said(c) >> PAGE_SHIFT) + pages <= c->held_most || pages_beside(c, head) + pages <= c->held_most);
+bool lease_room(struct call *k, uint32_t head, uint64_t pages) {
+    const plc_cache *c = k->c;
+    bool room = pages <= c->held_most && ((bytes_said(c) >> PAGE_SHIFT) + pages <= c->held_most ||
+                                          pages_beside(c, head) + pages <= c->held_most);
+    if (!room) {
+        suspect_holder(k);
+    }
+    return room;
 }
 
 /* ---- taking ---------------------------------------------------------------------------------- */
@@ -96,7 +114,7 @@ plc_status lease_take(struct call *k, const struct hit *hit, uint64_t *ticket) {
     }
     if (cell < 0) { /* the first lease of that run in this process */
         uint32_t pages = pages_of_run(c, head, word_rlx(page_side_a(c, head)));
-        cell = pages != 0 && lease_room(c, head, pages) ? holding_add(h, head, page_gen(hit->e.head_word), pages) : -1;
+        cell = pages != 0 && lease_room(k, head, pages) ? holding_add(h, head, page_gen(hit->e.head_word), pages) : -1;
         if (cell < 0) {
             return PLC_COPY;
         }

@@ -23,7 +23,7 @@ plc_status lease_own(struct call *k, const struct fill *f, uint64_t *ticket);
 bool lease_drop(plc_cache *c, uint64_t ticket);
 
 /* May the run at head, of so many pages, be held as well, whoever else holds it?  head 0: it is counted already.
- * Bounded work. */
-bool lease_room(const plc_cache *c, uint32_t head, uint64_t pages);
+ * Bounded work.  False: k->suspect is a process that holds some, to be asked after. */
+bool lease_room(struct call *k, uint32_t head, uint64_t pages);
 
 #endif

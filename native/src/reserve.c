@@ -55,7 +55,8 @@ static plc_status make_run(struct call *k, struct store *st, plc_reservation *r)
     r->fill = st->fill;
     r->owner = k->owner;
     word_add_rlx(&k->row->reserved, run_bytes(r));
-    if (!lease_room(k->c, 0, 0)) { /* counted together with this one */
+    if (!lease_room(k, 0, 0)) { /* counted together with this one */
+        k->want_pause = k->suspect != 0; /* who may be dead: tried again */
         give_run(k, r);
         return PLC_FULL;
     }
@@ -72,11 +73,14 @@ static plc_status reserve(plc_cache *c, const plc_entry *entry, uint64_t length,
     terms.parts = NULL;
     terms.part_count = 0;
     terms.deadline_ms = 0;
+    if (length > PLC_SIZE_MAX) {
+        return PLC_TOO_LARGE;
+    }
     plc_status s = call_begin(&k, c);
     if (s != PLC_OK) {
         return s;
     }
-    bool refused = index_key(&k, terms.key, terms.key_length) != PLC_OK || length > PLC_SIZE_MAX ||
+    bool refused = index_key(&k, terms.key, terms.key_length) != PLC_OK ||
                    verb_given(&st, &k, PLC_SET, &terms) != PLC_OK;
     s = call_open(&k, refused);
     if (s != PLC_OK) {

@@ -7,6 +7,7 @@ derived from them; with either binding, for cffi cannot make such objects.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from plib_cache._core import work as _work
@@ -15,6 +16,8 @@ from plib_cache._core.fast import objects
 from plib_cache._core.handle import AGAIN, COPY, MISS, OK, SLICE_MS, Handle
 from plib_cache._core.work import Encoding, Found, Terms
 from plib_cache._native import ffi, lib
+
+_TOO_LARGE, _INVALID = int(lib.PLC_TOO_LARGE), int(lib.PLC_INVALID)
 
 
 class InPlace(Handle):
@@ -49,6 +52,8 @@ class InPlace(Handle):
         Raises:
             ValueTooLargeError, RegionFullError: there is none.
         """
+        if value.nbytes > sys.maxsize:  # the core's numbers would have no room for it
+            raise self._refused(_TOO_LARGE, Facts(self.path, key, value.nbytes))
         work = _work.take()
         try:
             alive = _work.fill(work.entry, work.parts, key, value, terms)
@@ -69,6 +74,7 @@ class InPlace(Handle):
         """Publish what was filled; the token of the new entry.
 
         Raises:
+            ValueError: it was reserved before a fork, by the parent.
             BusyError, RegionFullError: it may be sealed again.
         """
         status, token = AGAIN, 0
@@ -76,6 +82,10 @@ class InPlace(Handle):
             status, token = filling.seal(deadline_ms)
             if status == AGAIN:
                 self._assist(key)
+        if status == _INVALID:  # what was sealed or given back does not come here
+            raise ValueError(
+                "the reservation is that of this process's parent: reserve the key here"
+            )
         if status != OK:
             raise self._refused(status, Facts(self.path, key))
         return int(token)

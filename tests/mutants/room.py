@@ -180,8 +180,8 @@ ROOMS = [
         "shared-counts-twice",
         "accounting: a value that another process holds already counts a second time",
         "lease.c",
-        "lease_room(c, head, pages)",
-        "lease_room(c, 0, pages)",
+        "lease_room(k, head, pages)",
+        "lease_room(k, 0, pages)",
         "test_lease",
     ),
     Mutant(

@@ -118,7 +118,7 @@ static void limits(void) {
     c = region_new(16 * MIB);
     plc_info info = info_of(c);
     CHECK_STATUS(reserve(c, "k", info.value_max + 1, &r, &bytes), PLC_TOO_LARGE);
-    CHECK_STATUS(reserve(c, "k", UINT64_MAX, &r, &bytes), PLC_INVALID);
+    CHECK_STATUS(reserve(c, "k", UINT64_MAX, &r, &bytes), PLC_TOO_LARGE);
     CHECK_STATUS(plc_reserve(c, &none, 10, &r, (void **)&bytes), PLC_INVALID);
     CHECK_STATUS(plc_reserve(c, NULL, 10, &r, (void **)&bytes), PLC_INVALID);
     CHECK_STATUS(reserve(c, "k", info.value_max, &r, &bytes), PLC_OK);
