@@ -57,7 +57,8 @@ class Cache(Verbs, InPlace, Upkeep, MutableMapping[Key, Any]):
             filled there (``reserve``); a number is the share of the pool that all processes
             together may hold so, 0.5 by default. False: copies only. With protection keys the
             choice is between copies only and views of a mapping that everything in the process
-            can load from, and nothing can store to; ``info().in_place`` says which it is.
+            can load from, and nothing can store to; ``info().in_place`` says which it is. A process
+            that has the cache open for copies only has no more of it by a second opening.
         prefault: take the region's whole memory from the system now and map it in this process,
             which takes about half a second for each GiB; else both happen as the cache is used,
             at the price of a wait now and then.  If there is not room for all of it, the cache is

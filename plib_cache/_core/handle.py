@@ -128,6 +128,7 @@ class Handle:
         self.path = path
         self._handle: Any = handle[0]
         self._address = int(ffi.cast("uintptr_t", self._handle))
+        self.copies_only = leased_share < 0  # also if another handle of this process is not
         self.port = make_port(self._address)
         self._names: dict[str, int] = {}
         self._finalizer = weakref.finalize(self, _close, [self._handle], self.port)

@@ -16,6 +16,7 @@ from plib_cache._core.fast import objects
 from plib_cache._core.handle import AGAIN, COPY, MISS, OK, SLICE_MS, Handle
 from plib_cache._core.work import Encoding, Found, Terms
 from plib_cache._native import ffi, lib
+from plib_cache.exceptions import ConfigurationError
 
 _TOO_LARGE, _INVALID = int(lib.PLC_TOO_LARGE), int(lib.PLC_INVALID)
 
@@ -35,7 +36,7 @@ class InPlace(Handle):
         Raises:
             NotInPlaceError: it is to be had as a copy only.
         """
-        status, found = AGAIN, None
+        status, found = COPY if self.copies_only and not self.closed else AGAIN, None
         while status == AGAIN:
             status, found = objects.lease(self._address, key, name, private)
             if status == AGAIN:
@@ -51,9 +52,12 @@ class InPlace(Handle):
 
         Raises:
             ValueTooLargeError, RegionFullError: there is none.
+            ConfigurationError: this handle has copies only.
         """
         if value.nbytes > sys.maxsize:  # the core's numbers would have no room for it
             raise self._refused(_TOO_LARGE, Facts(self.path, key, value.nbytes))
+        if self.copies_only:
+            raise self._only_copies()
         work = _work.take()
         try:
             alive = _work.fill(work.entry, work.parts, key, value, terms)
@@ -66,6 +70,8 @@ class InPlace(Handle):
             del alive
         finally:
             _work.give_back(work)
+        if status == int(lib.PLC_UNSUPPORTED):
+            raise self._only_copies()
         if status != OK:
             raise self._refused(status, Facts(self.path, key, value.nbytes))
         return filling
@@ -89,6 +95,12 @@ class InPlace(Handle):
         if status != OK:
             raise self._refused(status, Facts(self.path, key))
         return int(token)
+
+    def _only_copies(self) -> Exception:
+        return ConfigurationError(
+            f"{self.path} was opened by this process for copies only (in_place=False), so no value "
+            "can be written in place: use set, or open it with in_place=True everywhere"
+        )
 
     def _assist(self, key: bytes) -> None:
         if (trouble := lib.plc_assist_nogil(self._handle, SLICE_MS)) != OK:

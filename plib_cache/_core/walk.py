@@ -91,7 +91,8 @@ class Walks(Handle):
         """The sizes and the state of the region, by the names of plc_info."""
         info = ffi.new("plc_info *")
         self._call(lib.plc_info_read, info)
-        return _fields(info)
+        fields = _fields(info)
+        return {**fields, "in_place": fields["in_place"] and not self.copies_only}
 
     @property
     def retired(self) -> bool:
