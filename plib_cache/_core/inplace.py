@@ -16,8 +16,10 @@ from plib_cache._core.fast import objects
 from plib_cache._core.handle import AGAIN, COPY, MISS, OK, SLICE_MS, Handle
 from plib_cache._core.work import Encoding, Found, Terms
 from plib_cache._native import ffi, lib
+from plib_cache.exceptions import ConfigurationError
 
 _TOO_LARGE, _INVALID = int(lib.PLC_TOO_LARGE), int(lib.PLC_INVALID)
+_UNSUPPORTED = int(lib.PLC_UNSUPPORTED)
 
 
 class InPlace(Handle):
@@ -51,6 +53,7 @@ class InPlace(Handle):
 
         Raises:
             ValueTooLargeError, RegionFullError: there is none.
+            ConfigurationError: this cache has copies only.
         """
         if value.nbytes > sys.maxsize:  # the core's numbers would have no room for it
             raise self._refused(_TOO_LARGE, Facts(self.path, key, value.nbytes))
@@ -66,6 +69,8 @@ class InPlace(Handle):
             del alive
         finally:
             _work.give_back(work)
+        if status == _UNSUPPORTED:
+            raise ConfigurationError("nothing can be filled in place: it was opened in_place=False")
         if status != OK:
             raise self._refused(status, Facts(self.path, key, value.nbytes))
         return filling
