@@ -65,6 +65,11 @@ class Reservation:
             )
         return self._array
 
+    @array.setter
+    def array(self, value: Any) -> None:
+        if value is not self._array or value is None:  # ``room.array *= 2`` gives back what it got
+            raise AttributeError("the array lies in the cache: write into it, array[...] = value")
+
     def seal(self) -> None:
         """Publish the value under its key, in one step; what was there before is replaced.
 

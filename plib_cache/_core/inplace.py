@@ -19,6 +19,7 @@ from plib_cache._native import ffi, lib
 from plib_cache.exceptions import ConfigurationError
 
 _TOO_LARGE, _INVALID = int(lib.PLC_TOO_LARGE), int(lib.PLC_INVALID)
+_UNSUPPORTED = int(lib.PLC_UNSUPPORTED)
 
 
 class InPlace(Handle):
@@ -70,7 +71,7 @@ class InPlace(Handle):
             del alive
         finally:
             _work.give_back(work)
-        if status == int(lib.PLC_UNSUPPORTED):
+        if status == _UNSUPPORTED:
             raise self._only_copies()
         if status != OK:
             raise self._refused(status, Facts(self.path, key, value.nbytes))

@@ -105,20 +105,20 @@ def test_dead_fillers(cache: Cache, fork: Any) -> None:
 
 def test_full(cache: Cache) -> None:
     """A region full of leases refuses values, says why, and goes on."""
-    value_max = cache.info().value_max
-    cache["large"] = bytes([7]) * (value_max - (2 << 20))
-    held = [cache.view("array"), cache.view("large")]
+    for n in range(28):
+        cache[f"a{n}"] = DATA + n
+    held = [cache.view(f"a{n}") for n in range(28) if n % 2 and f"a{n}" in cache]
+    room = cache.reserve("room", 1000)
+    assert len(held) > 10
     assert all(lies_in(cache, view) for view in held)
-    cache["large"] = 1
-    rest = [cache.reserve(f"r{n}", 1000) for n in range(3)]
-    cache["second"] = bytes(value_max - (2 << 20))
-    with pytest.raises(RegionFullError, match=r"\d+ are leased and [1-9]\d* reserved.*let go"):
+    before = [bytes(view) for view in held]
+    value_max = cache.info().value_max
+    with pytest.raises(RegionFullError, match=r"[1-9]\d+ are leased and [1-9]\d+ reserved.*let go"):
         cache["whole"] = bytes(value_max)
-    assert held[0] == RAW
-    assert held[1] == bytes([7]) * len(held[1])
+    assert all(view == data for view, data in zip(held, before, strict=True))
     cache["small"] = 1
     assert cache["small"] == 1
-    del held, rest
+    del held, room
     cache["whole"] = bytes(value_max)
     assert "whole" in cache
 
@@ -133,14 +133,27 @@ def test_copies_only() -> None:
         assert not lies_in(cache, view)
         stats = cache.stats()
         assert (cache.info().in_place, stats.leased, stats.leases) == (False, 0, 0)
-        with cache.reserve("k", 100_000) as room:  # filling needs no mapping for readers
-            room.buffer[:5] = b"whole"
-        assert cache["k"][:5] == b"whole"
+        with pytest.raises(ConfigurationError, match="in_place=False"):
+            cache.reserve("k", 100_000)
         pickled = pickle.dumps(cache)
-    del room
     with pickle.loads(pickled) as again:
         assert again.info().in_place is False
         assert np.array_equal(again.get("a", copy=False), DATA)
+
+
+def test_copies_only_beside_another() -> None:
+    """Each opening has what it was opened for, and no more than the first of this process."""
+    with Cache("both", size="8MiB") as first, Cache("both", in_place=False) as second:
+        first["a"] = DATA
+        assert (first.info().in_place, second.info().in_place) == (True, False)
+        assert np.array_equal(second.get("a", copy=False), DATA)
+        assert first.stats().leases == 0
+        with pytest.raises(ConfigurationError, match="in_place=False"):
+            second.reserve("k", 100_000)
+    with Cache("copies", size="8MiB", in_place=False), Cache("copies") as second:
+        assert second.info().in_place is False
+        with pytest.raises(ConfigurationError, match="in_place=False"):
+            second.reserve("k", 100_000)
 
 
 @pytest.mark.parametrize("share", [0.25, 1])

@@ -197,7 +197,7 @@ class TestProcesses:
     def test_memory(self, fork: Any, eventually: Any) -> None:
         """Four processes with the same array have it once in memory."""
         size = 64 << 20
-        cache = Cache("memory", size="160MiB")
+        cache = Cache("memory", size="160MiB", expected_entry=1 << 20)
 
         def write() -> None:
             cache["array"] = np.ones(size // 8)

@@ -82,12 +82,15 @@ class TestSealing:
         """NumPy computes into the cache; a reader has it in place, and aligned."""
         room = cache.reserve_array("sum", FLOATS.shape, FLOATS.dtype)
         assert np.add(FLOATS, 1, out=room.array) is room.array
+        room.array += 1
+        with pytest.raises(AttributeError, match="write into it"):
+            room.array = FLOATS
         room.seal()
         got = cache.get("sum", copy=False)
-        assert np.array_equal(got, FLOATS + 1)
+        assert np.array_equal(got, FLOATS + 2)
         assert lies_in(cache, got)
         assert got.ctypes.data % 64 == 0
-        assert np.array_equal(room.array, FLOATS + 1)  # the filler may go on reading
+        assert np.array_equal(room.array, FLOATS + 2)  # the filler may go on reading
         with cache.reserve_array("large", 1 << 18, "f8") as large:
             large.array[:] = 1
         assert cache.get("large", copy=False).ctypes.data % 4096 == 0
