@@ -27,7 +27,9 @@ def check_copy(copy: object) -> None:
     Raises:
         ValueError: it is neither True, False nor "cow".
     """
-    if copy is not False and copy != "cow":  # what is only equal to them (0, 1) is a mistake
+    if (
+        not isinstance(copy, bool) and copy != "cow"
+    ):  # what is only equal to them (0, 1) is a mistake
         raise ValueError(f"copy={copy!r}: give True, False (in place) or 'cow' (copy on write)")
 
 

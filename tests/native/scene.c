@@ -4,6 +4,7 @@
 
 #include "counters.h"
 #include "inplace.h"
+#include "part.h"
 #include "process.h"
 
 #include <stddef.h>
@@ -98,6 +99,7 @@ void scene_new(bool on_disk) {
     make_folder(on_disk);
     scene = scene_open("r");
     CHECK(scene != NULL && scene->geo.shards > 1);
+    CHECK(part_view(scene) != NULL); /* at the same address in the subject, which is forked */
     others_there = 0;
     for (unsigned i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         (void)snprintf(key, sizeof key, "other-%u", i);
