@@ -24,7 +24,6 @@ bool lease_drop(plc_cache *c, uint64_t ticket);
 
 /* Pages that all processes hold in place, or fill: each run once. */
 uint64_t lease_pages(const plc_cache *c);
-/* May a run of so many pages be held, at head, if others have it already (else 0)?  Bounded work.  False: k->suspect is a process that holds some, to be asked after. */
-bool lease_room(struct call *k, uint32_t head, uint64_t pages);
+X bool lease_room(struct call *k, uint32_t head, uint64_t pages);
 
 #endif
