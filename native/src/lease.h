@@ -24,6 +24,8 @@ bool lease_drop(plc_cache *c, uint64_t ticket);
 
 /* Pages that all processes hold in place, or fill: each run once. */
 uint64_t lease_pages(const plc_cache *c);
-X bool lease_room(struct call *k, uint32_t head, uint64_t pages);
+/* May a run of so many pages be held as well?  At head, if it is a value, for others may hold it already; else 0.
+ * Bounded work.  False: k->suspect is a process that holds something, to be asked after. */
+bool lease_room(struct call *k, uint32_t head, uint64_t pages);
 
 #endif
