@@ -41,7 +41,7 @@ def main() -> None:
         begins.wait()
         for number, largest, writable in sorted(answers.get() for _ in processes):
             print(f"process {number}: largest {largest}, writable: {writable}")
-        print(f"held by all of them together: {cache.stats().leased >> 20} MiB")
+        print(f"memory for all of them together: {cache.stats().used >> 20} MiB")
         cache.delete("sines")  # who reads it keeps it
         begins.wait()
         for process in processes:

@@ -77,7 +77,7 @@ class Stats:
     used: int = 0  # bytes of the pool that hold something, also if it is out of date
     free: int = 0  # the rest of the pool, also what was not taken from the system yet
     largest_free: int = 0  # of the free bytes, in one piece
-    leased: int = 0  # bytes that processes keep in place by their leases
+    leased: int = 0  # bytes that processes keep in place; what several keep, once for each
     reserved: int = 0  # bytes that they have reserved and not sealed yet
 
     @property

@@ -80,8 +80,8 @@ static plc_status reserve(plc_cache *c, const plc_entry *entry, uint64_t length,
     if (s != PLC_OK) {
         return s;
     }
-    bool refused = index_key(&k, terms.key, terms.key_length) != PLC_OK ||
-                   verb_given(&st, &k, PLC_SET, &terms) != PLC_OK;
+    bool refused =
+        index_key(&k, terms.key, terms.key_length) != PLC_OK || verb_given(&st, &k, PLC_SET, &terms) != PLC_OK;
     s = call_open(&k, refused);
     if (s != PLC_OK) {
         return s;
