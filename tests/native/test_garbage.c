@@ -10,6 +10,7 @@
 #include "call.h"
 #include "garbage.h"
 #include "holding.h"
+#include "part.h"
 #include "spare.h"
 
 #include <sys/mman.h>
@@ -328,7 +329,7 @@ static void run(const char *name, uint64_t size, uint64_t mutations) {
         c = region_new(size);
         garbage_region = c;
         fence_in(c->base);
-        fence_in(c->view);
+        fence_in((uint8_t *)(uintptr_t)part_view(c));
         fill(300);
         for (unsigned batch = 0; batch < 120 && done < mutations; batch++) {
             uint64_t n = below(4) == 0 ? 1 + below(12) : 1;
