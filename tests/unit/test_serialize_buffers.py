@@ -59,7 +59,7 @@ def test_bytes_text_and_arrays_are_viewed_as_bytes(value: object, raw: bytes) ->
 @pytest.mark.parametrize(
     "value",
     [1, 1.5, True, None, {"a": 1}, lambda: 1, np.array([{}]), np.zeros(2, "i4,f8")],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_other_values_cannot_be_viewed_as_bytes(value: object) -> None:
     """The message names the way to have such a value in place."""
