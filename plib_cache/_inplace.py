@@ -12,6 +12,7 @@ from plib_cache import _ndarray
 from plib_cache._attached import Attached, Key
 from plib_cache._core import Found, NotInPlaceError, Region
 from plib_cache._flight import MISSING, Missing
+from plib_cache._frame import DamagedValueError
 from plib_cache._moments import Expire
 from plib_cache._reserve import Reservation
 from plib_cache.exceptions import ConfigurationError, CorruptRegionError
@@ -156,16 +157,17 @@ class InPlace(Attached):
 
     def _load_in_place(self, raw: bytes, copy: Copy) -> Any | Missing:
         """The value of a key, over the memory of the cache."""
-        private = copy == "cow"
-        found = self._find_in_place(raw, private)
+        found = self._find_in_place(raw, copy == "cow")
         if found is None:
             return MISSING
-        data = memoryview(found[1])
-        if found[0] == TypeCode.BYTES and self._plain:
+        type_code, data = found[0], memoryview(found[1])
+        if type_code == 0 and self._plain:
             return bytes(data)
-        if not (private or data.readonly):
-            data = data.toreadonly()
-        return self._load((found[0], data, *found[2:]))
+        try:
+            return self._serializer.loads(type_code, data)
+        except DamagedValueError as error:
+            self._doubt(error)
+            return MISSING
 
 
 def _length(nbytes: object) -> int:

@@ -109,7 +109,8 @@ class Cache(Verbs, InPlace, Upkeep, MutableMapping[Key, Any]):
         if copy is True:
             value = self._load(self._find(key_bytes(key)[0]))
         else:
-            check_copy(copy)
+            if copy is not False:
+                check_copy(copy)
             value = self._load_in_place(key_bytes(key)[0], copy)
         return default if value is MISSING else value
 
