@@ -1,9 +1,32 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Hypothesis is no stopwatch: its deadline would fail a test because the machine is crowded."""
+"""What the unit tests share.
+
+Hypothesis is no stopwatch: its deadline would fail a test because the machine is crowded.
+"""
 
 from __future__ import annotations
 
+import pathlib
+from collections.abc import Callable
+
+import pytest
 from hypothesis import settings
+
+from plib_cache.serialize import DefaultSerializer
+
+from .read_only import Shared
+from .stored import CODE
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture
+def share(tmp_path: pathlib.Path) -> Callable[..., Shared]:
+    """Puts a value into memory that is mapped for reading only."""
+    count = iter(range(100))
+
+    def put(value: object, serializer: DefaultSerializer = CODE) -> Shared:
+        return Shared(tmp_path / str(next(count)), value, serializer)
+
+    return put
