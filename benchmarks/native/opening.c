@@ -10,24 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "plc.h"
+#include "expect.h"
 
 static plc_cache *cache;
-
-static void expect(const char *what, plc_status got) {
-    if (got != PLC_OK) {
-        (void)fprintf(stderr, "%s: %s\n", what, plc_status_text(got));
-        exit(1);
-    }
-}
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static void command_open(const char *path, uint64_t bytes) {
     plc_report report;

@@ -91,8 +91,10 @@ static void forget_held(plc_cache *c) {
                 (void)os_map_limit(p->at, p->bytes, OS_MAP_CLOSED);
             }
         }
-        (void)os_map_limit(atomic_load(&c->view), c->geo.size_bytes, OS_MAP_CLOSED);
-        atomic_store(&c->view, NULL); /* the next lease makes another */
+        uint8_t *view = atomic_exchange(&c->view, NULL); /* the next lease makes another */
+        if (view != NULL) {
+            (void)os_map_limit(view, c->geo.size_bytes, OS_MAP_CLOSED);
+        }
         holding_lose(h);
     }
     c->inherited = h->inherited ? c->inherited : 0;

@@ -14,6 +14,8 @@ import numpy as np
 
 from plib_cache import Cache
 
+DATA = np.arange(1 << 17, dtype="f8")  # 1 MiB
+RAW = DATA.tobytes()
 OTHER = b"other" * 100_000
 
 

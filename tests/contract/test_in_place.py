@@ -10,7 +10,7 @@ import ctypes
 import gc
 import pickle
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,20 +20,14 @@ import pytest
 
 from plib_cache import Cache
 
-from .mapped import OTHER, churn, ending, lies_in, nothing_held
-
-DATA = np.arange(1 << 17, dtype="f8")  # 1 MiB
-RAW = DATA.tobytes()
+from .mapped import DATA, OTHER, RAW, churn, ending, lies_in, nothing_held
 
 
-@pytest.fixture(params=["auto", "none"])
-def cache(request: pytest.FixtureRequest) -> Iterator[Cache]:
-    """A cache with an array and bytes, with and without protection keys where there are any."""
-    with Cache("in-place", size="32MiB", strict=True, protection=request.param) as cache:
-        cache["array"], cache["bytes"] = DATA, RAW
-        yield cache
-        if not cache.closed:
-            assert cache.check() == []
+@pytest.fixture
+def cache(protected: Cache) -> Cache:
+    """One with an array and bytes."""
+    protected["array"], protected["bytes"] = DATA, RAW
+    return protected
 
 
 DERIVED: dict[str, Callable[[memoryview], Any]] = {

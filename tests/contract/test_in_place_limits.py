@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,19 +13,14 @@ import pytest
 
 from plib_cache import Cache, ConfigurationError, RegionFullError
 
-from .mapped import lies_in
-
-DATA = np.arange(1 << 17, dtype="f8")  # 1 MiB
-RAW = DATA.tobytes()
+from .mapped import DATA, RAW, lies_in
 
 
-@pytest.fixture(params=["auto", "none"])
-def cache(request: pytest.FixtureRequest) -> Iterator[Cache]:
-    """A cache with an array, with and without protection keys where there are any."""
-    with Cache("limits", size="32MiB", strict=True, protection=request.param) as cache:
-        cache["array"] = DATA
-        yield cache
-        assert cache.check() == []
+@pytest.fixture
+def cache(protected: Cache) -> Cache:
+    """One with an array."""
+    protected["array"] = DATA
+    return protected
 
 
 def test_share() -> None:

@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,21 +18,16 @@ from waiting import HANG_S
 import plib_cache
 from plib_cache import Cache, ClosedError
 
-from .mapped import churn, lies_in, nothing_held, pss
+from .mapped import DATA, RAW, churn, lies_in, nothing_held, pss
 
-DATA = np.arange(1 << 17, dtype="f8")  # 1 MiB
-RAW = DATA.tobytes()
 FORKED = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
-@pytest.fixture(params=["auto", "none"])
-def cache(request: pytest.FixtureRequest) -> Iterator[Cache]:
-    """A cache with an array and bytes, with and without protection keys where there are any."""
-    with Cache("in-place", size="32MiB", strict=True, protection=request.param) as cache:
-        cache["array"], cache["bytes"] = DATA, RAW
-        yield cache
-        if not cache.closed:
-            assert cache.check() == []
+@pytest.fixture
+def cache(protected: Cache) -> Cache:
+    """One with an array and bytes."""
+    protected["array"], protected["bytes"] = DATA, RAW
+    return protected
 
 
 OPEN = """

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,10 @@ N = 1 << 16
 FLOATS = np.arange(N, dtype="f8")
 
 
-@pytest.fixture(params=["auto", "none"])
-def cache(request: pytest.FixtureRequest) -> Iterator[Cache]:
-    """A cache, with and without protection keys where there are any."""
-    with Cache("values", size="32MiB", strict=True, protection=request.param) as cache:
-        yield cache
-        assert cache.check() == []
+@pytest.fixture
+def cache(protected: Cache) -> Cache:
+    """One with nothing in it."""
+    return protected
 
 
 class Named(np.ndarray):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,15 +22,10 @@ LENGTH = 300_000
 FLOATS = np.arange(30_000, dtype="f8")
 
 
-@pytest.fixture(params=["auto", "none"])
-def cache(request: pytest.FixtureRequest) -> Iterator[Cache]:
-    """A cache, with and without protection keys where there are any."""
-    with Cache("reserve", size="32MiB", strict=True, protection=request.param) as cache:
-        yield cache
-        if not cache.closed:
-            gc.collect()
-            assert cache.stats().reserved == 0
-            assert cache.check() == []
+@pytest.fixture
+def cache(protected: Cache) -> Cache:
+    """One with nothing in it."""
+    return protected
 
 
 def fill(reservation: Any, byte: int = 7) -> bytes:

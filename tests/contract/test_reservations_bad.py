@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import pickle
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,15 +19,10 @@ from .ways import PickleOnly
 LENGTH = 300_000
 
 
-@pytest.fixture(params=["auto", "none"])
-def cache(request: pytest.FixtureRequest) -> Iterator[Cache]:
-    """A cache, with and without protection keys where there are any."""
-    with Cache("reserve", size="32MiB", strict=True, protection=request.param) as cache:
-        yield cache
-        if not cache.closed:
-            gc.collect()
-            assert cache.stats().reserved == 0
-            assert cache.check() == []
+@pytest.fixture
+def cache(protected: Cache) -> Cache:
+    """One with nothing in it."""
+    return protected
 
 
 @pytest.mark.parametrize(
