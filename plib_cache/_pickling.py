@@ -4,7 +4,7 @@
 Pickle stores a class or a function as the name under which the reader finds it.  That is no use
 for what was defined in ``__main__``: the reader is another program.  Such values, and those that
 pickle refuses (lambdas, local classes), are stored by value, with cloudpickle.  Arrays go into
-either as ``_in_place`` says.
+either as ``_out_of_band`` says.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from plib_cache._frame import BufferCollector, damaged
-from plib_cache._in_place import reduce_array
+from plib_cache._out_of_band import reduce_array
 from plib_cache.exceptions import SerializationError
 
 _MAIN_MODULES = frozenset({"__main__", "__mp_main__"})

@@ -11,8 +11,7 @@ itself how it is pickled is stored as it says.
 PyArrow leaves out all of its buffers, but whole: of a slice, those of what it was cut from.  Where
 that is more than twice of what the slice has, the slice is copied when it is stored.
 
-The names of this module, of ``make_array`` and of
-``make_masked`` are part of the stored format.
+The names of this module, of ``make_array`` and of ``make_masked`` are part of the stored format.
 """
 
 from __future__ import annotations
