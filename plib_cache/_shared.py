@@ -30,6 +30,9 @@ def configure(
     strict: bool = False,
     create: bool = True,
     expected_entry: int | None = None,
+    immutable: bool = False,
+    in_place: bool | float = True,
+    prefault: bool = False,
 ) -> None:
     """Choose what ``get_cache`` and decorators without ``cache=`` use; options as for ``Cache``.
 
@@ -47,6 +50,9 @@ def configure(
         strict=strict,
         create=create,
         expected_entry=expected_entry,
+        immutable=immutable,
+        in_place=in_place,
+        prefault=prefault,
     )
     _open.pop(None, None)
 

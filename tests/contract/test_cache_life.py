@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 import pickle
 import re
@@ -283,9 +284,16 @@ class TestDefault:
 
     def test_configure(self) -> None:
         """The next get_cache follows it."""
-        plib_cache.configure("mine", size="4MiB", trust="data")
+        plib_cache.configure("mine", size="4MiB", trust="data", in_place=False)
         assert plib_cache.get_cache().path.endswith("/mine")
-        assert plib_cache.get_cache().info().size == 4 << 20
+        info = plib_cache.get_cache().info()
+        assert (info.size, info.in_place) == (4 << 20, False)
+
+    def test_configure_as_cache(self) -> None:
+        """It takes every option of a cache, with the same default."""
+        asked = inspect.signature(plib_cache.configure).parameters.values()
+        given = list(inspect.signature(Cache.__init__).parameters.values())[1:]
+        assert [(p.name, p.default) for p in asked] == [(p.name, p.default) for p in given]
 
     def test_threads_get_one(self) -> None:
         """Threads that ask together get the same cache."""
