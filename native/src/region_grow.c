@@ -51,15 +51,21 @@ static void raise_limit(plc_cache *c, uint64_t pages) {
     }
 }
 
+/* The hint is read before the kernel is asked: it is raised only behind the file, so one that the answer does not bear
+ * out is garbage, and not to be asked about again.  The other way round one that was raised in between would be taken
+ * for garbage, and what lies there be missing. */
 void region_refresh_locked(plc_cache *c) {
     struct os_file file;
+    if (c->base == NULL) {
+        return;
+    }
+    domain_open(c);
+    uint64_t hint = word_acq(&c->super->taken_pages);
+    domain_close(c);
     if (ask(c, &file)) {
         uint64_t pages = pages_in(c, &file);
         raise_limit(c, pages);
-        domain_open(c);
-        uint64_t hint = word_rlx(&c->super->taken_pages);
-        domain_close(c);
-        if (hint > pages) { /* garbage: not to be asked about again */
+        if (hint > pages) {
             word_put_rlx(&c->hint_distrusted, hint);
         }
     }

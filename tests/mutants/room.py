@@ -143,6 +143,15 @@ ROOMS = [
         "test_steps",
     ),
     Mutant(
+        "hint-read-late",
+        "growth: what lies where the region has just grown is missing for a process that asked for its size meanwhile",
+        "region_grow.c",
+        "if (hint > pages) {",
+        "if (word_acq(&c->super->taken_pages) > pages && ((hint = word_acq(&c->super->taken_pages)) != 0)) {",
+        "test_growth",
+        only="grows_while_it_is_asked_about",
+    ),
+    Mutant(
         "begun-step-wants-all-anew",
         "pool: a step that somebody died over needs twice the room",
         "region_grow.c",

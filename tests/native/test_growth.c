@@ -4,8 +4,10 @@
  * left: whoever stores something waits for the kernel then, and cannot be interrupted. */
 #include "fixture.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -45,6 +47,18 @@ int madvise(void *at, size_t n, int advice) {
         }
     }
     return (int)syscall(SYS_madvise, at, n, advice);
+}
+
+static unsigned stats, grow_behind; /* how often the kernel was asked how large a file is; what follows one answer */
+static struct peer_ends parent;
+
+int fstat(int fd, struct stat *s) {
+    int result = (int)syscall(SYS_newfstatat, fd, "", s, AT_EMPTY_PATH);
+    if (++stats == grow_behind) {
+        tell(parent.out, 0);
+        (void)await(parent.in);
+    }
+    return result;
 }
 
 static void key_of(uint64_t number, char key[17]) {
@@ -134,6 +148,51 @@ static void index_moves_under_their_hands(void) {
     region_end(c, true);
 }
 
+/* ---- growing while it is asked about ----------------------------------------------------------- */
+
+/* Stores entries until the region has grown: the last of them lies in what is new.  How many there are then. */
+static uint64_t store_until_grown(uint64_t n) {
+    for (uint32_t had = c->limit_page; c->limit_page == had;) {
+        set_number(n++);
+    }
+    for (uint64_t end = n + 100; n < end;) {
+        set_number(n++);
+    }
+    return n;
+}
+
+/* It meets what is new, so it asks; behind one of the answers the region grows once more.  That an answer is old when
+ * the hint is looked at is no reason to distrust the hint: the next one would be missing. */
+static void reads_what_is_new(struct peer_ends ends) {
+    parent = ends;
+    CHECK(process_adopt(c) == 0);
+    uint64_t n = await(ends.in);
+    grow_behind = (unsigned)await(ends.in);
+    stats = 0;
+    check_number(n - 1);
+    tell(ends.out, stats);
+    check_number(await(ends.in) - 1);
+}
+
+static void grows_while_it_is_asked_about(void) {
+    c = region_new(REGION / 16);
+    uint64_t n = 0, asked = 1;
+    for (unsigned behind = 1; behind <= asked; behind++) {
+        struct peer p = peer_start(reads_what_is_new);
+        n = store_until_grown(n);
+        tell(p.to, n);
+        tell(p.to, behind);
+        (void)hear(p.from);
+        n = store_until_grown(n);
+        tell(p.to, 0);
+        asked = hear(p.from);
+        tell(p.to, n);
+        peer_done(&p);
+    }
+    CHECK(asked > 1);
+    region_end(c, true);
+}
+
 /* ---- a machine that has no time ---------------------------------------------------------------- */
 
 static void grow_whole(void) {
@@ -176,6 +235,7 @@ static const struct check_test tests[] = {
     {"not_while_crowded", not_while_crowded},
     {"once_if_slow", once_if_slow},
     {"index_moves_under_their_hands", index_moves_under_their_hands},
+    {"grows_while_it_is_asked_about", grows_while_it_is_asked_about},
 };
 
 int main(void) {
