@@ -20,11 +20,13 @@ tmpfs they are never written to a disk.  Where a region cannot be there, or with
 Versions of a function live side by side: an edited function computes anew, and processes that
 still run the old code go on with its results.  ``clear`` forgets all of them.
 
-Arrays come back as copies of one's own, so nothing in the cache can change: with ``mmap_mode``
-"r" they are read-only, with None and "c" writable.  "r+" and "w+" would change what others read
-and are refused.  ``compress`` is accepted, but values are stored as they are.
+With ``mmap_mode`` "r" arrays and tables are used where they lie in the shared memory: read-only,
+without a copy, whatever their size.  "c" is the same, but what is written to is copied first, for
+this process alone.  With None they are copies of one's own.  "r+" and "w+" would change what others
+read and are refused.  Results that are stored with ``compress`` are copies, always.
 
-What fails in the cache becomes one warning for each function, and the function is computed.
+What fails in the cache becomes one warning for each function, and the function is computed;
+``failures`` counts.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ except ImportError as error:
         f"plib_cache.integrations.joblib needs joblib ({error}): pip install 'plib-cache[joblib]'"
     ) from error
 
-__all__ = ["PlibStoreBackend"]
+__all__ = ["PlibStoreBackend", "failures"]
 
 if tuple(map(int, joblib.__version__.split(".")[:2])) < (1, 4):
     raise ImportError(
@@ -48,9 +50,11 @@ if tuple(map(int, joblib.__version__.split(".")[:2])) < (1, 4):
         f"{joblib.__version__}: pip install 'joblib>=1.4'"
     )
 
+from plib_cache import ConfigurationError
 from plib_cache.integrations.joblib import _region
 from plib_cache.integrations.joblib._functions import Functions
 from plib_cache.integrations.joblib._items import Items
+from plib_cache.integrations.joblib._store import failures
 from plib_cache.integrations.joblib._versions import checked_mode
 
 
@@ -76,9 +80,12 @@ class PlibStoreBackend(Functions, Items, StoreBackendBase, StoreBackendMixin):  
         self.verbose = verbose
         self.mmap_mode = checked_mode(given.pop("mmap_mode", None))
         self.compress = given.pop("compress", False)
-        if self.compress:
-            _region.warn_once("backend 'plib' stores values as they are: compress is ignored")
         self.options = _region.checked_options(given)
+        if self.compress and self.options.get("trust") == "data":
+            raise ConfigurationError(
+                "compressed results are pickles, which need code to be read: leave compress= out, "
+                "or trust='data'"
+            )
 
     def enforce_store_limits(
         self,
@@ -93,7 +100,8 @@ class PlibStoreBackend(Functions, Items, StoreBackendBase, StoreBackendMixin):  
         """
         if age_limit is not None and age_limit.total_seconds() < 0:
             raise ValueError("age_limit has to be a positive timedelta")
-        super().enforce_store_limits(bytes_limit, items_limit, age_limit)
+        items = self._get_items_to_delete(bytes_limit, items_limit, age_limit)
+        self._forget_paths([item.path for item in items])
 
     # ---- what joblib's own store needs for its files
 

@@ -84,7 +84,7 @@ class Functions(Store):
         changing, mine.changing = mine.changing, None
         if changing == (self.location, call_id[0]):
             return
-        mine.drop()
+        mine.held = mine.dumped = None
         try:
             self._opened().cache.invalidate_namespace(space(call_id[0]))
         except PlibCacheError as error:

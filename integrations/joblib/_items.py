@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The results in a store, each with what joblib knows of its computation.
 
-A result and its metadata are two entries, and there is a result only where there are both: so a
-validation callback always finds the time of the computation.
+A result and its metadata are two entries.  There is a result where its own entry is; whoever
+validates results before they are taken (``cache_validation_callback``) has only those of which the
+metadata are there too, for that is what a callback looks at.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from typing import Any
 from joblib._store_backends import CacheItemInfo
 from joblib.logger import format_time
 
-from plib_cache import PlibCacheError
+from plib_cache import Cache, PlibCacheError
+from plib_cache.integrations.joblib._blobs import packed, unpacked
 from plib_cache.integrations.joblib._store import (
     ABSENT,
     CallId,
+    Held,
     Store,
-    digest,
+    blob_name,
+    item_key,
     item_name,
     known_code,
     metadata_name,
@@ -28,9 +32,29 @@ from plib_cache.integrations.joblib._store import (
     space,
     trouble,
 )
-from plib_cache.integrations.joblib._versions import OURS, asking, known_version, read_only
+from plib_cache.integrations.joblib._versions import (
+    OURS,
+    Asker,
+    asking,
+    known_version,
+    read_only,
+)
 
 _ENTRY_BYTES = 80  # of an entry, besides its value: header and name
+
+
+def _load(cache: Cache, key: str, mode: str | None) -> Any:
+    """The result in that mode; ABSENT if there is none."""
+    name = item_name(key)
+    item = cache.get(name, ABSENT) if mode is None else _read_in_place(cache, name, mode)
+    if item is ABSENT:
+        blob = cache.get(blob_name(key), ABSENT)
+        item = ABSENT if blob is ABSENT else unpacked(blob)
+    return read_only(item) if mode == "r" else item
+
+
+def _read_in_place(cache: Cache, name: str, mode: str) -> Any:
+    return cache.get(name, ABSENT, copy="cow" if mode == "c" else False)
 
 
 class Items(Store):
@@ -38,25 +62,32 @@ class Items(Store):
 
     def contains_item(self, call_id: CallId) -> bool:
         """Whether there is a result; it is held for the ``load_item`` that follows."""
-        key = self._key(call_id, asking(call_id[0]))
-        names = item_name(key), metadata_name(key)
+        asker = asking(call_id[0])
+        key = self._key(call_id, asker)
+        mine.held = None
         try:
-            found = self._opened().cache.get_many(names)
+            cache = self._opened().cache
+            if asker is not None and asker.validates and metadata_name(key) not in cache:
+                return False
+            if asker is None or not asker.loads:
+                return item_name(key) in cache or blob_name(key) in cache
+            item = _load(cache, key, asker.mode(self.mmap_mode))
         except PlibCacheError as error:
             trouble(call_id[0], error)
             return False
-        if len(found) < len(names):
+        if item is ABSENT:
             return False
-        mine.hold(key, item=found[names[0]], metadata=found[names[1]])
+        mine.held = Held(self.location, call_id, item, asker.validates)
         return True
 
     def get_metadata(self, call_id: CallId) -> dict[str, Any]:
         """Duration, time and arguments of a computation; empty if there is none."""
+        held = mine.held
+        if held is not None and held.call_id is call_id and not held.validated:
+            return {}  # nobody looks at it on the way to the result
         key = self._key(call_id, asking(call_id[0]))
-        metadata = mine.take(key, "metadata")
-        if metadata is ABSENT:
-            metadata = self._read(metadata_name(key), call_id[0], {})
-        return metadata if isinstance(metadata, dict) else {}
+        found = self._read(metadata_name(key), call_id[0], {})
+        return found if isinstance(found, dict) else {}
 
     def load_item(
         self,
@@ -72,16 +103,32 @@ class Items(Store):
         """
         if verbose > 1:
             print(self._loading(call_id, verbose, timestamp, metadata or {}))
+        held, mine.held = mine.held, None
+        if held is not None and held.call_id is call_id and held.location == self.location:
+            return held.item
         asker = asking(call_id[0])
         version = known_version(metadata) or self._version(call_id[0], asker)
-        key = digest(call_id[0], version, call_id[1])
-        item = mine.take(key, "item")
+        mode = self.mmap_mode if asker is None else asker.mode(self.mmap_mode)
+        item = self._loaded(item_key(call_id[0], version, call_id[1]), mode, call_id[0])
         if item is ABSENT:
-            item = self._read(item_name(key), call_id[0], ABSENT)
+            item = self._just_dumped(call_id, mode)
         if item is ABSENT:
             raise KeyError(f"no result of {call_id[0]} for arguments {call_id[1]} (any more)")
-        mode = self.mmap_mode if asker is None else asker.mode(self.mmap_mode)
-        return read_only(item) if mode == "r" else item
+        return item
+
+    def _loaded(self, key: str, mode: str | None, func_id: str) -> Any:
+        try:
+            return _load(self._opened().cache, key, mode)
+        except PlibCacheError as error:
+            trouble(func_id, error)
+            return ABSENT
+
+    def _just_dumped(self, call_id: CallId, mode: str | None) -> Any:
+        """What this thread computed last, if it was that: joblib loads it, stored or not."""
+        dumped, mine.dumped = mine.dumped, None
+        if dumped is None or (dumped.location, *dumped.call_id) != (self.location, *call_id):
+            return ABSENT
+        return read_only(dumped.item) if mode == "r" else dumped.item
 
     def _loading(
         self, call_id: CallId, verbose: int, timestamp: float | None, metadata: dict[str, Any]
@@ -101,16 +148,24 @@ class Items(Store):
         key = self._key(call_id, asker)
         if verbose > 10:
             print(f"Persisting in {self._path(call_id)}")
-        if asker is not None and asker.mode(None) is not None:
-            mine.hold(key, item=item)  # joblib loads it next, even if it could not be stored
-        if asker is not None and asker.code and (self.location, call_id[0]) not in known_code:
-            self._remember(call_id[0], asker.code)  # joblib knew it from another location
+        loaded_next = asker is not None and asker.mode(None) is not None
+        mine.dumped = Held(self.location, call_id, item) if loaded_next else None
+        self._note_code(call_id[0], asker)
         try:
-            opened = self._opened()
-            opened.cache.set(item_name(key), item, namespace=space(call_id[0]))
+            opened, space_name = self._opened(), space(call_id[0])
+            if self.compress:
+                blob = packed(item, self.compress)
+                opened.writer.set(blob_name(key), blob, namespace=space_name)
+            else:
+                opened.writer.set(item_name(key), item, namespace=space_name)
             mine.nbytes = opened.measure.nbytes
         except Exception as error:  # whatever a value's own pickling may raise
             trouble(call_id[0], error)
+
+    def _note_code(self, func_id: str, asker: Asker | None) -> None:
+        """joblib tells the code once in a process, to the location that it used first."""
+        if (self.location, func_id) not in known_code and asker is not None and asker.code:
+            self._remember(func_id, asker.code)
 
     def store_metadata(self, call_id: CallId, metadata: dict[str, Any]) -> None:
         """Store what joblib knows of a computation; the reference to a result keeps it too."""
@@ -121,7 +176,7 @@ class Items(Store):
             "args": call_id[1],
             "nbytes": mine.nbytes,
         }
-        name = metadata_name(digest(call_id[0], version, call_id[1]))
+        name = metadata_name(item_key(call_id[0], version, call_id[1]))
         try:
             self._opened().cache.set(name, metadata, namespace=space(call_id[0]))
         except PlibCacheError as error:
@@ -129,12 +184,13 @@ class Items(Store):
 
     def clear_item(self, call_id: CallId) -> None:
         """Forget a result."""
-        self._forget(self._key(call_id, asking(call_id[0])), call_id[0])
+        self._forget([self._key(call_id, asking(call_id[0]))], call_id[0])
 
-    def _forget(self, key: str, func_id: str) -> None:
-        mine.drop()
+    def _forget(self, keys: list[str], func_id: str) -> None:
+        mine.held = mine.dumped = None
+        names = [name(key) for key in keys for name in (item_name, blob_name, metadata_name)]
         try:
-            self._opened().cache.delete_many([item_name(key), metadata_name(key)])
+            self._opened().cache.delete_many(names)
         except PlibCacheError as error:
             trouble(func_id, error)
 
@@ -146,14 +202,15 @@ class Items(Store):
 
     def clear(self) -> None:
         """Forget everything."""
-        mine.drop()
+        mine.held = mine.dumped = None
         for place in [place for place in known_code if place[0] == self.location]:
             known_code.pop(place, None)
         self._opened().cache.clear()
 
     def get_items(self) -> list[Any]:
         """All results: path, bytes, and the time of the computation, which stands for its use."""
-        cache, measure, _ = self._opened()
+        opened = self._opened()
+        cache, measure = opened.cache, opened.measure
         keys = [key for key in cache if isinstance(key, str) and key.startswith(metadata_name(""))]
         return [
             self._described(metadata, measure.dumps(metadata).nbytes)
@@ -170,7 +227,13 @@ class Items(Store):
         """Forget what a path of ``get_items`` stands for, or everything."""
         if location == self.location:
             self.clear()
-            return
-        rest, args_id = os.path.split(os.path.relpath(location, self.location))
-        func_id, version = os.path.split(rest)
-        self._forget(digest(func_id, version, args_id), func_id)
+        else:
+            self._forget_paths([location])
+
+    def _forget_paths(self, paths: list[str]) -> None:
+        """Forget what paths of ``get_items`` stand for."""
+        keys = []
+        for path in paths:
+            rest, args_id = os.path.split(os.path.relpath(path, self.location))
+            keys.append(item_key(*os.path.split(rest), args_id))
+        self._forget(keys, self.location)

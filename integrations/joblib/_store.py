@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import collections
+import functools
 import hashlib
-import os
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from joblib._store_backends import CacheWarning
 
@@ -23,28 +24,22 @@ class StoreWarning(PlibCacheWarning, CacheWarning):  # type: ignore[misc]
     """A result could not be stored or read; it was computed instead."""
 
 
+class Held(NamedTuple):
+    """A result, and which one it is."""
+
+    location: str
+    call_id: CallId
+    item: Any
+    validated: bool = False  # by a callback, from its metadata
+
+
 class Mine(threading.local):
     """What one thread remembers from one call of joblib to the next."""
 
     changing: tuple[str, str] | None = None  # the function whose code was just told to differ
     nbytes = 0  # of the item stored last
-    _key = ""
-    _parts: dict[str, Any] | None = None
-
-    def hold(self, key: str, **parts: Any) -> None:
-        """Keep the parts of an item that will be asked for next."""
-        self._key, self._parts = key, parts
-
-    def take(self, key: str, part: str) -> Any:
-        """The part of an item, which then is no longer held; ABSENT if it is not."""
-        if key != self._key or self._parts is None:
-            self.drop()
-            return ABSENT
-        return self._parts.pop(part, ABSENT)
-
-    def drop(self) -> None:
-        """Hold nothing."""
-        self._key, self._parts = "", None
+    held: Held | None = None  # found, and about to be loaded
+    dumped: Held | None = None  # stored, or not, and about to be loaded
 
 
 mine = Mine()
@@ -66,7 +61,7 @@ class Store:
         return _region.opened(self.location, self.options)
 
     def _path(self, call_id: CallId) -> str:
-        return os.path.join(self.location, *call_id)  # noqa: PTH118 - a str is wanted
+        return "/".join((self.location, *call_id))
 
     def _read(self, name: str, func_id: str, default: Any) -> Any:
         """What has that name in the region; the default if there is nothing or it fails."""
@@ -94,7 +89,7 @@ class Store:
             trouble(func_id, error)
 
     def _key(self, call_id: CallId, asker: Asker | None) -> str:
-        return digest(call_id[0], self._version(call_id[0], asker), call_id[1])
+        return item_key(call_id[0], self._version(call_id[0], asker), call_id[1])
 
 
 def digest(*parts: str) -> str:
@@ -103,9 +98,24 @@ def digest(*parts: str) -> str:
     return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
 
+@functools.lru_cache(maxsize=1024)
+def _version_key(func_id: str, version: str) -> str:
+    return digest(func_id, version)
+
+
+def item_key(func_id: str, version: str, args_id: str) -> str:
+    """What stands for a call of a version of a function."""
+    return f"{_version_key(func_id, version)}-{args_id}"
+
+
 def item_name(key: str) -> str:
     """The name in the region of a result."""
     return "i:" + key
+
+
+def blob_name(key: str) -> str:
+    """The name in the region of a result that is compressed."""
+    return "z:" + key
 
 
 def metadata_name(key: str) -> str:
@@ -118,13 +128,24 @@ def code_name(func_id: str, version: str = "") -> str:
     return "c:" + digest(func_id, version)
 
 
+@functools.lru_cache(maxsize=1024)
 def space(func_id: str) -> str:
     """The namespace of a function's results."""
     return digest(func_id)
 
 
+# How often the cache failed in this process, by function.
+_failures: collections.Counter[str] = collections.Counter()
+
+
 def trouble(func_id: str, error: Exception) -> None:
-    """The cache failed: say so once for each function, and go on without it."""
+    """The cache failed: count it, say so once for each function, and go on without it."""
+    _failures[func_id] += 1
     if not isinstance(error, BusyError):
         text = f"{func_id} runs without its cache: {error}"
         _region.warn_once(text, StoreWarning, subject=func_id)
+
+
+def failures() -> dict[str, int]:
+    """How often the cache failed in this process, by function; each was computed instead."""
+    return dict(_failures)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import sys
+from types import FrameType
 from typing import Any
 
 from joblib.memory import MemorizedFunc, MemorizedResult
@@ -24,8 +25,9 @@ _FIRST_LINE = "# first line:"
 class Asker:
     """The memorized function or result that has called the store."""
 
-    def __init__(self, caller: Any) -> None:
+    def __init__(self, caller: Any, frame: FrameType) -> None:
         self._caller = caller
+        self._frame = frame
 
     @property
     def version(self) -> str | None:
@@ -47,6 +49,19 @@ class Asker:
         mode = self._caller.mmap_mode if isinstance(self._caller, MemorizedFunc) else default
         return None if mode is None else str(mode)
 
+    @property
+    def loads(self) -> bool:
+        """Whether what is looked for is loaded next, if it is there."""
+        call = self._frame.f_back
+        if call is None or call.f_code.co_name != "_cached_call" or call.f_back is None:
+            return False
+        return call.f_back.f_code.co_name != "call_and_shelve"
+
+    @property
+    def validates(self) -> bool:
+        """Whether it wants to see what is known of a computation, before it takes the result."""
+        return getattr(self._caller, "cache_validation_callback", None) is not None
+
 
 def asking(func_id: str) -> Asker | None:
     """The memorized function of that name, or result of it, that has called, if there is one."""
@@ -54,7 +69,7 @@ def asking(func_id: str) -> Asker | None:
     for _ in range(_CALLERS):
         caller = frame.f_locals.get("self")
         if isinstance(caller, (MemorizedFunc, MemorizedResult)) and caller.func_id == func_id:
-            return Asker(caller)
+            return Asker(caller, frame)
         if frame.f_back is None:
             break
         frame = frame.f_back
@@ -79,6 +94,8 @@ def read_only(value: Any) -> Any:
     """The value with its arrays read-only, also those in lists, tuples and dicts."""
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.ndarray):
+        if not value.flags.writeable:
+            return value
         view = value.view()
         view.setflags(write=False)
         return view

@@ -6,6 +6,10 @@
  */
 #include "fast.h"
 
+#include <sys/mman.h>
+
+#define PAGE_BYTES 4096u
+#define HUGE_FROM (4u * 1024u * 1024u)
 #define SCRATCH_BYTES (16u * 1024u) /* a stack may be small; copying more twice would cost more than a second look */
 
 enum outcome read_bytes(bool scalars, const char *bytes, struct reading *reading) {
@@ -36,6 +40,15 @@ __attribute__((noinline)) static plc_status read_short(plc_cache *handle, const 
     return status;
 }
 
+/* Fresh memory costs more than the copy into it, page by page; the kernel is asked for huge ones, as NumPy does. */
+static void ask_for_huge_pages(char *bytes, size_t length) {
+    uintptr_t page = (uintptr_t)PAGE_BYTES, from = ((uintptr_t)bytes + page - 1) & ~(page - 1);
+    uintptr_t to = ((uintptr_t)bytes + length) & ~(page - 1);
+    if (length >= HUGE_FROM) {
+        (void)madvise((void *)from, to - from, MADV_HUGEPAGE); /* not to be had: small ones */
+    }
+}
+
 /* An object with room for so many bytes, and where they are. */
 static PyObject *make_room(bool owned, size_t length, char **bytes) {
     PyObject *object = NULL;
@@ -47,6 +60,9 @@ static PyObject *make_room(bool owned, size_t length, char **bytes) {
     } else {
         object = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)length);
         *bytes = object == NULL ? NULL : PyBytes_AS_STRING(object);
+    }
+    if (object != NULL) {
+        ask_for_huge_pages(*bytes, length);
     }
     return object;
 }

@@ -114,18 +114,21 @@ def test_a_cache_that_cannot_be_opened_breaks_nothing(
 
 
 def test_options_that_do_not_exist_are_told(tmp_path: Path) -> None:
-    """An unknown option is a warning that names those that there are; compress is ignored."""
+    """An unknown option is a warning that names those that there are."""
     with pytest.warns(UserWarning, match="no options.*'nonsense'.*'size'"):
         joblib.Memory(str(tmp_path), backend="plib", backend_options={"nonsense": 1})
-    with pytest.warns(plib_cache.PlibCacheWarning, match="compress is ignored"):
-        memory(tmp_path, compress=True)
 
 
-@pytest.mark.parametrize("options", [{"size": "much"}, {"size": 1}, {"trust": "all"}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"size": "much"}, {"size": 1}, {"trust": "all"}, {"trust": "data", "compress": True}],
+    ids=str,
+)
 def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     """Misuse is an error where the Memory is made, and not a cache that never works."""
+    compress = options.pop("compress", False)
     with pytest.raises(plib_cache.ConfigurationError):
-        joblib.Memory(str(tmp_path), backend="plib", backend_options=options)
+        joblib.Memory(str(tmp_path), backend="plib", compress=compress, backend_options=options)
 
 
 def test_the_size_is_that_of_the_first(tmp_path: Path) -> None:
