@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from plib_cache._core import OK, PUBLISH, SET, Claim, Terms
 from plib_cache._flight import MISSING
 from plib_cache._moments import deadline_ms
+from plib_cache._options import Computed
 from plib_cache.exceptions import BusyError, PlibCacheError
 from plib_cache.stats import cost_code
 
@@ -29,6 +30,8 @@ class CallJob:
     ) -> None:
         self._memo = memo
         self._key = key
+        self._arguments = args, kwargs
+        self._nbytes: int | None = None
         self._home = memo.fresh_home()
         self._terms = Terms()
         if self._home is not None:
@@ -69,10 +72,14 @@ class CallJob:
 
     def keep(self, value: Any, seconds: float, claim: Claim) -> bool:
         """Store a result that is worth it; False if it was not stored."""
-        if self._home is None:
-            return False
-        kept = self._attempt(self._store, self._home, value, seconds, claim)
-        self._memo.remember_alone(self._key, kept is None)
+        kept = None
+        if self._home is not None:
+            kept = self._attempt(self._store, self._home, value, seconds, claim)
+            self._memo.remember_alone(self._key, kept is None)
+        observer = self._memo.options.observer
+        if observer is not None:
+            call = Computed(self._key, *self._arguments, value, seconds, self._nbytes)
+            self.value = observer.computed(call)
         return kept is True
 
     def _store(self, home: Home, value: Any, seconds: float, claim: Claim) -> bool | None:
@@ -87,7 +94,9 @@ class CallJob:
             deadline_ms=deadline_ms(options.expire), cost=cost_code(seconds), total=claim.total
         )
         verb = PUBLISH if claim.token else SET
-        return home.region.store(verb, self._key, encoded, terms, claim.token) == OK
+        stored = home.region.store(verb, self._key, encoded, terms, claim.token) == OK
+        self._nbytes = encoded.nbytes if stored else None
+        return stored
 
     def abandon(self, claim: Claim) -> None:
         """Give the claim back."""

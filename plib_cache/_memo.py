@@ -67,6 +67,7 @@ class Memo:
     def __init__(self, function: Callable[..., Any], options: Options) -> None:
         self.function = function
         self.options = options
+        self.compute = options.observed(function)
         self._binder = None if options.key else compile_binder(function, options.ignore)
         self._lookup: Any = None
         self._read = reader(options.copy)

@@ -5,16 +5,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from plib_cache._inplace import Copy
 from plib_cache._moments import Expire
 from plib_cache.cache import Cache
 
-__all__ = ["Copy", "Function", "Options", "Tags"]
+__all__ = ["Computed", "Copy", "Function", "Observer", "Options", "Tags"]
 
 Function = Callable[..., Any]
 Tags = Iterable[str] | Callable[..., Iterable[str]]
+
+
+class Computed(NamedTuple):
+    """A call that was computed: its key, what it gave, and what came of storing that."""
+
+    key: bytes
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    value: Any
+    seconds: float
+    nbytes: int | None  # as stored; None: it was not
+
+
+class Observer(Protocol):
+    """Who is told of the computations of a decorated function, in the thread that computes.
+
+    What it raises gets to the caller of the function.
+    """
+
+    def computing(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A call is going to be computed."""
+
+    def computed(self, call: Computed) -> Any:
+        """A call was computed; the caller gets what this returns."""
 
 
 @dataclass(frozen=True)
@@ -37,4 +61,17 @@ class Options:
     limit_ms: int = 300_000
     trust: str | None = None
     copy: Copy = True
+    observer: Observer | None = None
     maxsize: int | None = None
+
+    def observed(self, function: Function) -> Function:
+        """The function, whose computations the observer is told of."""
+        observer = self.observer
+        if observer is None:
+            return function
+
+        def compute(*args: Any, **kwargs: Any) -> Any:
+            observer.computing(args, kwargs)
+            return function(*args, **kwargs)
+
+        return compute

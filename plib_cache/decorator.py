@@ -7,33 +7,25 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
-from plib_cache import _flight, config
+from plib_cache import _controls, _flight, config
 from plib_cache._attached import namespace_name, tag_name
 from plib_cache._calls import CallJob
+from plib_cache._controls import CacheInfo
 from plib_cache._jobs import limit_ms
 from plib_cache._memo import Memo, Missed
 from plib_cache._moments import Expire, deadline_ms
-from plib_cache._options import Copy, Options
+from plib_cache._options import Computed, Copy, Observer, Options
 from plib_cache.cache import Cache
 from plib_cache.exceptions import ConfigurationError
 
-__all__ = ["CacheInfo", "CachedFunction", "cache"]
+__all__ = ["CacheInfo", "CachedFunction", "Computed", "Observer", "cache"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
-
-
-class CacheInfo(NamedTuple):
-    """As ``functools.lru_cache`` gives it; hits and misses of all processes."""
-
-    hits: int
-    misses: int
-    maxsize: int | None
-    currsize: int
 
 
 class CachedFunction(Protocol[P, R_co]):
@@ -104,6 +96,7 @@ def cache(
     limit: float = 300,
     trust: str | None = None,
     copy: Copy = True,
+    observer: Observer | None = None,
     maxsize: int | None = None,
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
 def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
@@ -136,6 +129,7 @@ def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
         trust: "code" or "data", as for ``Cache``; None is that of the cache.
         copy: False gives arrays and tables in place, read-only, "cow" to be written to by this
             process alone; see ``Cache.get``.  What was just computed is given as it is.
+        observer: is told of each computation, before and after; see ``Observer``.
         maxsize: accepted and reported; the cache as a whole is bounded by its region.  It and
             ``typed`` may be given by place, as ``lru_cache(128, True)``.
 
@@ -219,7 +213,7 @@ def _decorate(function: Any, options: Options) -> Any:
 
 
 def _wrapper(memo: Memo) -> Callable[..., Any]:
-    function, seek = memo.function, memo.seek
+    function, seek = memo.compute, memo.seek
 
     def call(*args: Any, **kwargs: Any) -> Any:
         value = seek(args, kwargs)
@@ -244,7 +238,7 @@ def _wrapper(memo: Memo) -> Callable[..., Any]:
 
 
 def _async_wrapper(memo: Memo) -> Callable[..., Awaitable[Any]]:
-    function, seek = memo.function, memo.seek
+    function, seek = memo.compute, memo.seek
 
     async def call(*args: Any, **kwargs: Any) -> Any:
         value = seek(args, kwargs)
@@ -259,42 +253,6 @@ def _async_wrapper(memo: Memo) -> Callable[..., Awaitable[Any]]:
 def _dressed(wrapper: Any, memo: Memo) -> Any:
     """The wrapper with the function's name and the attributes of a ``CachedFunction``."""
     functools.update_wrapper(wrapper, memo.function)
-    for attribute in (
-        cache_info, cache_clear, cache_parameters, cache_key, invalidate, refresh, saved_seconds
-    ):  # fmt: skip
-        setattr(wrapper, attribute.__name__, functools.partial(attribute, memo))
+    for control in _controls.ALL:
+        setattr(wrapper, control.__name__, functools.partial(control, memo))
     return wrapper
-
-
-def cache_info(memo: Memo) -> CacheInfo:
-    counts, home = memo.counts(), memo.home()
-    size = home.region.count(home.name)
-    return CacheInfo(counts.hits, counts.misses, memo.options.maxsize, size)
-
-
-def cache_clear(memo: Memo) -> None:
-    memo.clear()
-
-
-def cache_parameters(memo: Memo) -> dict[str, Any]:
-    return {"maxsize": memo.options.maxsize, "typed": memo.options.typed}
-
-
-def cache_key(memo: Memo, /, *args: Any, **kwargs: Any) -> bytes:
-    return memo.key(args, kwargs)
-
-
-def invalidate(memo: Memo, /, *args: Any, **kwargs: Any) -> bool:
-    return memo.home().region.delete(memo.key(args, kwargs))
-
-
-def refresh(memo: Memo, /, *args: Any, **kwargs: Any) -> Any:
-    job = CallJob(memo, memo.key(args, kwargs), args, kwargs)
-    job.fresh = True
-    function = memo.function
-    run: Any = _flight.run_async if inspect.iscoroutinefunction(function) else _flight.run
-    return run(job, lambda: function(*args, **kwargs))
-
-
-def saved_seconds(memo: Memo) -> float:
-    return memo.counts().saved_us / 1e6

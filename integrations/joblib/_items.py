@@ -20,6 +20,7 @@ from plib_cache import Cache, PlibCacheError
 from plib_cache.integrations.joblib._blobs import packed, unpacked
 from plib_cache.integrations.joblib._store import (
     ABSENT,
+    TAG,
     CallId,
     Held,
     Store,
@@ -53,7 +54,7 @@ def _load(cache: Cache, key: str, mode: str | None) -> Any:
     return read_only(item) if mode == "r" else item
 
 
-def _read_in_place(cache: Cache, name: str, mode: str) -> Any:
+def _read_in_place(cache: Cache, name: str | bytes, mode: str) -> Any:
     return cache.get(name, ABSENT, copy="cow" if mode == "c" else False)
 
 
@@ -102,7 +103,7 @@ class Items(Store):
             KeyError: there is none (any more).
         """
         if verbose > 1:
-            print(self._loading(call_id, verbose, timestamp, metadata or {}))
+            print(self.loading(call_id, verbose, timestamp, metadata or {}))
         held, mine.held = mine.held, None
         if held is not None and held.call_id is call_id and held.location == self.location:
             return held.item
@@ -130,7 +131,7 @@ class Items(Store):
             return ABSENT
         return read_only(dumped.item) if mode == "r" else dumped.item
 
-    def _loading(
+    def loading(
         self, call_id: CallId, verbose: int, timestamp: float | None, metadata: dict[str, Any]
     ) -> str:
         """What joblib prints before it loads a result."""
@@ -152,12 +153,10 @@ class Items(Store):
         mine.dumped = Held(self.location, call_id, item) if loaded_next else None
         self._note_code(call_id[0], asker)
         try:
-            opened, space_name = self._opened(), space(call_id[0])
-            if self.compress:
-                blob = packed(item, self.compress)
-                opened.writer.set(blob_name(key), blob, namespace=space_name)
-            else:
-                opened.writer.set(item_name(key), item, namespace=space_name)
+            opened = self._opened()
+            named = (blob_name(key), packed(item, self.compress)) if self.compress else None
+            name, value = named or (item_name(key), item)
+            opened.writer.set(name, value, namespace=space(call_id[0]), tags=self.tags)
             mine.nbytes = opened.measure.nbytes
         except Exception as error:  # whatever a value's own pickling may raise
             trouble(call_id[0], error)
@@ -178,7 +177,8 @@ class Items(Store):
         }
         name = metadata_name(item_key(call_id[0], version, call_id[1]))
         try:
-            self._opened().cache.set(name, metadata, namespace=space(call_id[0]))
+            cache = self._opened().cache
+            cache.set(name, metadata, namespace=space(call_id[0]), tags=self.tags)
         except PlibCacheError as error:
             trouble(call_id[0], error)
 
@@ -205,7 +205,11 @@ class Items(Store):
         mine.held = mine.dumped = None
         for place in [place for place in known_code if place[0] == self.location]:
             known_code.pop(place, None)
-        self._opened().cache.clear()
+        cache = self._opened().cache
+        if self.tags:
+            cache.invalidate_tag(TAG)
+        else:
+            cache.clear()
 
     def get_items(self) -> list[Any]:
         """All results: path, bytes, and the time of the computation, which stands for its use."""
@@ -215,6 +219,7 @@ class Items(Store):
         return [
             self._described(metadata, measure.dumps(metadata).nbytes)
             for metadata in cache.get_many(keys).values()
+            if isinstance(metadata, dict) and OURS in metadata
         ]
 
     def _described(self, metadata: dict[str, Any], nbytes: int) -> Any:

@@ -28,6 +28,7 @@ from plib_cache import (
 from plib_cache.integrations._regions import attach_or_create
 from plib_cache.serialize import DefaultSerializer, Encoded
 
+SHARED = "plib:"  # begins the location of a region of the node, which others use as well
 SIZE_MAX = 8 << 30
 EXPECTED_ENTRY = 4096
 _UNUSABLE = (ConfigurationError, CorruptRegionError, LayoutMismatchError)
@@ -147,10 +148,15 @@ def _open(location: str, options: dict[str, Any]) -> Opened:
     try:
         return Opened(cache, writer, measure, Watched(cache.path))
     except OSError as error:
-        raise ConfigurationError(f"{cache.path} was removed while it was opened: {error}") from error
+        raise ConfigurationError(
+            f"{cache.path} was removed while it was opened: {error}"
+        ) from error
 
 
 def _in_file(location: str, options: dict[str, Any], given: dict[str, Any]) -> Cache:
+    if location.startswith(SHARED):
+        name = location[len(SHARED) :]
+        return attach_or_create(options.get("size"), name=name, **given)
     if options.get("memory"):
         return _in_memory(location, options, given)
     folder = region_folder(location)

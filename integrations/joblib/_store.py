@@ -16,6 +16,8 @@ from plib_cache import BusyError, PlibCacheError, PlibCacheWarning
 from plib_cache.integrations.joblib import _region
 from plib_cache.integrations.joblib._versions import Asker, code_version
 
+OWN_KEY = "p1"  # begins the id of arguments whose key is that of ``plib_cache.cache``
+TAG = "joblib"  # of all that is stored in one
 CallId = Sequence[str]  # (function) or (function, digest of the arguments)
 ABSENT = object()
 
@@ -56,6 +58,11 @@ class Store:
     mmap_mode: str | None
     compress: Any
     options: dict[str, Any]
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What is noted with all that is stored here, so that it alone can be forgotten."""
+        return (TAG,) if self.location.startswith(_region.SHARED) else ()
 
     def _opened(self) -> _region.Opened:
         return _region.opened(self.location, self.options)
@@ -105,12 +112,14 @@ def _version_key(func_id: str, version: str) -> str:
 
 def item_key(func_id: str, version: str, args_id: str) -> str:
     """What stands for a call of a version of a function."""
+    if args_id.startswith(OWN_KEY):
+        return args_id
     return f"{_version_key(func_id, version)}-{args_id}"
 
 
-def item_name(key: str) -> str:
+def item_name(key: str) -> str | bytes:
     """The name in the region of a result."""
-    return "i:" + key
+    return bytes.fromhex(key[len(OWN_KEY) :]) if key.startswith(OWN_KEY) else "i:" + key
 
 
 def blob_name(key: str) -> str:
