@@ -142,7 +142,7 @@ def digest(value: Any) -> str:
         return ""
 
 
-class _Quick:
+class Quick:
     """What is done in another way than joblib does it, for functions and coroutine functions."""
 
     __slots__ = ()
@@ -173,6 +173,15 @@ class _Quick:
             return None
         object.__setattr__(self, "_made", made)
         return made
+
+    @property
+    def session(self) -> Session:
+        """The session in the region that is there now.
+
+        Raises:
+            PlibCacheError: the region cannot be opened.
+        """
+        return self._session() or Session(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The result: the stored one, or else computed and stored."""
@@ -234,7 +243,7 @@ class _Quick:
         Raises:
             PlibCacheError: the region cannot be opened.
         """
-        return Session(self).cached.cache_info()
+        return self.session.cached.cache_info()
 
     @property
     def seconds_saved(self) -> float:
@@ -243,17 +252,17 @@ class _Quick:
         Raises:
             PlibCacheError: the region cannot be opened.
         """
-        return Session(self).cached.saved_seconds()
+        return self.session.cached.saved_seconds()
 
 
-class MemorizedFunc(_Quick, stock.MemorizedFunc):  # type: ignore[misc]
-    """A memorized function; see ``_Quick``."""
+class MemorizedFunc(Quick, stock.MemorizedFunc):  # type: ignore[misc]
+    """A memorized function; see ``Quick``."""
 
     __slots__ = ("_made",)  # not in __dict__, which is pickled and compared
 
 
-class AsyncMemorizedFunc(_Quick, stock.AsyncMemorizedFunc):  # type: ignore[misc]
-    """A memorized coroutine function; see ``_Quick``."""
+class AsyncMemorizedFunc(Quick, stock.AsyncMemorizedFunc):  # type: ignore[misc]
+    """A memorized coroutine function; see ``Quick``."""
 
     __slots__ = ("_made",)
 

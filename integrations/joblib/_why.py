@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plib_cache.integrations.joblib._memorized import Session, digest
+from plib_cache.integrations.joblib._memorized import Quick, Session, digest
 from plib_cache.integrations.joblib._short import short
 from plib_cache.integrations.joblib._store import ABSENT, OWN_KEY, metadata_name
 from plib_cache.integrations.joblib._versions import OURS
@@ -22,11 +22,11 @@ def why_miss(function: Any, /, *args: Any, **kwargs: Any) -> str:
         UnhashableArgumentError: an argument gives no stable key.
         PlibCacheError: the region cannot be opened.
     """
-    if not hasattr(function, "store_backend") or not hasattr(function, "cache_info"):
+    if not isinstance(function, Quick):
         raise TypeError(
             f"{function!r:.80} was not memorized by plib_cache.integrations.joblib.Memory"
         )
-    session = Session(function)
+    session = function.session
     key = session.cached.cache_key(*args, **kwargs)
     if session.cache.get(key, ABSENT, copy=False) is not ABSENT:
         return _there(function, session.metadata(key))
