@@ -109,7 +109,7 @@ VERSION = """
 import joblib
 import plib_cache.integrations.joblib
 
-memory = joblib.Memory({location!r}, backend="plib", verbose=0)
+memory = joblib.Memory({location!r}, backend={backend!r}, verbose=0)
 computed = []
 
 def same(x):
@@ -121,11 +121,27 @@ cached = memory.cache(same)
 """
 
 
+def _versions(location: Path, backend: str) -> list[str]:
+    """Programs that have two versions of one function."""
+    place = str(location / "there")
+    return [VERSION.format(location=place, backend=backend, version=v) for v in ("v1", "v2")]
+
+
+def test_the_stock_backend_gives_results_of_another_version(
+    dialogue: Callable[[str, str], Any], tmp_path: Path
+) -> None:
+    """What the next test is about happens with joblib's files: else it would show nothing."""
+    old, new = (dialogue(*one) for one in zip("on", _versions(tmp_path, "local"), strict=True))
+    assert old("cached(7)") == ["v1", 7]
+    assert new("cached(7)") == ["v2", 7]
+    assert old("cached(7)") == ["v2", 7]
+
+
 def test_versions_in_live_processes_do_not_mix(
     dialogue: Callable[[str, str], Any], tmp_path: Path
 ) -> None:
     """Processes with different code of one function never get each other's results."""
-    sources = [VERSION.format(location=str(tmp_path / "there"), version=v) for v in ("v1", "v2")]
+    sources = _versions(tmp_path, "plib")
     old, new = dialogue("old", sources[0]), dialogue("new", sources[1])
     for turn in range(3):
         assert old("cached(7)") == ["v1", 7]
