@@ -18,6 +18,7 @@ SHOWN = {
     "dask_plugin.py": "both clusters together computed 10",
     "decorator.py": "hits of all processes so far: 3",
     "joblib_memory.py": "there without computing: True",
+    "sklearn_pipeline.py": "nearest result: x: 3 here, 1 there",
     "large_values.py": "memory for all of them together: 7 MiB",
     "shared_dict.py": "total: 3000",
     "single_flight.py": "computed 1 time",
