@@ -15,7 +15,7 @@ from plib_cache.integrations.joblib import Memory, why_miss
 class Said(PCA):
     """PCA that says when it works."""
 
-    def fit_transform(self, X, y=None):  # noqa: ANN001, ANN201, N803 - as scikit-learn names them
+    def fit_transform(self, X, y=None):  # noqa: N803 - as scikit-learn names them
         """Fit, and transform what it was fitted to."""
         print(f"  fitting PCA to {len(X)} rows", flush=True)
         return super().fit_transform(X, y)

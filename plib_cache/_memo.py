@@ -174,7 +174,7 @@ class Memo:
         if self._home is None and time.monotonic() < self._retry_at:
             return None
         try:
-            if self.home().region.retired and not isinstance(self.options.cache, Cache):
+            if not isinstance(self.options.cache, Cache) and self.home().region.retired:
                 self._move(None)
             return self.home()
         except PlibCacheError as error:

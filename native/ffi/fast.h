@@ -151,6 +151,14 @@ PyObject *module_lease(PyObject *module, PyObject *args);
 /* reserve(address, entry, length): the status, and None or a Filling; entry: the address of a plc_entry. */
 PyObject *module_reserve(PyObject *module, PyObject *args);
 
+/* ---- fast_store.c: what Region stores and claims ---------------------------------------------- */
+
+/* store(address, verb, key, type code, parts, terms, token): the status. */
+PyObject *module_store(PyObject *module, PyObject *args);
+/* claim(address, key, terms, limit_ms, taken): the status, the claim's token, the generation sum; the token of a claim
+ * that was taken also comes to the end of the list. */
+PyObject *module_claim(PyObject *module, PyObject *args);
+
 /* ---- fast_key.c, fast_lookup.c: the decorator ----------------------------------------------- */
 
 #define DIGEST_BYTES 16u

@@ -61,17 +61,17 @@ def _asked() -> str:
 
 # What values in place are made of comes from there with either binding.
 objects = _load()
-_fast = objects if _asked() == "fast" else None
+fast = objects if _asked() == "fast" else None
 
 
 def binding() -> str:
     """The name of the binding in use, chosen when the package was imported: "fast" or "cffi"."""
-    return "cffi" if _fast is None else "fast"
+    return "cffi" if fast is None else "fast"
 
 
 def make_port(address: int) -> Any | None:
     """A handle of the core for the fast path, to be closed before the handle is."""
-    return None if _fast is None else _fast.Port(address)
+    return None if fast is None else fast.Port(address)
 
 
 class _Plain:
@@ -84,7 +84,7 @@ class _Plain:
 if TYPE_CHECKING:
     Quick = _Plain
 else:
-    Quick = _Plain if _fast is None else _fast.Quick
+    Quick = _Plain if fast is None else fast.Quick
 
 
 def quicken(cls: type[Any]) -> None:
@@ -92,7 +92,7 @@ def quicken(cls: type[Any]) -> None:
 
     What was ``get`` is ``_general_get`` then, and so on.
     """
-    if _fast is None:
+    if fast is None:
         return
     for name in _OPERATIONS + _SLOTS:
         general = getattr(cls, name)
@@ -102,11 +102,11 @@ def quicken(cls: type[Any]) -> None:
 
 def _in_c(name: str, general: Callable[..., Any]) -> Any:
     """The operation in C, with the signature and the text of the method that it stands for."""
-    assert _fast is not None
+    assert fast is not None
     parameters = inspect.signature(general).parameters.values()
     bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]
     words = str(inspect.Signature(bare)).replace("(", "($", 1)
-    return _fast.operation(Quick, name, f"{name}{words}\n--\n\n{inspect.getdoc(general)}")
+    return fast.operation(Quick, name, f"{name}{words}\n--\n\n{inspect.getdoc(general)}")
 
 
 def make_lookup(memo: Any, bind: Any, arity: int, missed: type[bytes], costs: bytes) -> Any | None:
@@ -119,4 +119,4 @@ def make_lookup(memo: Any, bind: Any, arity: int, missed: type[bytes], costs: by
         missed: makes its answer to a miss from the key.
         costs: nanoseconds of each cost code, 8 bytes each.
     """
-    return None if _fast is None else _fast.Lookup(memo, bind, arity, missed, costs)
+    return None if fast is None else fast.Lookup(memo, bind, arity, missed, costs)

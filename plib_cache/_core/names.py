@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from plib_cache._core import work as _work
-from plib_cache._core.handle import FULL, OK, SLICE_MS, Handle
+from plib_cache._core.fast import fast
+from plib_cache._core.handle import AGAIN, FULL, OK, SLICE_MS, Handle
 from plib_cache._core.work import Terms
 from plib_cache._native import ffi, lib
 
@@ -87,6 +88,9 @@ class Names(Handle):
             Status OK: compute, then PUBLISH or ``abandon``.  EXISTS: a value is there.  CLAIMED:
             somebody else computes; ``wait``.
         """
+        quick = self._claim_quickly(key, terms, limit_ms)
+        if quick.status < FULL and quick.status != AGAIN:
+            return quick
         work = _work.take()
         flight, answer = work.flight, None
         flight.token, status = 0, FULL
@@ -102,6 +106,18 @@ class Names(Handle):
             if token and status in (OK, FULL):
                 self.abandon(key, token)
             raise
+
+    def _claim_quickly(self, key: bytes, terms: Terms, limit_ms: int) -> Claim:
+        """The same in C; AGAIN where there is no fast path, or more has to be done."""
+        taken: list[int] = []
+        try:
+            if fast is not None:
+                return Claim(*fast.claim(self._address, key, terms, limit_ms, taken))
+        except BaseException:
+            for token in taken:
+                self.abandon(key, token)
+            raise
+        return Claim(AGAIN, 0, 0)
 
     def abandon(self, key: bytes, token: int) -> bool:
         """Give a claim back; False if it was gone already."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from plib_cache._core import work as _work
 from plib_cache._core.failures import Facts
+from plib_cache._core.fast import fast
 from plib_cache._core.handle import AGAIN, FULL, MISS, OK, SLICE_MS, TOO_SMALL, Handle
 from plib_cache._core.work import BUFFER_BYTES, Encoding, Found, Item, Terms
 from plib_cache._native import ffi, lib
@@ -141,11 +142,17 @@ class Values(Handle):
         Raises:
             ValueTooLargeError, RegionFullError, BusyError: nothing was changed.
         """
+        if fast is not None:
+            status: int = fast.store(
+                self._address, verb, key, value.type_code, value.parts, terms, token
+            )
+            if status < FULL and status != AGAIN:
+                return status
         work = _work.take()
         try:
             alive = _work.fill(work.entry, work.parts, key, value, terms, token)
             function = _plc_store if value.nbytes <= BUFFER_BYTES else lib.plc_store_nogil
-            status: int = function(self._handle, verb, work.entry, ffi.NULL)
+            status = function(self._handle, verb, work.entry, ffi.NULL)
             if status == AGAIN:
                 status = self._insist(lib.plc_store_nogil, verb, work.entry, ffi.NULL)
             del alive
