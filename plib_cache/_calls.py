@@ -35,8 +35,10 @@ class CallJob:
         self._home = memo.fresh_home()
         self._terms = Terms()
         if self._home is not None:
-            tags = self._attempt(memo.tags, self._home, args, kwargs)
-            self._terms = Terms(name=self._home.name, tags=tags or (), immutable=True)
+            tags = self._home.tags
+            if tags is None:
+                tags = self._attempt(memo.tags, self._home, args, kwargs) or ()
+            self._terms = Terms(name=self._home.name, tags=tags, immutable=True)
 
     def look(self) -> bool:
         """Look again; True: ``value`` is there."""

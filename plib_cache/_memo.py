@@ -8,17 +8,15 @@ one warning for each function, or an exception if the function is ``strict``.
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
-import sys
 import time
 import warnings
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from plib_cache import _shared, config
 from plib_cache._attached import namespace_name, tag_numbers
+from plib_cache._callers import outside
 from plib_cache._core import TAGS_MAX, Found, NameCounts, Region, make_lookup
 from plib_cache._flight import MISSING, Missing
 from plib_cache._identity import qualified_name
@@ -37,7 +35,6 @@ from plib_cache.keys import (
 from plib_cache.serialize import DefaultSerializer, Serializer
 from plib_cache.stats import cost_us
 
-_HERE = str(Path(__file__).parent) + os.sep
 _RETRY_S = 1.0  # a region that could not be opened is not tried again before
 _ALONE_MOST = 1024
 _REPORTED_US = 1000.0  # saved time is reported to the region in portions of at least so much
@@ -55,6 +52,7 @@ class Home(NamedTuple):
     region: Region
     name: int
     serializer: Serializer
+    tags: tuple[int, ...] | None  # of all results; None: they depend on the call
 
 
 class Memo:
@@ -167,7 +165,8 @@ class Memo:
         serializer = cache._serializer
         if self.options.trust is not None:
             serializer = DefaultSerializer(config.check_trust(self.options.trust))
-        return Home(region, region.name("f:" + self.prefix.hex()), serializer)
+        tags = None if callable(self.options.tags) else self._tags(region, self.options.tags)
+        return Home(region, region.name("f:" + self.prefix.hex()), serializer, tags)
 
     def fresh_home(self) -> Home | None:
         """The place, opened anew if its file was removed; None if there is none."""
@@ -184,12 +183,16 @@ class Memo:
 
     def tags(self, home: Home, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, ...]:
         """The numbers of the call's tags; the namespace that the user chose is one of them."""
-        tags = self.options.tags
-        named = tags(*args, **kwargs) if callable(tags) else tags
+        if home.tags is not None:
+            return home.tags
+        assert callable(self.options.tags)
+        return self._tags(home.region, self.options.tags(*args, **kwargs))
+
+    def _tags(self, region: Region, tags: Iterable[str]) -> tuple[int, ...]:
         if self.options.namespace is None:
-            return tag_numbers(home.region, named)
-        space = home.region.name(namespace_name(self.options.namespace))
-        return (space, *tag_numbers(home.region, named, TAGS_MAX - 1))
+            return tag_numbers(region, tags)
+        space = region.name(namespace_name(self.options.namespace))
+        return (space, *tag_numbers(region, tags, TAGS_MAX - 1))
 
     # ---- results
 
@@ -276,7 +279,7 @@ class Memo:
         if not self._warned:
             self._warned = True
             text = f"{self._name} runs without its cache: {error}"
-            warnings.warn(text, PlibCacheWarning, stacklevel=_outside())
+            warnings.warn(text, PlibCacheWarning, stacklevel=outside())
 
     def counts(self) -> NameCounts:
         """What all processes counted since the last ``clear``."""
@@ -290,11 +293,3 @@ class Memo:
         home = self.home()
         home.region.name_invalidate(home.name)
         home.region.name_reset(home.name)
-
-
-def _outside() -> int:
-    """The stack level of the first caller that is not of this package, for warnings."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
-        level, frame = level + 1, frame.f_back
-    return level
