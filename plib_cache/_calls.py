@@ -92,8 +92,13 @@ class CallJob:
         encoded = home.serializer.dumps(value)
         if options.max_bytes is not None and encoded.nbytes > options.max_bytes:
             return None
-        terms = self._terms._replace(
-            deadline_ms=deadline_ms(options.expire), cost=cost_code(seconds), total=claim.total
+        terms = Terms(
+            deadline_ms=deadline_ms(options.expire),
+            name=home.name,
+            tags=self._terms.tags,
+            cost=cost_code(seconds),
+            total=claim.total,
+            immutable=True,
         )
         verb = PUBLISH if claim.token else SET
         stored = home.region.store(verb, self._key, encoded, terms, claim.token) == OK

@@ -18,8 +18,10 @@ from joblib.logger import format_time
 
 from plib_cache import Cache, PlibCacheError
 from plib_cache.integrations.joblib._blobs import packed, unpacked
+from plib_cache.integrations.joblib._notes import metadata, pending, read_blocks, write_all
 from plib_cache.integrations.joblib._store import (
     ABSENT,
+    OWN_KEY,
     TAG,
     CallId,
     Held,
@@ -88,6 +90,8 @@ class Items(Store):
             return {}  # nobody looks at it on the way to the result
         key = self._key(call_id, asking(call_id[0]))
         found = self._read(metadata_name(key), call_id[0], {})
+        note = None if found else pending(call_id[0], key[len(OWN_KEY) :])
+        found = metadata(call_id[0], note) if note is not None else found
         return found if isinstance(found, dict) else {}
 
     def load_item(
@@ -216,10 +220,17 @@ class Items(Store):
         opened = self._opened()
         cache, measure = opened.cache, opened.measure
         keys = [key for key in cache if isinstance(key, str) and key.startswith(metadata_name(""))]
-        return [
-            self._described(metadata, measure.dumps(metadata).nbytes)
-            for metadata in cache.get_many(keys).values()
-            if isinstance(metadata, dict) and OURS in metadata
+        items = [
+            self._described(known, measure.dumps(known).nbytes)
+            for known in cache.get_many(keys).values()
+            if isinstance(known, dict) and not known[OURS]["args"].startswith(OWN_KEY)
+        ]
+        write_all()
+        noted = {note.key: (func_id, note) for func_id, note in read_blocks(cache)}
+        return items + [
+            self._described(metadata(func_id, note), 0)
+            for key, (func_id, note) in noted.items()
+            if bytes.fromhex(key) in cache
         ]
 
     def _described(self, metadata: dict[str, Any], nbytes: int) -> Any:

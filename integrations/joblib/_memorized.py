@@ -9,9 +9,11 @@ fails before the cache is open, take joblib's own path through the store.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Literal
 
 from joblib import memory as stock
@@ -21,7 +23,8 @@ import plib_cache
 from plib_cache import PlibCacheError, UnhashableArgumentError
 from plib_cache.decorator import CachedFunction, CacheInfo, Computed
 from plib_cache.integrations.joblib import _region
-from plib_cache.integrations.joblib._short import Told, short
+from plib_cache.integrations.joblib._notes import Note, argument, metadata, notes_of
+from plib_cache.integrations.joblib._short import Told
 from plib_cache.integrations.joblib._store import (
     ABSENT,
     OWN_KEY,
@@ -29,8 +32,11 @@ from plib_cache.integrations.joblib._store import (
     space,
     trouble,
 )
-from plib_cache.integrations.joblib._versions import OURS, read_only
+from plib_cache.integrations.joblib._versions import read_only
 from plib_cache.keys import compile_binder, fingerprint
+
+# Somebody wants to see what is known of the computation that follows.
+_exact: ContextVar[bool] = ContextVar("plib_cache_exact", default=False)
 
 
 class Session:
@@ -45,14 +51,15 @@ class Session:
         self._opened = _region.opened(store.location, store.options)
         self.file = self._opened.file
         self.cache = self._opened.cache
+        self._where = {"namespace": space(owner.func_id), "tags": store.tags}
+        self._notes = notes_of(self.cache, owner.func_id, self._where)
         self._binder = compile_binder(owner.func, tuple(owner.ignore))
         self.cached: CachedFunction[..., Any] = plib_cache.cache(
             cache=self.cache,
             ignore=tuple(owner.ignore),
-            namespace=space(owner.func_id),
-            tags=store.tags,
             copy=owner.copy,
             observer=self,
+            **self._where,
         )(owner.func)
 
     # ---- what ``plib_cache.cache`` tells
@@ -83,23 +90,18 @@ class Session:
 
     def _note(self, call: Computed) -> None:
         assert call.nbytes is not None
+        note = Note(
+            call.key.hex(),
+            call.seconds,
+            time.time() - call.seconds,
+            call.nbytes,
+            {name: argument(value, digest) for name, value in self.bound(call.args, call.kwargs)},
+        )
         owner = self._owner
-        bound = dict(self.bound(call.args, call.kwargs))
-        metadata = {
-            "duration": call.seconds,
-            "input_args": {name: short(value) for name, value in bound.items()},
-            "time": time.time() - call.seconds,
-            "digests": {name: digest(value) for name, value in bound.items()},
-            OURS: {
-                "func": owner.func_id,
-                "version": call.key[:16].hex(),
-                "args": OWN_KEY + call.key.hex(),
-                "nbytes": call.nbytes,
-            },
-        }
-        tags = owner.store_backend.tags
-        name = metadata_name(OWN_KEY + call.key.hex())
-        self.cache.set(name, metadata, namespace=space(owner.func_id), tags=tags)
+        self._notes.add(note)
+        if owner.cache_validation_callback is not None or _exact.get():
+            name = metadata_name(OWN_KEY + note.key)
+            self.cache.set(name, metadata(owner.func_id, note), **self._where)
 
     # ---- looking
 
@@ -116,7 +118,7 @@ class Session:
         return list(zip(self._binder.names, self._binder.bind(*args, **kwargs), strict=True))
 
     def metadata(self, key: bytes) -> Any:
-        """What is known of a computation; ABSENT if nothing is."""
+        """What is known of a computation, where each has an entry of its own; else ABSENT."""
         return self.cache.get(metadata_name(OWN_KEY + key.hex()), ABSENT)
 
     def there(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -215,7 +217,7 @@ class Quick:
         if session is None or not session.hashable(args, kwargs):
             return super().call(*args, **kwargs)  # type: ignore[misc]
         key = session.cached.cache_key(*args, **kwargs)
-        result = session.cached.refresh(*args, **kwargs)
+        result = self._exactly(session.cached.refresh, args, kwargs)
         return _then(result, lambda value: (value, session.metadata(key) or {}))
 
     def call_and_shelve(self, *args: Any, **kwargs: Any) -> Any:
@@ -227,8 +229,19 @@ class Quick:
         found = session.there(args, kwargs)
         if found:
             return _later(self, self._get_memorized_result(call_id))  # type: ignore[attr-defined]
-        result = session.cached(*args, **kwargs)
+        result = self._exactly(session.cached, args, kwargs)
         return _then(result, lambda _: self._get_memorized_result(call_id))  # type: ignore[attr-defined]
+
+    def _exactly(self, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """What a call gives; what is known of its computation is there as soon as the result is."""
+        token = _exact.set(True)
+        try:
+            result = call(*args, **kwargs)
+            if inspect.iscoroutine(result):  # it runs in the context that it is begun in
+                result = asyncio.ensure_future(result)
+        finally:
+            _exact.reset(token)
+        return result
 
     def check_call_in_cache(self, *args: Any, **kwargs: Any) -> bool:
         """Whether there is a valid result of this call."""

@@ -6,9 +6,14 @@ from __future__ import annotations
 from typing import Any
 
 from plib_cache.integrations.joblib._memorized import Quick, Session, digest
-from plib_cache.integrations.joblib._short import short
-from plib_cache.integrations.joblib._store import ABSENT, OWN_KEY, metadata_name
-from plib_cache.integrations.joblib._versions import OURS
+from plib_cache.integrations.joblib._notes import (
+    Note,
+    argument,
+    read_blocks,
+    shown,
+    write_all,
+)
+from plib_cache.integrations.joblib._store import ABSENT
 
 
 def why_miss(function: Any, /, *args: Any, **kwargs: Any) -> str:
@@ -33,9 +38,9 @@ def why_miss(function: Any, /, *args: Any, **kwargs: Any) -> str:
     known = _known(session, function.func_id)
     if not known:
         return f"{function.func_id} has no results in {function.store_backend.location}"
-    if any(one[OURS]["args"] == OWN_KEY + key.hex() for one in known):
+    if any(note.key == key.hex() for note in known):
         return "it was stored, and has been evicted or forgotten since"
-    return _compared(session.bound(args, kwargs), key[:16].hex(), known)
+    return _compared(session.bound(args, kwargs), key.hex()[:32], known)
 
 
 def _there(function: Any, metadata: Any) -> str:
@@ -45,27 +50,33 @@ def _there(function: Any, metadata: Any) -> str:
     return "there is a result: it is a hit"
 
 
-def _known(session: Session, func_id: str) -> list[dict[str, Any]]:
+def _known(session: Session, func_id: str) -> list[Note]:
     """What is known of the results of a function, of all its versions."""
-    begin = metadata_name(OWN_KEY)
-    keys = [key for key in session.cache if isinstance(key, str) and key.startswith(begin)]
-    found = session.cache.get_many(keys).values()
-    return [one for one in found if isinstance(one, dict) and one[OURS]["func"] == func_id]
+    write_all()
+    return [note for name, note in read_blocks(session.cache) if name == func_id]
 
 
-def _compared(bound: list[tuple[str, Any]], version: str, known: list[dict[str, Any]]) -> str:
+def _compared(bound: list[tuple[str, Any]], version: str, known: list[Note]) -> str:
     """What differs from the nearest result: of this version if there is one, else of another."""
-    digests = {name: digest(value) for name, value in bound}
-    current = [one for one in known if one[OURS]["version"] == version]
-    nearest = max(current or known, key=lambda one: _alike(digests, one["digests"]))
+    mine = {name: argument(value, digest) for name, value in bound}
+    current = [note for note in known if note.key.startswith(version)]
+    nearest = max(current or known, key=lambda note: _alike(mine, note.arguments))
     lines = [] if current else ["its code, defaults, closure or options have changed"]
-    values = dict(bound)
-    for name in {**digests, **nearest["digests"]}:
-        if digests.get(name) != nearest["digests"].get(name):
-            here = short(values[name]) if name in values else "absent"
-            lines.append(f"{name}: {here} here, {nearest['input_args'].get(name, 'absent')} there")
+    for name in {**mine, **nearest.arguments}:
+        here, there = mine.get(name, ABSENT), nearest.arguments.get(name, ABSENT)
+        if not _same(here, there):
+            lines.append(f"{name}: {_told(here)} here, {_told(there)} there")
     return "nearest result: " + "; ".join(lines or ["the same arguments"])
 
 
-def _alike(mine: dict[str, str], theirs: dict[str, str]) -> int:
-    return sum(theirs.get(name) == value for name, value in mine.items())
+def _alike(mine: dict[str, Any], theirs: dict[str, Any]) -> int:
+    return sum(_same(value, theirs.get(name, ABSENT)) for name, value in mine.items())
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether they are one argument, of which 1, 1.0 and True are three."""
+    return type(one) is type(other) and (one == other or one != one != other)
+
+
+def _told(value: Any) -> str:
+    return "absent" if value is ABSENT else shown(value)

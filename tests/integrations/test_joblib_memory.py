@@ -213,7 +213,7 @@ def test_looking_computing_anew_and_clearing(store: Memory) -> None:
     ("limits", "left"),
     [
         ({"items_limit": 1}, 1),
-        ({"bytes_limit": 700}, 1),
+        ({"bytes_limit": 200}, 1),
         ({"age_limit": timedelta(0)}, 0),
         ({}, 3),
     ],
