@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks import (
     holding,
+    joblib_rows,
     large_reading,
     large_writing,
     memory_rows,
@@ -19,7 +20,7 @@ from benchmarks import (
     paper,
     python_rows,
 )
-from benchmarks.bench import Bench
+from benchmarks.bench import MIB, Bench
 from benchmarks.figures import Line
 
 
@@ -79,6 +80,13 @@ ROWS = [
     row(large_writing.reserve, "large-reserve", "reserve, fill and seal 64 MB"),
     row(large_reading.held, "large-held", "4 processes that hold the same 1 GiB (PSS)"),
     row(large_reading.lease, "large-lease", "a lease, taken and given back"),
+    row(joblib_rows.small, "joblib-hit", "joblib hit, f(int), 128 B"),
+    row(joblib_rows.array, "joblib-hit-1m", "joblib hit, array of 1 MB", nbytes=MIB, least=8),
+    row(joblib_rows.array, "joblib-hit-64m", "joblib hit, array of 64 MB", nbytes=64 * MIB,
+        least=50),
+    row(joblib_rows.many, "joblib-many", "joblib, 100,000 small results"),
+    row(joblib_rows.flight, "joblib-flight", "8 loky workers miss one key together"),
+    row(joblib_rows.grid, "joblib-grid", "GridSearchCV over a Pipeline with memory="),
     row(memory_rows.memory, "memory-shares", "entries in a full pool", word="shares"),
     row(memory_rows.memory, "memory-hits", "hit ratio, pool a tenth of the data", word="zipf"),
     row(memory_rows.memory, "memory-mixed", "hit ratio, sizes mixed", word="mixed"),
