@@ -7,6 +7,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Sequence
+from pickle import PicklingError
 from typing import Any
 
 from joblib._store_backends import CacheWarning
@@ -21,6 +22,10 @@ ABSENT = object()
 
 class StoreWarning(PlibCacheWarning, CacheWarning):  # type: ignore[misc]
     """A result could not be stored or read; it was computed instead."""
+
+
+class UnpicklableWarning(StoreWarning, FutureWarning):
+    """A result cannot be pickled; joblib means to make that an error, so says it like this."""
 
 
 class Mine(threading.local):
@@ -127,4 +132,6 @@ def trouble(func_id: str, error: Exception) -> None:
     """The cache failed: say so once for each function, and go on without it."""
     if not isinstance(error, BusyError):
         text = f"{func_id} runs without its cache: {error}"
-        _region.warn_once(text, StoreWarning, subject=func_id)
+        unpicklable = isinstance(error.__cause__, PicklingError)
+        category = UnpicklableWarning if unpicklable else StoreWarning
+        _region.warn_once(text, category, subject=func_id)
