@@ -64,6 +64,15 @@ def _replace_memory() -> None:
 REPLACE = {"backend": _replace_backend, "memory": _replace_memory}
 
 
+def _replace_in(module: Any, how: str) -> None:
+    """Replace what a module of joblib's tests has itself: stores, and programs that it starts."""
+    if module.__name__ == "joblib.test.test_store_backends":
+        module.FileSystemStoreBackend = plib.PlibStoreBackend
+    if hasattr(module, "_JUPYTER_SESSION"):
+        first = f"from upstream import plugin; plugin.REPLACE[{how!r}]()\n"
+        module._JUPYTER_SESSION = first + module._JUPYTER_SESSION
+
+
 # ---- which tests ---------------------------------------------------------------------------------
 
 
@@ -89,9 +98,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> No
         missing = set(expected(version)) - set(map(name_of, items))
         if missing:
             raise pytest.UsageError(f"joblib {version} has no tests {sorted(missing)}")
-    for item in items:  # these tests make a store themselves
-        if item.module.__name__ == "joblib.test.test_store_backends":
-            item.module.FileSystemStoreBackend = plib.PlibStoreBackend
+    for module in {item.module for item in items}:
+        _replace_in(module, config.getoption("--replace"))
 
 
 # ---- what has failed -----------------------------------------------------------------------------
