@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LINTERS := $(VENV)/.linters
 PEERS := $(VENV)/.peers
+JOBLIBS := $(addprefix build/joblib-,$(shell sed -n 's/^\(VERSIONS\|TOO_OLD\) = //p' tests/upstream/table.py | tr -d '(",)'))
 PIP := $(BIN)/python -m pip --no-input --disable-pip-version-check -qq
 export JOBS ?= 2
 
@@ -23,7 +24,7 @@ build: $(INSTALLED) ## make .venv with everything in it, and build the extension
 demo: build ## several processes share the results of real work
 	$(BIN)/plib-cache demo
 
-test: build $(LINTERS) ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi keys" chooses)
+test: build $(LINTERS) $(JOBLIBS) ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi keys" chooses)
 	@scripts/test $(STEPS)
 
 test-pku: build ## the tests that run where the CPU has protection keys: in a guest, on two kernels (ONLY="probe joblib" chooses)
@@ -87,6 +88,13 @@ $(INSTALLED): $(VENV)/pyvenv.cfg pyproject.toml setup.py $(NATIVE)
 $(LINTERS): $(VENV)/pyvenv.cfg pyproject.toml
 	@$(PIP) install $$(sed -n 's/^lint = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
 	@touch $@
+
+# The versions of joblib that the backend is tested with, each in a folder of its own.
+build/joblib-%: | $(VENV)/pyvenv.cfg
+	@echo "installing joblib $*"
+	@rm -rf $@.new
+	@$(PIP) install --no-deps --target $@.new joblib==$*
+	@mv $@.new $@
 
 # What `make bench` compares with, from pyproject.toml.  What cannot be installed is reported as not measured.
 $(PEERS): $(VENV)/pyvenv.cfg pyproject.toml

@@ -25,6 +25,9 @@ class PlibStoreBackend(Functions, Items, StoreBackendBase, StoreBackendMixin):  
         opened once in each process, at the first use.
     """
 
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {}  # until it is configured
+
     def configure(
         self, location: str, verbose: int = 1, backend_options: dict[str, Any] | None = None
     ) -> None:

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import threading
 from collections.abc import Sequence
+from pickle import PicklingError
 from typing import Any, NamedTuple
 
 from joblib._store_backends import CacheWarning
@@ -24,6 +25,10 @@ ABSENT = object()
 
 class StoreWarning(PlibCacheWarning, CacheWarning):  # type: ignore[misc]
     """A result could not be stored or read; it was computed instead."""
+
+
+class UnpicklableWarning(StoreWarning, FutureWarning):
+    """A result cannot be pickled; joblib means to make that an error, so says it like this."""
 
 
 class Held(NamedTuple):
@@ -152,7 +157,9 @@ def trouble(func_id: str, error: Exception) -> None:
     _failures[func_id] += 1
     if not isinstance(error, BusyError):
         text = f"{func_id} runs without its cache: {error}"
-        _region.warn_once(text, StoreWarning, subject=func_id)
+        unpicklable = isinstance(error.__cause__, PicklingError)
+        category = UnpicklableWarning if unpicklable else StoreWarning
+        _region.warn_once(text, category, subject=func_id)
 
 
 def failures() -> dict[str, int]:
