@@ -22,7 +22,7 @@ ROOT = TESTS.parent
 HANGS = 1800 * HANG_TIMES  # seconds; only for what never ends
 JOBLIB = ("test_memory", "test_memory_async", "test_store_backends")
 USES_MEMORY = r"\bmemory=(?!None)|\bMemory\(|\bcheck_memory\("
-REPLACED = ["backend"]  # of the plugin's REPLACE
+REPLACED = ["backend", "memory"]  # of the plugin's REPLACE
 
 pytestmark = pytest.mark.timeout(HANGS)
 
