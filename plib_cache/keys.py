@@ -15,7 +15,7 @@ Types matter unless ``typed=False``: 1, 1.0 and True are three keys, and so are 
 is one key.  The order of a dict's or set's items does not matter.
 
 Keys by content (``content_args_digest``, ``value_digest``) are the same for what is small, and ten
-to a hundred times faster for large arrays, frames, tables and strings, by XXH3-128 over several
+times faster and more for large arrays, frames, tables and strings, by XXH3-128 over several
 threads.  That is not cryptographic: for arguments that somebody may choose to make two calls look
 like one, use ``args_digest``, which is BLAKE2b throughout and what ``@plib_cache.cache`` uses.
 They need the package xxhash, which ``pip install 'plib-cache[joblib]'`` brings along.
