@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.programs import ROOT, compiler, core_flags
 
 PACKAGES = ["plib-cache", "lmdb", "pylibmc", "diskcache", "pysciqlop-cache", "ray", "redis",
-            "numpy", "pandas", "cffi"]  # fmt: skip
+            "numpy", "pandas", "pyarrow", "joblib", "xxhash", "cffi"]  # fmt: skip
 COMMANDS = {
     "memcached": ["memcached", "-V"],
     "redis-server": ["redis-server", "--version"],

@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks import (
     holding,
     joblib_rows,
+    key_rows,
     large_reading,
     large_writing,
     memory_rows,
@@ -66,6 +67,8 @@ ROWS = [
     row(python_rows.get_many, "py-get-many-1m", "get_many of 100 keys, random, 1 M records",
         records=1_000_000),
     row(python_rows.decorator, "py-decorator", "decorator hit, f(int)"),
+    row(key_rows.array, "key-array", "key of a 64 MB array"),
+    row(key_rows.frame, "key-frame", "key of a DataFrame of 100 k strings"),
     Row("open", "open a 1 GiB region / attach to it", opening.opening),
     Row("open-memory", "memory is taken only as it fills", opening.filling),
     row(holding.stopped, "c-stopped-get", "C get 128 B, hot, p99, the holder of a lock is stopped"),

@@ -17,19 +17,39 @@ import decimal
 import enum
 import fractions
 import functools
+import hashlib
 import pathlib
 import re
 import types
 import uuid
 import zoneinfo
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from plib_cache._identity import qualified_name
 
 
 class NotDescribableError(Exception):
     """The value gives no description that another process would give too."""
+
+
+def _listed(column: Any) -> object:
+    return column.to_numpy(dtype=object, na_value=None).tolist()
+
+
+def _as_it_is(items: list[object]) -> object:
+    return items
+
+
+class Means(NamedTuple):
+    """How a description holds what there is much of: elements, and cells of text."""
+
+    new_hash: Callable[[], Any]  # with update and digest, as those of hashlib have them
+    texts: Callable[[Any], object] = _listed  # a column of pandas' own type for text
+    objects: Callable[[list[object]], object] = _as_it_is  # the items of an array of objects
+
+
+IN_FULL = Means(functools.partial(hashlib.blake2b, digest_size=16))
 
 
 def _zone(zone: zoneinfo.ZoneInfo) -> object:

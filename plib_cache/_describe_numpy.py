@@ -7,24 +7,25 @@ order, strides or padding.  NumPy is used only if the program has imported it.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from typing import Any
+
+from plib_cache._describe import IN_FULL, Means
 
 _BLOCK_BYTES = 1 << 23
 # Of the 16 bytes of an x86 long double, only 10 mean something.
 _LONG_DOUBLE = (16, 10)
 
 
-def describe_numpy(value: Any) -> object | None:
+def describe_numpy(value: Any, means: Means = IN_FULL) -> object | None:
     """The description of an array, a scalar or a dtype; None for anything else."""
     np: Any = sys.modules.get("numpy")
     if np is None:
         return None
     if isinstance(value, np.ndarray):
-        return _describe_array(np, value)
+        return _describe_array(np, value, means)
     if isinstance(value, np.generic):
-        return type(value), _describe_plain(np, np.asarray(_one_nan(value)))
+        return type(value), _describe_plain(np, np.asarray(_one_nan(value)), means)
     if isinstance(value, np.dtype):
         return _describe_dtype(np, value)
     return None
@@ -35,22 +36,27 @@ def _one_nan(value: Any) -> Any:
     return type(value)("nan") if value.dtype.kind == "f" and value != value else value
 
 
-def _describe_array(np: Any, array: Any) -> object:
+def _describe_array(np: Any, array: Any, means: Means) -> object:
     if isinstance(array, np.ma.MaskedArray):
         nothing = np.zeros((), array.dtype)[()]
         mask = np.ma.getmaskarray(array)
         plain = np.array(np.ma.getdata(array))
         if array.dtype.fields is None:
             plain[mask] = nothing
-        return type(array), _describe_plain(np, plain), mask, array.fill_value
-    plain = _describe_plain(np, array.view(np.ndarray))
-    if type(array) is np.ndarray or isinstance(array, np.memmap):
+        return type(array), _describe_plain(np, plain, means), mask, array.fill_value
+    plain = _describe_plain(np, array.view(np.ndarray), means)
+    if _is_only_memory(np, type(array)):
         return plain
     return type(array), plain, dict(getattr(array, "__dict__", {}))
 
 
-def _describe_plain(np: Any, array: Any) -> tuple[object, ...]:
-    return _describe_dtype(np, array.dtype), array.shape, _content(np, array)
+def _is_only_memory(np: Any, cls: type) -> bool:
+    """Whether its instances differ from plain arrays in nothing but where the elements lie."""
+    return cls is np.ndarray or issubclass(cls, np.memmap) or hasattr(cls, "__plib_digest__")
+
+
+def _describe_plain(np: Any, array: Any, means: Means) -> tuple[object, ...]:
+    return _describe_dtype(np, array.dtype), array.shape, _content(np, array, means)
 
 
 def _describe_dtype(np: Any, dtype: Any) -> object:
@@ -63,12 +69,12 @@ def _describe_dtype(np: Any, dtype: Any) -> object:
     return f"{dtype.type.__module__}.{dtype.name}" if foreign else dtype.str
 
 
-def _content(np: Any, array: Any) -> object:
+def _content(np: Any, array: Any, means: Means) -> object:
     if array.dtype.fields is not None:
-        return [_describe_plain(np, array[name]) for name in array.dtype.names]
+        return [_describe_plain(np, array[name], means) for name in array.dtype.names]
     if array.dtype.hasobject or array.dtype.kind == "T":
-        return array.reshape(-1).tolist()
-    digest = hashlib.blake2b(digest_size=16)
+        return means.objects(array.reshape(-1).tolist())
+    digest = means.new_hash()
     for block in _blocks(array):
         digest.update(_bytes(np, block))
     return digest.digest()

@@ -71,6 +71,11 @@ def _token(tag: bytes, payload: bytes) -> bytes:
     return _LENGTH.pack(tag, len(payload)) + payload
 
 
+def digest_token(digest: bytes) -> bytes:
+    """The token of a value that is known by a digest alone."""
+    return _token(b"h", digest)
+
+
 DEFAULT_TOKEN = _token(b"D", b"")  # of an argument that was not given and has no token itself
 
 

@@ -13,6 +13,12 @@ too (open files, generators, locks, sockets, ``object()``, values that contain t
 
 Types matter unless ``typed=False``: 1, 1.0 and True are three keys, and so are 0.0 and -0.0.  NaN
 is one key.  The order of a dict's or set's items does not matter.
+
+Keys by content (``content_args_digest``, ``value_digest``) are the same for what is small, and ten
+times faster and more for large arrays, frames, tables and strings, by XXH3-128 over several
+threads.  That is not cryptographic: for arguments that somebody may choose to make two calls look
+like one, use ``args_digest``, which is BLAKE2b throughout and what ``@plib_cache.cache`` uses.
+They need the package xxhash, which ``pip install 'plib-cache[joblib]'`` brings along.
 """
 
 from __future__ import annotations
@@ -22,7 +28,7 @@ import marshal
 import types
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plib_cache._binder import Binder, compile_binder
 from plib_cache._code import essence, has_own_call
@@ -31,15 +37,20 @@ from plib_cache._identity import is_local, qualified_name
 from plib_cache._pickling import type_name
 from plib_cache.exceptions import UnhashableArgumentError
 
+if TYPE_CHECKING:
+    from plib_cache._by_content import ContentEncoder
+
 __all__ = [
     "MAX_KEY_BYTES",
     "Binder",
     "args_digest",
     "code_digest",
     "compile_binder",
+    "content_args_digest",
     "fingerprint",
     "function_identity",
     "key_bytes",
+    "value_digest",
 ]
 
 MAX_KEY_BYTES = 4096
@@ -86,10 +97,33 @@ def fingerprint(value: object, typed: bool = True) -> bytes:
     try:
         return _digest(Encoder(typed).token(value))
     except (UnstableValueError, RecursionError) as error:
-        raise UnhashableArgumentError(
-            f"a value of type {type_name(value)}{_detail(value, error)} cannot be hashed stably: "
-            "give its class a __plib_key__ method that returns plain data"
-        ) from None
+        raise _unhashable_value(value, error) from None
+
+
+def value_digest(value: object) -> bytes:
+    """16 bytes that say what ``value`` is, by content; what a ``__plib_digest__`` returns.
+
+    Raises:
+        UnhashableArgumentError: another process could not compute the same.
+        TypeError: a ``__plib_digest__`` returned something else than 16 bytes or None.
+    """
+    try:
+        return _content_encoder().value_digest(value)
+    except (UnstableValueError, RecursionError) as error:
+        raise _unhashable_value(value, error) from None
+
+
+def _unhashable_value(value: object, error: Exception) -> UnhashableArgumentError:
+    return UnhashableArgumentError(
+        f"a value of type {type_name(value)}{_detail(value, error)} cannot be hashed stably: "
+        "give its class a __plib_key__ method that returns plain data"
+    )
+
+
+def _content_encoder() -> ContentEncoder:
+    from plib_cache._by_content import ContentEncoder  # needs xxhash, which may be missing
+
+    return ContentEncoder()
 
 
 def args_digest(
@@ -117,7 +151,36 @@ def args_digest(
         if float in kinds:
             bound = tuple([NAN if item != item else item for item in bound])
         return blake2b(marshal.dumps(bound, 2), digest_size=DIGEST_BYTES).digest()
-    encoder = Encoder(typed)
+    return _digest(_tokens(Encoder(typed), bound, names, defaults, function))
+
+
+def content_args_digest(
+    bound: tuple[Any, ...],
+    *,
+    names: Sequence[str] = (),
+    defaults: Sequence[object] = (),
+    function: str = "the function",
+) -> bytes:
+    """As ``args_digest``, by content; types always matter.
+
+    Raises:
+        UnhashableArgumentError: names the argument that gives no stable key.
+        TypeError: a ``__plib_digest__`` returned something else than 16 bytes or None.
+    """
+    encoder = _content_encoder()
+    if set(map(type, bound)) <= SCALARS and not any(map(encoder.is_large, bound)):
+        return args_digest(bound)
+    return encoder.digest(_tokens(encoder, bound, names, defaults, function))
+
+
+def _tokens(
+    encoder: Encoder,
+    bound: tuple[Any, ...],
+    names: Sequence[str],
+    defaults: Sequence[object],
+    function: str,
+) -> bytes:
+    """The tokens of arguments, one behind the other."""
     tokens = []
     for index, item in enumerate(bound):
         try:
@@ -128,7 +191,7 @@ def args_digest(
                 continue
             name = names[index] if index < len(names) else f"#{index}"
             raise _unhashable_argument(name, function, item, error) from None
-    return _digest(b"".join(tokens))
+    return b"".join(tokens)
 
 
 def _digest(data: bytes) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import benchmarks.__main__ as command
-from benchmarks import against, large_reading, large_writing, paper, python_rows, report
+from benchmarks import against, key_rows, large_reading, large_writing, paper, python_rows, report
 from benchmarks.against import Pair
 from benchmarks.bench import Bench, surroundings
 from benchmarks.figures import Goal, Line, Spread, compared, quantile
@@ -288,6 +288,15 @@ def test_a_row_without_its_peers(bench: Bench, monkeypatch: pytest.MonkeyPatch) 
 def test_python_rows_run(bench: Bench) -> None:
     """Batches and threads, which need no peer."""
     lines = python_rows.get_many(bench, "batch") + python_rows.threads(bench, "threads")
+    assert all(line.ratio and line.ratio.count == 2 and line.ratio.low > 0 for line in lines)
+
+
+def test_rows_of_keys_run(bench: Bench) -> None:
+    """Both beside joblib's own, which is slower on any scale that matters: that is not asked."""
+    lines = key_rows.array(bench, "array") + key_rows.frame(bench, "frame")
+    assert [line.peer for line in lines] == [
+        "joblib.hash", "joblib.hash, pandas' own", "joblib.hash, objects",
+    ]  # fmt: skip
     assert all(line.ratio and line.ratio.count == 2 and line.ratio.low > 0 for line in lines)
 
 
