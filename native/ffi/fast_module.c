@@ -51,6 +51,8 @@ static PyMethodDef module_methods[] = {
      "operation(type, name, doc, /)\n--\n\nThe method of Quick that has this name, with this text."},
     {"lease", module_lease, METH_VARARGS,
      "lease(address, key, name, private, /)\n--\n\nThe status, and what was found in place."},
+    {"lease_at", module_lease_at, METH_VARARGS,
+     "lease_at(address, run, token, /)\n--\n\nThe same, of what another process has told of."},
     {"reserve", module_reserve, METH_VARARGS,
      "reserve(address, entry, length, /)\n--\n\nThe status, and what is to be filled."},
     {"args_digest", module_args_digest, METH_O,
