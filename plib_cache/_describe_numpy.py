@@ -44,7 +44,7 @@ def _describe_array(np: Any, array: Any) -> object:
             plain[mask] = nothing
         return type(array), _describe_plain(np, plain), mask, array.fill_value
     plain = _describe_plain(np, array.view(np.ndarray))
-    if type(array) is np.ndarray or isinstance(array, np.memmap):
+    if array.__class__ is np.ndarray or isinstance(array, np.memmap):
         return plain
     return type(array), plain, dict(getattr(array, "__dict__", {}))
 

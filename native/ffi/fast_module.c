@@ -79,7 +79,8 @@ static int module_exec(PyObject *module) {
     if (state->lease == NULL || state->filling == NULL) {
         return -1;
     }
-    return add_type(module, &port_spec, "Port") != 0 || add_type(module, &quick_spec, "Quick") != 0 ||
+    return PyModule_AddObjectRef(module, "Lease", (PyObject *)state->lease) != 0 ||
+                   add_type(module, &port_spec, "Port") != 0 || add_type(module, &quick_spec, "Quick") != 0 ||
                    add_type(module, &lookup_spec, "Lookup") != 0
                ? -1
                : 0;

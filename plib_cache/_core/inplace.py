@@ -21,7 +21,12 @@ from plib_cache.exceptions import ConfigurationError
 
 _TOO_LARGE, _INVALID = int(lib.PLC_TOO_LARGE), int(lib.PLC_INVALID)
 _UNSUPPORTED = int(lib.PLC_UNSUPPORTED)
-_EVICTION_S = 10  # an eviction takes microseconds; one that was stopped in the middle may take as long
+_EVICTION_S = (
+    10  # an eviction takes microseconds; one that was stopped in the middle may take as long
+)
+
+
+Lease: Any = objects.Lease
 
 
 class InPlace(Handle):
