@@ -58,7 +58,7 @@ def is_simple_array(value: Any) -> bool:
     np: Any = sys.modules.get("numpy")
     return bool(
         np is not None
-        and type(value) is np.ndarray
+        and value.__class__ is np.ndarray  # SharedArray says so, too
         and value.dtype.metadata is None
         and _is_simple_dtype(value.dtype)
     )

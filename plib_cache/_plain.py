@@ -147,7 +147,7 @@ def reduce_numpy(value: Any) -> Reduced | None:
     """How an exact NumPy array or a NumPy scalar is rebuilt; None if it is neither."""
     np = numpy()
     scalar = isinstance(value, np.generic)
-    if not scalar and type(value) is not np.ndarray:
+    if not scalar and value.__class__ is not np.ndarray:  # SharedArray says so, too
         return None
     descr = _checked_descr(np, value.dtype)
     if scalar:

@@ -52,7 +52,7 @@ class _PlainPickler(pickle.Pickler):
 
 def _reduce_foreign(obj: Any) -> Any:
     """NumPy and Arrow, which are never imported for those who do not use them."""
-    root = type(obj).__module__.partition(".")[0]
+    root = obj.__class__.__module__.partition(".")[0]
     reduced = reduce_numpy(obj) if root == "numpy" else None
     if reduced is None and root == "pyarrow":
         kind = arrow_kind(obj)

@@ -29,9 +29,25 @@ static void lease_dealloc(PyObject *object) {
     Py_DECREF(type);
 }
 
+static PyObject *lease_run(PyObject *object, PyObject *Py_UNUSED(unused)) {
+    Lease *self = (Lease *)(void *)object;
+    uint64_t run = 0;
+    if (plc_view_run(self->handle, &self->view, &run) != PLC_OK) {
+        Py_RETURN_NONE;
+    }
+    return PyLong_FromUnsignedLongLong((unsigned long long)run);
+}
+
+static PyMethodDef lease_methods[] = {
+    {"run", lease_run, METH_NOARGS,
+     "run($self, /)\n--\n\nWhere it lies, for others to lease it; None: it cannot be told."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyType_Slot lease_slots[] = {
     {Py_tp_doc, "A value in place, until the last who reads it is gone."},
     {Py_tp_dealloc, lease_dealloc},
+    {Py_tp_methods, lease_methods},
     {Py_bf_getbuffer, lease_buffer},
     {0, NULL},
 };
@@ -54,6 +70,36 @@ static plc_status take(Lease *self, const char *key, Py_ssize_t length, unsigned
     return status;
 }
 
+/* A lease that is not taken yet. */
+static Lease *make(PyObject *module, unsigned long long address) {
+    PyTypeObject *type = fast_state(module)->lease;
+    Lease *self = (Lease *)(void *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->handle = (plc_cache *)(uintptr_t)address;
+    }
+    return self;
+}
+
+/* The status, and what was found; takes over the lease. */
+static PyObject *answer(plc_status status, Lease *self, const plc_found *found) {
+    if (status != PLC_OK) {
+        Py_DECREF(self);
+        return Py_BuildValue("(iO)", (int)status, Py_None);
+    }
+    return Py_BuildValue("(i(iNiK))", (int)status, (int)found->type, (PyObject *)self, (int)found->cost,
+                         (unsigned long long)found->token);
+}
+
+PyObject *module_lease_at(PyObject *module, PyObject *args) {
+    unsigned long long address, run, token;
+    plc_found found = {0};
+    if (!PyArg_ParseTuple(args, "KKK", &address, &run, &token)) {
+        return NULL;
+    }
+    Lease *self = make(module, address);
+    return self == NULL ? NULL : answer(plc_lease_at(self->handle, run, token, &self->view, &found), self, &found);
+}
+
 PyObject *module_lease(PyObject *module, PyObject *args) {
     unsigned long long address;
     const char *key;
@@ -64,19 +110,8 @@ PyObject *module_lease(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "Ky#Ip", &address, &key, &length, &name, &private)) {
         return NULL;
     }
-    PyTypeObject *type = fast_state(module)->lease;
-    Lease *self = (Lease *)(void *)type->tp_alloc(type, 0);
-    if (self == NULL) {
-        return NULL;
-    }
-    self->handle = (plc_cache *)(uintptr_t)address;
-    plc_status status = take(self, key, length, name, private, &found);
-    if (status != PLC_OK) {
-        Py_DECREF(self);
-        return Py_BuildValue("(iO)", (int)status, Py_None);
-    }
-    return Py_BuildValue("(i(iNiK))", (int)status, (int)found.type, (PyObject *)self, (int)found.cost,
-                         (unsigned long long)found.token);
+    Lease *self = make(module, address);
+    return self == NULL ? NULL : answer(take(self, key, length, name, private, &found), self, &found);
 }
 
 /* ---- filling -------------------------------------------------------------------------------- */

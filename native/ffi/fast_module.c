@@ -51,6 +51,8 @@ static PyMethodDef module_methods[] = {
      "operation(type, name, doc, /)\n--\n\nThe method of Quick that has this name, with this text."},
     {"lease", module_lease, METH_VARARGS,
      "lease(address, key, name, private, /)\n--\n\nThe status, and what was found in place."},
+    {"lease_at", module_lease_at, METH_VARARGS,
+     "lease_at(address, run, token, /)\n--\n\nThe same, of what another process has told of."},
     {"reserve", module_reserve, METH_VARARGS,
      "reserve(address, entry, length, /)\n--\n\nThe status, and what is to be filled."},
     {"store", module_store, METH_VARARGS,
@@ -81,7 +83,8 @@ static int module_exec(PyObject *module) {
     if (state->lease == NULL || state->filling == NULL) {
         return -1;
     }
-    return add_type(module, &port_spec, "Port") != 0 || add_type(module, &quick_spec, "Quick") != 0 ||
+    return PyModule_AddObjectRef(module, "Lease", (PyObject *)state->lease) != 0 ||
+                   add_type(module, &port_spec, "Port") != 0 || add_type(module, &quick_spec, "Quick") != 0 ||
                    add_type(module, &lookup_spec, "Lookup") != 0
                ? -1
                : 0;

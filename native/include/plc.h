@@ -192,24 +192,20 @@ typedef enum plc_verb {
 /* Stores an entry.  PLC_OK or as the verb says; PLC_TOO_LARGE, PLC_FULL, PLC_BUSY, PLC_AGAIN: nothing
  * was changed.  token (may be NULL) gets the new entry's token. */
 PLC_API plc_status plc_store(plc_cache *cache, plc_verb verb, const plc_entry *entry, uint64_t *token);
-
 /* plc_store(PLC_SET) of count entries in one window.  statuses[i] is that of entry i.  PLC_AGAIN: those
  * with statuses[i] == PLC_AGAIN are to be tried again. */
 PLC_API plc_status plc_store_many(plc_cache *cache, size_t count, const plc_entry *entries, uint32_t *statuses);
 
 /* Removes key.  PLC_OK, PLC_MISS, PLC_BUSY, PLC_AGAIN. */
 PLC_API plc_status plc_delete(plc_cache *cache, const void *key, size_t key_length);
-
 /* plc_delete of count keys in one window; *removed, which the caller sets to 0, is raised by how many were there,
  * whatever the status: a call that is repeated counts on. */
 PLC_API plc_status plc_delete_many(plc_cache *cache, size_t count, const void *const *keys, const size_t *key_lengths,
                                    uint64_t *removed);
-
 /* Adds delta to (or, with down, takes it from) a decimal number: up wraps at 2^64, down stops at 0.
  * PLC_OK and *result; PLC_MISS, PLC_NOT_A_NUMBER, PLC_BUSY, PLC_AGAIN. */
 PLC_API plc_status plc_incr(plc_cache *cache, const void *key, size_t key_length, uint64_t delta, uint32_t down,
                             uint64_t *result);
-
 /* Gives key another deadline (0: never).  PLC_OK, PLC_MISS, PLC_BUSY, PLC_AGAIN. */
 PLC_API plc_status plc_touch(plc_cache *cache, const void *key, size_t key_length, uint64_t deadline_ms);
 
@@ -232,10 +228,19 @@ typedef struct plc_view {
 PLC_API plc_status plc_lease(plc_cache *cache, const void *key, size_t key_length, uint16_t name, plc_view *view,
                              plc_found *found);
 
+/* Which run a lease keeps: with the value's token all that another process needs to lease the value as well, for as
+ * long as somebody keeps it.  PLC_INVALID: the view is private, or its lease was lost at a fork. */
+PLC_API plc_status plc_view_run(plc_cache *cache, const plc_view *view, uint64_t *run);
+/* As plc_lease, of such a run, whatever became of its key; no hit or miss is counted.  PLC_MISS: nobody has kept it;
+ * PLC_BUSY: it is being evicted at this moment: try again; PLC_COPY: read it by the next one. */
+PLC_API plc_status plc_lease_at(plc_cache *cache, uint64_t run, uint64_t token, plc_view *view, plc_found *found);
+/* Copies its bytes.  PLC_OK; PLC_TOO_SMALL, with *found; PLC_MISS; PLC_AGAIN. */
+PLC_API plc_status plc_get_at(plc_cache *cache, uint64_t run, uint64_t token, void *buffer, size_t capacity,
+                              plc_found *found);
+
 /* Makes a view writable by this process alone: the pages that it writes to are copied then.  The region is not changed.
  * PLC_OK: view->bytes is another address now.  PLC_NO_MEMORY, PLC_SYSTEM: it is as it was. */
 PLC_API plc_status plc_view_private(plc_cache *cache, plc_view *view);
-
 /* Ends a lease, also of a cache that is closed: the last one detaches then, which may write to a disk. */
 PLC_API_VOID void plc_release(plc_cache *cache, plc_view *view);
 
@@ -302,10 +307,8 @@ typedef struct plc_flight {
  * PLC_OK: compute, then PUBLISH or abandon.  PLC_EXISTS: a value is there.  PLC_CLAIMED: somebody else
  * computes; plc_wait.  PLC_FULL, PLC_BUSY: compute without a claim.  PLC_AGAIN. */
 PLC_API plc_status plc_claim(plc_cache *cache, const plc_entry *entry, uint64_t limit_ms, plc_flight *flight);
-
 /* Gives a claim back.  PLC_OK, PLC_MISS (it is gone already), PLC_BUSY, PLC_AGAIN. */
 PLC_API plc_status plc_abandon(plc_cache *cache, const void *key, size_t key_length, uint64_t token);
-
 /* Waits until something may have happened to key, at most limit_ms, and looks whether the one who claimed
  * it is alive.  Always PLC_OK (look again), or PLC_CLOSED. */
 PLC_API plc_status plc_wait(plc_cache *cache, const void *key, size_t key_length, uint32_t limit_ms);
@@ -317,7 +320,6 @@ PLC_API plc_status plc_wait(plc_cache *cache, const void *key, size_t key_length
  * capacity: at least 65536.  name: only entries of that namespace (0: all). */
 PLC_API plc_status plc_scan(plc_cache *cache, uint64_t *cursor, uint16_t name, void *buffer, size_t capacity,
                             size_t *used);
-
 /* Adds the valid entries (of a namespace, 0: all) of the next slice to *count.  PLC_OK, PLC_DONE. */
 PLC_API plc_status plc_count(plc_cache *cache, uint64_t *cursor, uint16_t name, uint64_t *count);
 
@@ -331,7 +333,6 @@ typedef struct plc_finding {
 /* Checks the next slice of the region against the invariants of layout.h; at most capacity findings.
  * Sound only what nobody changes meanwhile: a finding that a second look does not repeat is dropped. */
 PLC_API plc_status plc_check(plc_cache *cache, uint64_t *cursor, plc_finding *findings, size_t capacity, size_t *count);
-
 /* Evicts everything in slices.  PLC_OK: go on; PLC_DONE; PLC_AGAIN.  *free_pages counts pages that are free
  * after it, *longest the longest stretch of them. */
 PLC_API plc_status plc_drain(plc_cache *cache, uint64_t *cursor, uint64_t *free_pages, uint64_t *longest);
@@ -393,7 +394,6 @@ PLC_API plc_status plc_info_read(plc_cache *cache, plc_info *info);
 
 /* The format signature of this library (version and sizes of the shared structures). */
 PLC_API_VOID uint64_t plc_layout(void);
-
 /* One line of text for a status, beginning with its name. */
 PLC_API_VOID const char *plc_status_text(plc_status status);
 

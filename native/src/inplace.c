@@ -9,17 +9,33 @@
 #include "lease.h"
 #include "part.h"
 #include "read.h"
+#include "told.h"
 
 /* pre: call_begin.  PLC_OK: the window is open and holding's lock held; else nothing is. */
-static plc_status open_held(struct call *k, const void *key, size_t key_length) {
+static plc_status open_held(struct call *k, bool refused) {
     struct holding *h = k->c->holding;
     if (h == NULL || part_view(k->c) == NULL || !holding_lock(h)) {
         call_refuse(k);
         return PLC_COPY;
     }
-    plc_status s = call_open(k, index_key(k, key, key_length) != PLC_OK);
+    plc_status s = call_open(k, refused);
     if (s != PLC_OK) {
         holding_unlock(h);
+    }
+    return s;
+}
+
+/* What a lease began with: open_held; what has come of it.  Gives the results. */
+static plc_status close_held(struct call *k, plc_status s, const struct leased *l, plc_view *view, plc_found *found) {
+    plc_cache *c = k->c;
+    if (s == PLC_OK) {
+        word_add_rlx(&c->holding->alive, 1);
+    }
+    s = call_leave(k, s);
+    holding_unlock(c->holding);
+    if (s == PLC_OK) {
+        *view = (plc_view){part_view(c) + (l->value - c->base), l->found.length, l->ticket, NULL};
+        *found = l->found;
     }
     return s;
 }
@@ -27,25 +43,54 @@ static plc_status open_held(struct call *k, const void *key, size_t key_length) 
 plc_status plc_lease(plc_cache *cache, const void *key, size_t key_length, uint16_t name, plc_view *view,
                      plc_found *found) {
     struct call k;
-    plc_found seen = {0};
-    const uint8_t *value = NULL;
-    uint64_t ticket = 0;
+    struct leased l = {0};
     if (view == NULL || found == NULL) {
         return PLC_INVALID;
     }
     plc_status s = call_begin(&k, cache);
-    s = s == PLC_OK ? open_held(&k, key, key_length) : s;
+    s = s == PLC_OK ? open_held(&k, index_key(&k, key, key_length) != PLC_OK) : s;
+    return s == PLC_OK ? close_held(&k, read_lease(&k, name, &l.ticket, &l.value, &l.found), &l, view, found) : s;
+}
+
+plc_status plc_view_run(plc_cache *cache, const plc_view *view, uint64_t *run) {
+    uint32_t head = 0, gen = 0;
+    if (cache == NULL || view == NULL || run == NULL || view->part != NULL || view->ticket == 0 ||
+        !holding_lock(cache->holding)) {
+        return PLC_INVALID;
+    }
+    bool known = lease_run(cache, view->ticket, &head, &gen);
+    holding_unlock(cache->holding);
+    if (!known) {
+        return PLC_INVALID;
+    }
+    *run = told_make(head, gen);
+    return PLC_OK;
+}
+
+plc_status plc_lease_at(plc_cache *cache, uint64_t run, uint64_t token, plc_view *view, plc_found *found) {
+    struct call k;
+    struct leased l = {0};
+    if (view == NULL || found == NULL) {
+        return PLC_INVALID;
+    }
+    plc_status s = call_begin(&k, cache);
+    s = s == PLC_OK ? open_held(&k, false) : s;
+    return s == PLC_OK ? close_held(&k, told_lease(&k, (struct told){run, token}, &l), &l, view, found) : s;
+}
+
+plc_status plc_get_at(plc_cache *cache, uint64_t run, uint64_t token, void *buffer, size_t capacity, plc_found *found) {
+    struct call k;
+    plc_found seen = {0};
+    if (found == NULL || (buffer == NULL && capacity != 0)) {
+        return PLC_INVALID;
+    }
+    plc_status s = call_begin(&k, cache);
+    s = s == PLC_OK ? call_open(&k, domain_overlaps(cache, buffer, capacity)) : s;
     if (s != PLC_OK) {
         return s;
     }
-    s = read_lease(&k, name, &ticket, &value, &seen);
-    if (s == PLC_OK) {
-        word_add_rlx(&cache->holding->alive, 1);
-    }
-    s = call_leave(&k, s);
-    holding_unlock(cache->holding);
-    if (s == PLC_OK) {
-        *view = (plc_view){part_view(cache) + (value - cache->base), seen.length, ticket, NULL};
+    s = call_leave(&k, told_read(&k, (struct told){run, token}, buffer, capacity, &seen));
+    if (s == PLC_OK || s == PLC_TOO_SMALL) {
         *found = seen;
     }
     return s;

@@ -111,6 +111,7 @@
  *   lease      1 pins_high; 2 cell (release); 3 full fence; 4 the slot again: changed, cell 0 and all anew.  All
  *              under the transient pin of the look.  Behind any: the cell of a dead incarnation, which counts for
  *              nobody
+ *   told       1, 2, 3 as lease; 4 the head's word: of that generation, and not EVICT, or cell 0 as unlease
  *   unlease    1 cell 0 (release); 2 full fence; 3 head word: LIMBO is evicted by whoever leaves last.  Behind 1: the
  *              run stays in limbo until an eviction or the sweep meets it
  *   reserve    as allocate, and no more: the run stays OPEN(me), nothing names it.  A dead owner's is evicted

@@ -94,6 +94,21 @@ static void name_run(struct call *k, uint32_t cell, uint32_t head) {
     fence_full();
 }
 
+/* The last to leave frees what is in limbo, even if nobody else comes: the cell, a fence, the head's word; who puts
+ * it into limbo looks at the cells behind a fence of his own. */
+static void leave_run(struct call *k, uint32_t cell, uint32_t head, uint32_t gen) {
+    plc_cache *c = k->c;
+    word_put_rel(&k->row->counted[cell], 0);
+    if (c->holding->used == 1) {
+        word_put_rel(&k->row->pins_high, 0);
+    }
+    fence_full();
+    uint64_t w = word_acq(page_word(c, head));
+    if (page_state(w) == PAGE_LIMBO && page_gen(w) == gen) {
+        (void)evict_run(k, head, EVICT_ALL);
+    }
+}
+
 static void keep(struct call *k, uint32_t cell, uint64_t *ticket) {
     struct holding *h = k->c->holding;
     if (h->held[cell].count++ == 0) {
@@ -102,6 +117,13 @@ static void keep(struct call *k, uint32_t cell, uint64_t *ticket) {
     h->leases++;
     *ticket = ticket_make(h, cell);
     count(k, COUNT_LEASES, 1);
+}
+
+/* A cell for a run that this process does not hold yet, or -1: too much is held. */
+static int cell_for(struct call *k, uint32_t head, uint32_t gen) {
+    const plc_cache *c = k->c;
+    uint32_t pages = pages_of_run(c, head, word_rlx(page_side_a(c, head)));
+    return pages != 0 && lease_room(k, head, pages) ? holding_add(c->holding, head, gen, pages) : -1;
 }
 
 plc_status lease_take(struct call *k, const struct hit *hit, uint64_t *ticket) {
@@ -113,8 +135,7 @@ plc_status lease_take(struct call *k, const struct hit *hit, uint64_t *ticket) {
         return PLC_COPY;
     }
     if (cell < 0) { /* the first lease of that run in this process */
-        uint32_t pages = pages_of_run(c, head, word_rlx(page_side_a(c, head)));
-        cell = pages != 0 && lease_room(k, head, pages) ? holding_add(h, head, page_gen(hit->e.head_word), pages) : -1;
+        cell = cell_for(k, head, page_gen(hit->e.head_word));
         if (cell < 0) {
             return PLC_COPY;
         }
@@ -129,6 +150,67 @@ plc_status lease_take(struct call *k, const struct hit *hit, uint64_t *ticket) {
     return PLC_OK;
 }
 
+/* Somebody is evicting it.  If he is dead, another one does it to the end, which is limbo: who told of it keeps it. */
+static void finish_eviction(struct call *k, uint32_t head, uint64_t w) {
+    if (owner_alive(k->c, w)) {
+        k->suspect = owner_slot(w);
+    } else {
+        (void)evict_run(k, head, EVICT_ALL);
+    }
+}
+
+/* Who evicts a run wins its head's word, fences, and looks at the cells; who names it stores a cell, fences, and looks
+ * at the head's word.  If it is not being evicted then, whoever wins it later finds the cell. */
+static plc_status name_told(struct call *k, uint32_t cell, uint32_t head, uint32_t gen) {
+    plc_cache *c = k->c;
+    name_run(k, cell, head);
+    uint64_t w = word_acq(page_word(c, head));
+    bool same = page_gen(w) == gen && page_readable(w), evicted = same && page_state(w) == PAGE_EVICT;
+    if (same && !evicted) {
+        return PLC_OK;
+    }
+    leave_run(k, cell, head, gen);
+    if (evicted) {
+        finish_eviction(k, head, w);
+    }
+    return evicted ? PLC_BUSY : PLC_MISS;
+}
+
+plc_status lease_take_at(struct call *k, uint32_t head, uint32_t gen, uint64_t *ticket) {
+    plc_cache *c = k->c;
+    struct holding *h = c->holding;
+    int cell = holding_find(h, head);
+    if (h->leases >= HELD_MOST) {
+        return PLC_COPY;
+    }
+    if (cell >= 0 && h->held[cell].gen != gen) {
+        return PLC_MISS;
+    }
+    if (cell < 0) {
+        cell = cell_for(k, head, gen);
+        if (cell < 0) {
+            return PLC_COPY;
+        }
+        plc_status s = name_told(k, (uint32_t)cell, head, gen);
+        if (s != PLC_OK) {
+            holding_remove(h, (uint32_t)cell);
+            return s;
+        }
+    }
+    keep(k, (uint32_t)cell, ticket);
+    return PLC_OK;
+}
+
+bool lease_run(const plc_cache *c, uint64_t ticket, uint32_t *head, uint32_t *gen) {
+    int cell = ticket_cell(c->holding, ticket);
+    if (cell < 0) {
+        return false;
+    }
+    *head = c->holding->held[cell].head;
+    *gen = c->holding->held[cell].gen;
+    return true;
+}
+
 plc_status lease_own(struct call *k, const struct fill *f, uint64_t *ticket) {
     int cell = holding_add(k->c->holding, f->head, f->gen, f->pages);
     if (cell < 0) {
@@ -141,21 +223,10 @@ plc_status lease_own(struct call *k, const struct fill *f, uint64_t *ticket) {
 
 /* ---- giving back ----------------------------------------------------------------------------- */
 
-/* The last to leave frees what is in limbo, even if nobody else comes: the cell, a fence, the head's word; who puts
- * it into limbo looks at the cells behind a fence of his own. */
-static void leave_run(struct call *k, uint32_t cell) {
-    plc_cache *c = k->c;
-    const struct held *held = &c->holding->held[cell];
-    word_put_rel(&k->row->counted[cell], 0);
+static void let_go(struct call *k, uint32_t cell) {
+    const struct held *held = &k->c->holding->held[cell];
+    leave_run(k, cell, held->head, held->gen);
     word_add_rlx(&k->row->leased, -((uint64_t)held->pages << PAGE_SHIFT));
-    if (c->holding->used == 1) {
-        word_put_rel(&k->row->pins_high, 0);
-    }
-    fence_full();
-    uint64_t w = word_acq(page_word(c, held->head));
-    if (page_state(w) == PAGE_LIMBO && page_gen(w) == held->gen) {
-        (void)evict_run(k, held->head, EVICT_ALL);
-    }
 }
 
 bool lease_drop(plc_cache *c, uint64_t ticket) {
@@ -169,7 +240,7 @@ bool lease_drop(plc_cache *c, uint64_t ticket) {
         if (!call_enter_late(&k, c)) {
             return false;
         }
-        leave_run(&k, (uint32_t)cell);
+        let_go(&k, (uint32_t)cell);
         holding_remove(h, (uint32_t)cell);
         (void)call_leave(&k, PLC_OK);
     } else {

@@ -28,7 +28,7 @@ from plib_cache._core.handle import (
     explain_faults,
     remove_region,
 )
-from plib_cache._core.inplace import InPlace, NotInPlaceError
+from plib_cache._core.inplace import InPlace, Lease, NotInPlaceError
 from plib_cache._core.names import Claim, NameCounts, Names
 from plib_cache._core.values import ADD, APPEND, CAS, PREPEND, PUBLISH, REPLACE, SET, Values
 from plib_cache._core.walk import Finding, Walks
@@ -58,6 +58,7 @@ __all__ = [
     "Finding",
     "Found",
     "Item",
+    "Lease",
     "NameCounts",
     "NotInPlaceError",
     "Quick",

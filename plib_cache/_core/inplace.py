@@ -8,18 +8,25 @@ derived from them; with either binding, for cffi cannot make such objects.
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 from plib_cache._core import work as _work
 from plib_cache._core.failures import Facts
 from plib_cache._core.fast import objects
-from plib_cache._core.handle import AGAIN, COPY, MISS, OK, SLICE_MS, Handle
+from plib_cache._core.handle import AGAIN, BUSY, COPY, MISS, OK, SLICE_MS, TOO_SMALL, Handle
 from plib_cache._core.work import Encoding, Found, Terms
 from plib_cache._native import ffi, lib
 from plib_cache.exceptions import ConfigurationError
 
 _TOO_LARGE, _INVALID = int(lib.PLC_TOO_LARGE), int(lib.PLC_INVALID)
 _UNSUPPORTED = int(lib.PLC_UNSUPPORTED)
+_EVICTION_S = (
+    10  # an eviction takes microseconds; one that was stopped in the middle may take as long
+)
+
+
+Lease: Any = objects.Lease
 
 
 class InPlace(Handle):
@@ -47,6 +54,41 @@ class InPlace(Handle):
         if status not in (OK, MISS):
             raise self._refused(status, Facts(self.path, key))
         return found
+
+    def lease_told(self, run: int, token: int) -> Found | None:
+        """The value that another process has told of, in place; whatever became of its key.
+
+        Args:
+            run: what its lease's ``run()`` said, there.
+
+        Returns:
+            As ``lease``, and a copy if that cannot be; None if nobody has kept it.
+        """
+        status, found = COPY if self.copies_only and not self.closed else AGAIN, None
+        deadline = time.monotonic() + _EVICTION_S
+        while status == AGAIN or (status == BUSY and time.monotonic() < deadline):
+            status, found = objects.lease_at(self._address, run, token)
+            if status == AGAIN:
+                self._assist(b"")
+            elif status == BUSY:  # an eviction is at it, in this thread's way for a moment
+                time.sleep(0)
+        if status == COPY:
+            return self._get_told(run, token)
+        if status not in (OK, MISS):
+            raise self._refused(status, Facts(self.path))
+        return found
+
+    def _get_told(self, run: int, token: int) -> Found | None:
+        found, data = ffi.new("plc_found *"), bytearray()
+        status = TOO_SMALL
+        while status == TOO_SMALL:
+            data = bytearray(found.length)
+            with ffi.from_buffer("char[]", data, require_writable=True) as raw:
+                args = (run, token, raw, len(data), found)
+                status = self._call(lib.plc_get_at_nogil, *args)
+        if status == MISS:
+            return None
+        return found.type, memoryview(data).toreadonly(), found.cost, found.token
 
     def reserve(self, key: bytes, value: Encoding, terms: Terms) -> Any:
         """Room for a value of ``value.nbytes`` bytes, to be filled; see ``Filling`` in C.

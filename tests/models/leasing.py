@@ -5,6 +5,7 @@ over; and who of those that let go, and of the evictors, frees the run.
 ``lease``: a process takes a lease under its call's pin, reads in place, and gives it back, while an
 evictor wants the run.  ``lease-limbo``: two evictors, one of which may meet it in limbo.
 ``leases``: two processes and one evictor.
+``told``: a process keeps the run and lets go when another one, whom it has told, has it too.
 ``leave``: two processes hold the run from the beginning and let go, while it is evicted.
 
 Held: nothing is freed under a lease, nor twice.  When all have let go the run is free, though
@@ -196,6 +197,28 @@ def evictor(bug: str, me: str, row: str, scan: Scan) -> Thread:
     return met
 
 
+def told(bug: str, me: str, row: str, scan: Scan) -> Thread:
+    """lease.c: name_told, leave_run.  Who has told keeps the run until he hears that it is held."""
+    yield from name_run(row, fence=bug != "told-without-a-fence")
+    head = yield acq("head")
+    readable = ("SEALED", "LIMBO", "EVICT") if bug == "told-while-evicted" else ("SEALED", "LIMBO")
+    if head[0] not in readable:
+        yield from leave_run(bug, me, row, scan)
+        return "busy" if head[0] == "EVICT" else "missed"
+    yield put_rel("heard", 1)
+    met = yield from holder(bug, me, row, scan)
+    return met
+
+
+def teller(bug: str, me: str, row: str, scan: Scan) -> Thread:
+    """Lets go when it has heard, and else keeps it."""
+    heard = yield acq("heard")
+    if not heard and bug != "not-kept":
+        return "kept"
+    met = yield from leave_run(bug, me, row, scan)
+    return met
+
+
 def promise(words: dict[str, Any], results: dict[str, Any]) -> str | None:
     state = words["head"][0]
     good = state == "FREEING" or (state == "LIMBO" and CALL in results.values())
@@ -215,6 +238,26 @@ def build(bug: str, rows: tuple[str, ...], evictors: int, held: bool = False) ->
     return Program(words=words, threads=threads, notes={"freed": 0}, promise=promise)
 
 
+def build_told(bug: str) -> Program:
+    """A process keeps the run and has told of it; another takes it; an evictor, who looks at the
+    row of the second one first."""
+    words: dict[str, Any] = {"slot": "run", "head": ("SEALED", ""), "byte": "A", "heard": 0}
+    words |= {"counted 1": 0, "high 1": 0, "counted 2": "run"}
+    scan = partial(pinned, bug, ("1", "2"), (COUNTED,))
+    actors = {"told": (told, "1"), "teller": (teller, "2"), "evictor": (evictor, "")}
+    threads = {who: partial(act, bug, who, row, scan) for who, (act, row) in actors.items()}
+    return Program(words=words, threads=threads, notes={"freed": 0}, promise=told_promise)
+
+
+def told_promise(words: dict[str, Any], results: dict[str, Any]) -> str | None:
+    """Who was told finds it, or is to ask again; free when all have let go and it was evicted."""
+    if results["told"] == "missed":
+        return "what was told of is not there"
+    state = words["head"][0]
+    stays = results["teller"] == "kept" or results["evictor"] == "lost"
+    return None if stays or state == "FREEING" else f"the run is left as {state}"
+
+
 TAKING = "pin, index_unpin; lease_take, leave_run; pinned, in_limbo, free_run"
 MODELS = [
     Model(
@@ -232,6 +275,16 @@ MODELS = [
     ),
     Model("lease-limbo", TAKING, lambda bug: build(bug, ("1",), 2), {}, ("sc", "tso"), WEAK),
     Model("leases", TAKING, lambda bug: build(bug, ("1", "2"), 1), {}, ("sc",), REORDERED),
+    Model(
+        "told",
+        "name_told, leave_run; pinned, in_limbo, free_run",
+        build_told,
+        {
+            "told-without-a-fence": REORDERED,
+            "told-while-evicted": EVERYWHERE,
+            "not-kept": EVERYWHERE,
+        },
+    ),
     Model(
         "leave",
         "leave_run; pinned, in_limbo, free_run",

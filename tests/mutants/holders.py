@@ -62,8 +62,8 @@ HOLDERS = [
         "limbo-left-behind",
         "the last to let go of a run that is in limbo leaves it there",
         "lease.c",
-        "if (page_state(w) == PAGE_LIMBO && page_gen(w) == held->gen) {",
-        "if (page_state(w) == PAGE_LIMBO && page_gen(w) != held->gen) {",
+        "if (page_state(w) == PAGE_LIMBO && page_gen(w) == gen) {",
+        "if (page_state(w) == PAGE_LIMBO && page_gen(w) != gen) {",
         "test_lease",
     ),
     Mutant(

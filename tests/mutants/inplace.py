@@ -39,7 +39,7 @@ LEASES = [
         "last-leaver-goes-by",
         "what was in limbo stays there when the last reader is gone",
         "lease.c",
-        "if (page_state(w) == PAGE_LIMBO && page_gen(w) == held->gen) {",
+        "if (page_state(w) == PAGE_LIMBO && page_gen(w) == gen) {",
         "if (false && w != 0) {",
         "test_lease",
     ),
@@ -47,8 +47,8 @@ LEASES = [
         "leased-without-limit",
         "readers hold so much that nothing can be stored",
         "lease.c",
-        "cell = pages != 0 && lease_room(k, head, pages) ?",
-        "cell = pages != 0 ?",
+        "return pages != 0 && lease_room(k, head, pages) ?",
+        "return pages != 0 ?",
         "test_lease",
     ),
     bug(
@@ -119,7 +119,7 @@ LEASES = [
         "lease-not-alive",
         "the region is unmapped under a view when its handle is closed",
         "inplace.c",
-        "        word_add_rlx(&cache->holding->alive, 1);\n",
+        "        word_add_rlx(&c->holding->alive, 1);\n",
         "",
         "test_lease",
     ),
@@ -138,6 +138,49 @@ LEASES = [
         "        region_close_rest(c);\n",
         "",
         "test_lease",
+    ),
+]
+
+TOLD = [
+    bug(
+        "told-not-named",
+        "what another process has told of is read without being kept",
+        "lease.c",
+        "    name_run(k, cell, head);\n    uint64_t w = word_acq(page_word(c, head));\n",
+        "    uint64_t w = word_acq(page_word(c, head));\n",
+        "test_told",
+    ),
+    bug(
+        "told-while-evicted",
+        "a lease begins when an evictor has looked at the cells already",
+        "lease.c",
+        "    if (same && !evicted) {\n",
+        "    if (same) {\n",
+        "test_told",
+    ),
+    bug(
+        "told-behind-the-dead",
+        "what a dead evictor had begun is waited for without end",
+        "lease.c",
+        "        (void)evict_run(k, head, EVICT_ALL);\n    }\n}\n\n/* Who evicts",
+        "    }\n}\n\n/* Who evicts",
+        "test_told",
+    ),
+    bug(
+        "told-of-another-value",
+        "a place alone says which value it is",
+        "told.c",
+        " && e->spec.token == t.token;",
+        ";",
+        "test_told",
+    ),
+    bug(
+        "told-of-a-run-before",
+        "the run that lies there now is taken for the one that was told of",
+        "told.c",
+        "page_readable(w) && page_gen(w) == gen && entry_read_at",
+        "page_readable(w) && gen != 0 && entry_read_at",
+        "test_told",
     ),
 ]
 
@@ -240,4 +283,4 @@ RESERVATIONS = [
     ),
 ]
 
-IN_PLACE: list[Mutant] = [*LEASES, *RESERVATIONS]
+IN_PLACE: list[Mutant] = [*LEASES, *TOLD, *RESERVATIONS]

@@ -62,6 +62,8 @@ uint32_t ready_leased_twice(void);
 uint32_t ready_limbo(void);
 uint32_t ready_limbo_shared(void);
 uint32_t ready_leased_closed(void);
+uint32_t ready_told(void);
+uint32_t ready_told_limbo(void);
 uint32_t ready_let_go(void);
 uint32_t ready_let_go_large(void);
 uint32_t ready_leased_large(void);
@@ -70,6 +72,7 @@ uint32_t ready_sealed(void);
 uint32_t ready_let_go_reserved(void);
 
 plc_status act_lease(void);
+plc_status act_lease_told(void);
 plc_status act_release(void);
 plc_status act_evict_subject(void);
 plc_status act_reserve(void);

@@ -17,6 +17,7 @@ static plc_view second;
 static plc_reservation *reservation;
 static uint8_t *filled;
 static uint32_t head; /* of the subject's run */
+static uint64_t told_run, told_token;
 
 void act_view_make(void) {
     act_view = mmap(NULL, sizeof *act_view, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -69,6 +70,22 @@ uint32_t ready_let_go(void) {
     return my_slot(scene);
 }
 
+/* The same, and it was told where the value lies. */
+uint32_t ready_told(void) {
+    plc_found found;
+    CHECK_STATUS(AGAIN(scene, plc_lease(scene, SUBJECT, strlen(SUBJECT), 0, &second, &found)), PLC_OK);
+    CHECK_STATUS(plc_view_run(scene, &second, &told_run), PLC_OK);
+    told_token = found.token;
+    plc_release(scene, &second);
+    return ready_let_go();
+}
+
+uint32_t ready_told_limbo(void) {
+    uint32_t slot = ready_told();
+    (void)act_take_out();
+    return slot;
+}
+
 uint32_t ready_let_go_large(void) {
     (void)ready_let_go();
     return ready_large();
@@ -95,6 +112,11 @@ uint32_t ready_sealed(void) {
 
 plc_status act_lease(void) {
     return lease(scene, SUBJECT, act_view);
+}
+
+plc_status act_lease_told(void) {
+    plc_found found;
+    return AGAIN(scene, plc_lease_at(scene, told_run, told_token, act_view, &found));
 }
 
 plc_status act_release(void) {

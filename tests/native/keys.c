@@ -168,9 +168,10 @@ static void call_in_place(plc_cache *c, void (*check)(const char *function, plc_
     static uint8_t value[20000];
     const plc_part part = {value, sizeof value};
     const plc_entry e = {.key = "large", .key_length = 5, .parts = &part, .part_count = 1};
-    plc_view view = {0};
+    plc_view view = {0}, told = {0};
     plc_found found;
     plc_reservation *r = NULL;
+    uint64_t run = 0;
     void *bytes = NULL;
     check("plc_store, a run of its own", AGAIN(c, plc_store(c, PLC_SET, &e, NULL)));
     check("plc_lease, a miss", plc_lease(c, "absent", 6, 0, &view, &found));
@@ -178,11 +179,17 @@ static void call_in_place(plc_cache *c, void (*check)(const char *function, plc_
     check("plc_lease, refused", plc_lease(c, "key", 0, 0, &view, &found));
     for (unsigned i = 0; i < 2; i++) { /* of a run that is live, and of one in limbo */
         check("plc_lease", plc_lease(c, "large", 5, 0, &view, &found));
+        check("plc_view_run", plc_view_run(c, &view, &run));
         check("plc_view_private", plc_view_private(c, &view));
         check("plc_delete, leased", i == 0 ? PLC_OK : AGAIN(c, plc_delete(c, "large", 5)));
+        check("plc_lease_at", plc_lease_at(c, run, found.token, &told, &found));
+        check("plc_get_at", plc_get_at(c, run, found.token, value, sizeof value, &found));
+        check("plc_get_at, too small", plc_get_at(c, run, found.token, value, 1, &found));
+        plc_release(c, &told);
         plc_release(c, &view);
         check("plc_release", PLC_OK);
     }
+    check("plc_lease_at, a miss", plc_lease_at(c, run, found.token, &told, &found));
     for (unsigned i = 0; i < 2; i++) {
         check("plc_reserve", AGAIN(c, plc_reserve(c, &e, sizeof value, &r, &bytes)));
         if (i == 0) {

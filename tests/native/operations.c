@@ -341,6 +341,8 @@ const struct operation operations[] = {
     {"takeover-claim", died_computing, ready_placed, act_claim, {0}},
     {"lease", large_there, ready_placed, act_lease, HOLDS},
     {"lease-again", large_there, ready_leased, act_lease, HOLDS},
+    {"lease-told", large_held, ready_told, act_lease_told, HOLDS},
+    {"lease-told-limbo", large_held, ready_told_limbo, act_lease_told, HOLDS},
     {"release-one-of-two", large_there, ready_leased_twice, act_release, HOLDS},
     {"release", large_there, ready_leased, act_release, {0}},
     {"release-limbo", large_there, ready_limbo, act_release, {0}},

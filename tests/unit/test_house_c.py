@@ -38,7 +38,7 @@ C_LAYERS = [
     ["queue", "spare", "names", "entry", "run", "index"],
     ["ghost", "pinned", "evict", "clean", "sweep", "policy", "hand", "space"],
     ["call"],
-    ["gauge", "lease", "find", "store", "read", "verbs", "walk", "flight"],
+    ["gauge", "lease", "told", "find", "store", "read", "verbs", "walk", "flight"],
     ["check", "rebuild"],
     ["cache", "admin", "inplace", "reserve"],
 ]
@@ -68,6 +68,7 @@ IN_WINDOW = [
     "hand",
     "space",
     "read",
+    "told",
     "store",
     "verbs",
     "walk",

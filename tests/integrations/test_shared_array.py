@@ -1,0 +1,452 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Arrays over the memory of a cache go to other processes by reference, and come back so."""
+
+from __future__ import annotations
+
+import copy
+import io
+import multiprocessing.connection
+import os
+import pickle
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import handed_arrays as handed
+import joblib
+import numpy as np
+import pytest
+from handed_arrays import BYTES, N
+from joblib.externals.loky import get_reusable_executor
+
+from plib_cache import Cache, SerializationError, _handing
+from plib_cache._shared_array import SMALLEST, shared
+
+EXECUTORS = ["fork", "forkserver", "spawn"]
+BACKENDS = ["loky", "multiprocessing", "threading"]
+FATES = ["kept", "deleted", "replaced", "expired", "cleared", "evicted"]
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[str]:
+    """The file of a cache that is sound in the end."""
+    yield str(tmp_path / "arrays.plib")
+    assert handed.cache(str(tmp_path / "arrays.plib")).check() == []
+
+
+@pytest.fixture
+def array(path: str) -> Any:
+    """An array in that cache."""
+    return handed.put(path, "a", np.arange(float(N)))
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits() -> Iterator[None]:
+    """What a test has sent and nobody fetched does not concern the next one."""
+    yield
+    _handing._kept.clear()
+
+
+@pytest.fixture(params=EXECUTORS + BACKENDS)
+def call(request: pytest.FixtureRequest) -> Iterator[Call]:
+    """``call(function, *args)`` in another process, in every way that there is."""
+    way = request.param
+    if way in EXECUTORS:
+        with ProcessPoolExecutor(2, mp_context=handed.context(way)) as executor:
+            yield lambda function, *args: executor.submit(function, *args).result()
+        return
+    parallel = joblib.Parallel(2, backend=way)
+    yield lambda function, *args: parallel([joblib.delayed(function)(*args)])[0]
+    if way == "loky":
+        get_reusable_executor().shutdown()
+
+
+def pickled(array: Any) -> bytes:
+    return bytes(ForkingPickler.dumps(array))
+
+
+# ---- there and back ------------------------------------------------------------------------------
+
+
+def test_it_goes_there_by_reference(call: Call, array: Any) -> None:
+    """A worker sees the same memory, read-only."""
+    assert call(handed.look, array) == handed.look(array)
+    assert handed.where(array)[0] == os.stat(array._plib.path).st_ino
+
+
+def test_it_comes_back_by_reference(call: Call, array: Any) -> None:
+    """So does who gets a part of it back."""
+    back = call(handed.part, array)
+    expected = handed.part(np.arange(float(N)))
+    assert np.array_equal(back, expected)
+    assert handed.look(back) == handed.look(handed.part(array))
+    assert back.strides == expected.strides
+
+
+@pytest.mark.parametrize("fate", FATES)
+def test_a_result_of_the_workers(call: Call, path: str, fate: str) -> None:
+    """What a worker has stored itself comes by reference, whatever became of its key."""
+    (result,) = call(handed.computed, path, "r", 3.5, fate)
+    assert np.array_equal(result, np.full(N, 3.5))
+    assert handed.where(result)[0] == os.stat(path).st_ino
+    assert type(result).__name__ == "SharedArray"
+
+
+def test_to_and_fro(call: Call, array: Any) -> None:
+    """What was received is sent on as it came."""
+    sent = array
+    for _ in range(5):
+        sent = call(handed.same, sent)
+    assert handed.look(sent) == handed.look(array)
+
+
+def test_within_other_things(call: Call, array: Any) -> None:
+    """Arrays in what a user has made of them go by reference."""
+    pair = handed.Pair(array, {"a": [array[100:]]})
+    assert call(handed.both, pair) == handed.both(pair)
+    back = call(handed.same, pair)
+    assert handed.both(back) == handed.both(pair)
+
+
+def test_to_many(array: Any) -> None:
+    """The same array goes to many workers at once."""
+    with ProcessPoolExecutor(8, mp_context=handed.context("fork")) as executor:
+        assert set(executor.map(handed.look, [array] * 64)) == {handed.look(array)}
+
+
+def test_few_bytes_are_sent(array: Any) -> None:
+    """What goes through the pipe says where the array is, not what it is."""
+    assert len(pickled(array)) < 1000 < array.nbytes
+    assert len(pickled(handed.part(array))) < 1000
+
+
+@pytest.mark.parametrize("dtype", ["<i2", "S7", "<M8[ns]", ">f4", [("x", "<f8"), ("y", "u1", 3)]])
+def test_any_dtype_and_order(path: str, dtype: Any) -> None:
+    """Whatever an array in the cache is, comes."""
+    value = np.zeros((300, 400), dtype, order="F")
+    value.reshape(-1).view("u1")[:] = 65
+    handed.cache(path).set("any", value)
+    found = handed.cache(path)._region.lease(b"any")
+    here = handed.cache(path)._serializer.loads(found[0], memoryview(found[1]))
+    here = shared(here, path, found[3])
+    again = ForkingPickler.loads(pickled(here))
+    assert again.dtype == value.dtype
+    assert again.strides == here.strides
+    assert np.array_equal(again, value)
+    assert handed.where(again) == handed.where(here)
+
+
+# ---- what may happen between sending and receiving -----------------------------------------------
+
+
+@pytest.mark.parametrize("fate", FATES)
+def test_nobody_has_it_but_the_letter(path: str, fate: str) -> None:
+    """The sender has forgotten it, and the cache has been overwritten: it is there all the same."""
+    ours, theirs = multiprocessing.Pipe()
+    process = handed.context("spawn").Process(
+        target=handed.sends, args=(theirs, path, fate), daemon=True
+    )
+    process.start()
+    letter = ours.recv_bytes()
+    assert ours.recv_bytes() == b"it has happened"
+    handed.overwrite(path)
+    result = ForkingPickler.loads(letter)
+    ours.send_bytes(b"end")
+    process.join()
+    handed.overwrite(path)
+    assert process.exitcode == 0
+    assert np.array_equal(result, np.arange(float(N)))
+    assert handed.where(result)[0] == os.stat(path).st_ino
+
+
+def test_a_process_that_ends_waits(path: str) -> None:
+    """The last result of a process is there, though it has ended (or would have, but waits)."""
+    context = handed.context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=handed.puts, args=(queue, path), daemon=True)
+    process.start()
+    assert queue._reader.poll(None)
+    handed.overwrite(path)
+    (result,) = queue.get()
+    assert np.array_equal(result, np.full(N, 7.0))
+    process.join()
+    assert process.exitcode == 0
+    assert len([key for key in handed.cache(path) if isinstance(key, bytes)]) == 0
+
+
+def test_a_sender_that_was_killed(path: str, eventually: Call) -> None:
+    """Its value is there as long as it is in the cache; then an error says why it is not."""
+    ours, theirs = multiprocessing.Pipe()
+    process = handed.context("spawn").Process(target=handed.dies, args=(theirs, path), daemon=True)
+    process.start()
+    letter = ours.recv_bytes()
+    process.join()
+    assert np.array_equal(ForkingPickler.loads(letter), np.arange(float(N)))
+    here = handed.cache(path)
+    del here["result"]
+
+    def lost() -> bool:
+        handed.overwrite(path)
+        try:
+            ForkingPickler.loads(letter)
+        except SerializationError:
+            return True
+        return False
+
+    eventually(lost)
+    with pytest.raises(SerializationError, match="its sender has died"):
+        ForkingPickler.loads(letter)
+    _handing.collect()
+    assert [key for key in here if isinstance(key, bytes)] == []
+
+
+def test_a_receiver_for_copies_only(array: Any, path: str) -> None:
+    """Who reads nothing in place gets a copy."""
+    with ProcessPoolExecutor(1, mp_context=handed.context("spawn")) as executor:
+        executor.submit(handed.copies_only, path).result()
+        assert executor.submit(handed.kind, array).result() == ("ndarray", array.sum())
+
+
+def test_another_file(array: Any, path: str) -> None:
+    """A copy of the file is not taken for it."""
+    letter = pickled(array)
+    subprocess.run(["cp", path, path + ".copy"], check=True)
+    os.rename(path, path + ".first")
+    os.rename(path + ".copy", path)
+    with pytest.raises(SerializationError, match="another file"):
+        ForkingPickler.loads(letter)
+    assert len(pickled(array)) > BYTES  # nor is a reference to it made
+    os.remove(path)
+    with pytest.raises(SerializationError, match="cannot be opened here"):
+        ForkingPickler.loads(letter)
+    os.rename(path + ".first", path)
+    assert handed.where(ForkingPickler.loads(letter)) == handed.where(array)
+
+
+def test_another_machine(array: Any) -> None:
+    """Nor is a file of another machine that has the same name."""
+    leased = array._plib
+    reference = _handing.offer(leased.lease, leased.path, leased.token, leased.address)
+    assert reference is not None
+    place = reference.place._replace(boot="another")
+    with pytest.raises(SerializationError, match="another machine"):
+        _handing.fetch(reference._replace(place=place))
+
+
+# ---- what is kept --------------------------------------------------------------------------------
+
+
+def test_nothing_is_left(path: str, eventually: Call) -> None:
+    """After 1000 round trips no entry is there but the array, and no lease but its own."""
+    array, here = handed.put(path, "a", np.arange(float(N))), handed.cache(path)
+    with ProcessPoolExecutor(2, mp_context=handed.context("fork")) as executor:
+        for _ in range(1000):
+            assert executor.submit(handed.same, array).result().nbytes == BYTES
+    assert _handing.settle() == 0
+    assert list(here) == ["a"]
+    del here["a"]
+    assert here._region.usage()["limbo_pages"] * 4096 >= BYTES
+    del array
+
+    def free() -> bool:
+        """What ended workers had inherited is found out by whoever needs room."""
+        handed.overwrite(path, 1)
+        return here._region.usage()["limbo_pages"] == 0
+
+    eventually(free)
+
+
+def test_it_is_let_go_when_it_was_fetched(array: Any) -> None:
+    """The sender keeps what it has sent until then, and no longer."""
+    letters = [pickled(array) for _ in range(3)]
+    assert len(_handing._kept) == 3
+    ForkingPickler.loads(letters[0])
+    _handing.collect()
+    assert len(_handing._kept) == 2
+    for letter in letters:
+        ForkingPickler.loads(letter)
+    assert _handing.settle() == 0
+
+
+def test_it_is_let_go_when_nobody_fetches_it(array: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not fetched is kept for a bounded time, and so many at most; beyond, bytes go."""
+    monkeypatch.setattr(_handing, "MOST", 3)
+    sizes = [len(pickled(array)) for _ in range(4)]
+    assert [size > BYTES for size in sizes] == [False, False, False, True]
+    _handing._kept.clear()
+    monkeypatch.setattr(_handing, "KEPT_S", -1.0)
+    letters = [pickled(array) for _ in range(4)]
+    assert all(len(letter) < 1000 for letter in letters)
+    assert len(_handing._kept) == 1
+
+
+def test_a_fork_child_keeps_nothing_of_its_parents(array: Any, fork: Call) -> None:
+    """What a process keeps for others is not kept a second time by its children."""
+    letter = pickled(array)
+
+    def in_child() -> tuple[int, tuple[int, int]]:
+        kept = len(_handing._kept)
+        return kept, handed.where(ForkingPickler.loads(letter))
+
+    assert fork(in_child).result() == (0, handed.where(array))
+    _handing.collect()
+    assert len(_handing._kept) == 0
+
+
+def test_a_full_cache_does_not_acknowledge(array: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The value comes even where no word can be left for its sender."""
+    letter = pickled(array)
+    region = _handing._opened[array._plib.path].region
+
+    def refuse(*args: Any) -> None:
+        raise _handing.PlibCacheError("full")
+
+    monkeypatch.setattr(region, "store", refuse)
+    assert handed.where(ForkingPickler.loads(letter)) == handed.where(array)
+    _handing.collect()
+    assert len(_handing._kept) == 1
+
+
+# ---- by value ------------------------------------------------------------------------------------
+
+
+def plain(value: Any) -> bool:
+    return type(value) is np.ndarray and handed.where(value)[0] == 0
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_holds_a_plain_array(array: Any, protocol: int) -> None:
+    """What is pickled for anywhere is an array as any other, and so are copies."""
+    letter = pickle.dumps({"a": [array]}, protocol)
+    assert b"plib_cache" not in letter
+    assert plain(pickle.loads(letter)["a"][0])
+    assert np.array_equal(pickle.loads(letter)["a"][0], array)
+
+
+def test_others_make_plain_arrays_of_it(array: Any, tmp_path: Path) -> None:
+    """cloudpickle, joblib.dump, copies."""
+    joblib.dump(array, tmp_path / "array")
+    file = io.BytesIO()
+    np.save(file, array)
+    file.seek(0)
+    for made in (
+        pickle.loads(cloudpickle.dumps(array)),
+        joblib.load(tmp_path / "array"),
+        copy.copy(array),
+        copy.deepcopy(array),
+        copy.deepcopy([array])[0],
+        np.load(file),
+        np.array(array),
+    ):
+        assert plain(made)
+        assert np.array_equal(made, array)
+
+
+def test_small_parts_go_by_value(array: Any) -> None:
+    """A copy of little is as fast as a reference to it."""
+    small = array[: SMALLEST // 8 - 1]
+    assert plain(ForkingPickler.loads(pickled(small)))
+    assert handed.where(ForkingPickler.loads(pickled(array[: SMALLEST // 8]))) == handed.where(
+        array
+    )
+    assert len(_handing._kept) == 1
+
+
+def test_what_lies_elsewhere_goes_by_value(array: Any, path: str) -> None:
+    """Only what lies in the value goes by reference to it."""
+    for other in (array.copy(), np.concatenate([array, array]), array.astype("f4")):
+        assert plain(ForkingPickler.loads(pickled(other)))
+        assert np.array_equal(ForkingPickler.loads(pickled(other)), other)
+    other = np.arange(float(N))
+    assert shared(other, path, 1) is other
+    private = handed.cache(path).get("a", copy="cow")
+    assert shared(private, path, 1) is private
+
+
+@pytest.mark.parametrize(("family", "by_value"), [("AF_INET", True), ("AF_UNIX", False)])
+def test_over_the_network(array: Any, family: str, by_value: bool) -> None:
+    """A connection of multiprocessing to another machine carries bytes; its pipes do not."""
+    with multiprocessing.connection.Listener(family=family) as listener:
+        received: list[Any] = []
+
+        def receive() -> None:
+            with listener.accept() as end:
+                received.append(end.recv())
+
+        thread = threading.Thread(target=receive)
+        thread.start()
+        with multiprocessing.connection.Client(listener.address) as end:
+            end.send(array)
+            thread.join()
+    assert np.array_equal(received[0], array)
+    assert plain(received[0]) == by_value
+
+
+# ---- as an array ---------------------------------------------------------------------------------
+
+
+def test_it_is_an_array(array: Any) -> None:
+    """What is computed from it is plain; slices stay; nobody can write to it."""
+    assert isinstance(array, np.ndarray)
+    assert array.__class__ is np.ndarray
+    for result in (array + 1, array > 3, np.sqrt(array), array @ np.ones((N, 2))):
+        assert type(result) is np.ndarray
+    for scalar in (array.sum(), array.max(), array.mean(), array[7], np.dot(array, array)):
+        assert type(scalar) is np.float64
+    for view in (array[5:], array.reshape(10, -1), array.reshape(10, -1).T, array.view("u8")):
+        assert type(view) is type(array)
+        assert view._plib is array._plib
+    assert array.copy()._plib is None
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 1
+    with pytest.raises(ValueError, match="read-only|WRITEABLE"):
+        array.setflags(write=True)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_it_has_the_hash_of_a_plain_array(path: str, order: Any) -> None:
+    """Keys that are made of it are those of any array with that content."""
+    value = np.asarray(np.arange(float(N)).reshape(100, -1), order=order)
+    array = handed.put(path, "hashed", value)
+    assert joblib.hash(array) == joblib.hash(value)
+    assert joblib.hash(array[3:]) == joblib.hash(value[3:])
+    assert joblib.hash({"a": array}) == joblib.hash({"a": value})
+
+
+def test_it_has_the_key_of_a_plain_array(array: Any) -> None:
+    """So do keys of decorated functions."""
+    from plib_cache.keys import fingerprint
+
+    assert fingerprint((array,)) == fingerprint((np.arange(float(N)),))
+
+
+@pytest.mark.parametrize("trust", ["code", "data"])
+def test_it_is_stored_as_a_plain_array(array: Any, trust: str) -> None:
+    """In a cache it is an array again, whatever holds it."""
+    with Cache("others", size="16MiB", trust=trust) as other:
+        other["b"] = array
+        assert other._region.get(b"b")[0] == 7  # without pickle
+        other["c"] = [array]
+        for got in (other["b"], other["c"][0]):
+            assert type(got) is np.ndarray
+            assert np.array_equal(got, array)
+
+
+def test_its_digest_goes_with_it(path: str, array: Any) -> None:
+    """Who knows the digest of a whole array need not compute it; of a part it is not known."""
+    found = array._plib
+    known = shared(np.asarray(array), path, found.token, digest=b"digest")
+    assert known.__plib_digest__() == b"digest"
+    assert known.reshape(100, -1).__plib_digest__() == b"digest"
+    assert known[1:].__plib_digest__() is None
+    assert known[::2].__plib_digest__() is None
+    assert array.__plib_digest__() is None
+    assert ForkingPickler.loads(pickled(known)).__plib_digest__() == b"digest"
+    assert ForkingPickler.loads(pickled(known[1:])).__plib_digest__() is None
