@@ -14,10 +14,16 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from joblib_caches import SMALL, counting
 
 import plib_cache
-from plib_cache.integrations.joblib import Memory, failures
-from tests.joblib_caches import SMALL, counting
+from plib_cache.integrations.joblib import Memory, _region, failures
+
+
+@pytest.fixture(autouse=True)
+def untold() -> None:
+    """Each test hears the warnings that are given once in a process."""
+    _region._warned.clear()
 
 
 def ours(location: Any, **options: Any) -> Memory:
@@ -383,7 +389,7 @@ def test_only_one_backend(tmp_path: Path) -> None:
 def test_processes_compute_once(program: Callable[..., Any], tmp_path: Path) -> None:
     """Of eight workers that miss one result together, one computes."""
     source = """
-import json, os, sys
+import json, os, sys, time
 from pathlib import Path
 import joblib
 from plib_cache.integrations.joblib import Memory
@@ -393,17 +399,19 @@ memory = Memory(Path(sys.argv[1]), verbose=0, backend_options={"size": "16MiB"})
 @memory.cache
 def slow(x, folder):
     Path(folder, str(os.getpid())).touch()
-    while len(list(Path(folder).glob("arrived-*"))) < 8:
-        pass
+    time.sleep(1)
     return x * 2
 
 def call(i, folder):
     Path(folder, f"arrived-{i}").touch()
+    until = time.monotonic() + 60  # not all workers need come: then fewer miss it together
+    while len(list(Path(folder).glob("arrived-*"))) < 8 and time.monotonic() < until:
+        time.sleep(0.01)
     return slow(21, folder)
 
 if __name__ == "__main__":
     folder = sys.argv[2]
-    results = joblib.Parallel(8, backend=sys.argv[3])(
+    results = joblib.Parallel(8, backend=sys.argv[3], batch_size=1)(
         joblib.delayed(call)(i, folder) for i in range(8))
     names = [p.name for p in Path(folder).iterdir() if not p.name.startswith("arrived-")]
     print(json.dumps([results, len(names)]))

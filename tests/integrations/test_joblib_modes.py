@@ -11,13 +11,19 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from joblib_caches import counting, memory
 
 from plib_cache import Cache
-from plib_cache.integrations.joblib import failures
-from tests.joblib_caches import counting, memory
+from plib_cache.integrations.joblib import _region, failures
 
 ELEMENTS = 100_000
 LARGE = np.arange(float(ELEMENTS))
+
+
+@pytest.fixture(autouse=True)
+def untold() -> None:
+    """Each test hears the warnings that are given once in a process."""
+    _region._warned.clear()
 
 
 def region_of(location: Path) -> Cache:
