@@ -23,6 +23,7 @@ import plib_cache
 from plib_cache import PlibCacheError, UnhashableArgumentError
 from plib_cache.decorator import CachedFunction, CacheInfo, Computed
 from plib_cache.integrations.joblib import _region
+from plib_cache.integrations.joblib._awaiting import later, then
 from plib_cache.integrations.joblib._notes import Note, argument, metadata, notes_of
 from plib_cache.integrations.joblib._short import Told
 from plib_cache.integrations.joblib._store import (
@@ -218,7 +219,7 @@ class Quick:
             return super().call(*args, **kwargs)  # type: ignore[misc]
         key = session.cached.cache_key(*args, **kwargs)
         result = self._exactly(session.cached.refresh, args, kwargs)
-        return _then(result, lambda value: (value, session.metadata(key) or {}))
+        return then(result, lambda value: (value, session.metadata(key) or {}))
 
     def call_and_shelve(self, *args: Any, **kwargs: Any) -> Any:
         """A reference to the result, which is computed if there is none."""
@@ -228,9 +229,9 @@ class Quick:
         call_id = self._call_id(session, args, kwargs)
         found = session.there(args, kwargs)
         if found:
-            return _later(self, self._get_memorized_result(call_id))  # type: ignore[attr-defined]
+            return later(self, self._get_memorized_result(call_id))  # type: ignore[attr-defined]
         result = self._exactly(session.cached, args, kwargs)
-        return _then(result, lambda _: self._get_memorized_result(call_id))  # type: ignore[attr-defined]
+        return then(result, lambda _: self._get_memorized_result(call_id))  # type: ignore[attr-defined]
 
     def _exactly(self, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """What a call gives; what is known of its computation is there as soon as the result is."""
@@ -278,25 +279,3 @@ class AsyncMemorizedFunc(Quick, stock.AsyncMemorizedFunc):  # type: ignore[misc]
     """A memorized coroutine function; see ``Quick``."""
 
     __slots__ = ("_made",)
-
-
-def _then(result: Any, finish: Callable[[Any], Any]) -> Any:
-    """What is made of a result, which may have to be awaited."""
-    if not inspect.isawaitable(result):
-        return finish(result)
-
-    async def awaited() -> Any:
-        return finish(await result)
-
-    return awaited()
-
-
-def _later(function: Any, value: Any) -> Any:
-    """The value, to be awaited where the function's are."""
-    if not isinstance(function, stock.AsyncMemorizedFunc):
-        return value
-
-    async def given() -> Any:
-        return value
-
-    return given()
