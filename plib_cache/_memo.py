@@ -28,6 +28,7 @@ from plib_cache.keys import (
     args_digest,
     code_digest,
     compile_binder,
+    content_args_digest,
     fingerprint,
     function_identity,
     version_digest,
@@ -120,13 +121,12 @@ class Memo:
         if binder is None:
             return prefix + self._chosen_key(args, kwargs)
         bound = binder.bind(*args, **kwargs)
-        return prefix + args_digest(
-            bound,
-            self.options.typed,
-            names=binder.names,
-            defaults=binder.defaults,
-            function=self._name,
-        )
+        told: dict[str, Any] = {
+            "names": binder.names, "defaults": binder.defaults, "function": self._name
+        }  # fmt: skip
+        if self.options.hashing == "xxh3":
+            return prefix + content_args_digest(bound, **told)
+        return prefix + args_digest(bound, self.options.typed, **told)
 
     def _chosen_key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         assert self.options.key is not None

@@ -61,6 +61,7 @@ class Options:
     limit_ms: int = 300_000
     trust: str | None = None
     copy: Copy = True
+    hashing: str = "blake2b"
     observer: Observer | None = None
     maxsize: int | None = None
 

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from plib_cache import _controls, _flight, config
 from plib_cache._attached import namespace_name, tag_name
@@ -96,6 +96,7 @@ def cache(
     limit: float = 300,
     trust: str | None = None,
     copy: Copy = True,
+    hashing: Literal["blake2b", "xxh3"] = "blake2b",
     observer: Observer | None = None,
     maxsize: int | None = None,
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
@@ -129,6 +130,9 @@ def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
         trust: "code" or "data", as for ``Cache``; None is that of the cache.
         copy: False gives arrays and tables in place, read-only, "cow" to be written to by this
             process alone; see ``Cache.get``.  What was just computed is given as it is.
+        hashing: "xxh3" makes the keys of large arrays, tables and strings at the speed of memory,
+            by a digest that is not cryptographic: not for arguments that an attacker chooses.
+            It needs the package xxhash (``pip install 'plib-cache[joblib]'``).
         observer: is told of each computation, before and after; see ``Observer``.
         maxsize: accepted and reported; the cache as a whole is bounded by its region.  It and
             ``typed`` may be given by place, as ``lru_cache(128, True)``.
@@ -181,6 +185,10 @@ def _checked(
         raise ConfigurationError(f"cache={options.cache!r:.100} is neither a Cache nor a name")
     if options.trust is not None:
         config.check_trust(options.trust)
+    if options.hashing not in ("blake2b", "xxh3"):
+        raise ConfigurationError(f"hashing={options.hashing!r}: there are 'blake2b' and 'xxh3'")
+    if options.hashing == "xxh3" and not options.typed:
+        raise ConfigurationError("hashing='xxh3' tells types apart always: leave typed=False out")
     if options.namespace is not None:
         namespace_name(options.namespace)
     _check_tags(options)

@@ -34,7 +34,7 @@ from plib_cache.integrations.joblib._store import (
     trouble,
 )
 from plib_cache.integrations.joblib._versions import read_only
-from plib_cache.keys import compile_binder, fingerprint
+from plib_cache.keys import compile_binder, value_digest
 
 # Somebody wants to see what is known of the computation that follows.
 _exact: ContextVar[bool] = ContextVar("plib_cache_exact", default=False)
@@ -59,6 +59,7 @@ class Session:
             cache=self.cache,
             ignore=tuple(owner.ignore),
             copy=owner.copy,
+            hashing="xxh3",
             observer=self,
             **self._where,
         )(owner.func)
@@ -140,7 +141,7 @@ class Session:
 def digest(value: Any) -> str:
     """What tells an argument from others, or an empty str if nothing does."""
     try:
-        return fingerprint(value).hex()
+        return value_digest(value).hex()
     except UnhashableArgumentError:
         return ""
 
