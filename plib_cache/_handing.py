@@ -134,6 +134,17 @@ def offer(lease: Any, path: str, token: int, address: int) -> Reference | None:
     return Reference(place, run, token, ack, os.getpid())
 
 
+def region_at(path: str, leased: Any) -> Region | None:
+    """The region at a path, if it is the one that a lease is of."""
+    run = leased.lease.run()
+    try:
+        region = _open(path).region
+        own = None if run is None else region.lease_told(run, leased.token)
+    except (PlibCacheError, OSError):
+        return None
+    return region if own is not None and address_of(own) == leased.address else None
+
+
 def address_of(found: Found) -> int:
     """Where the bytes of a value begin."""
     import numpy as np

@@ -15,11 +15,12 @@ from plib_cache._flight import MISSING, Missing
 from plib_cache._frame import DamagedValueError
 from plib_cache._moments import Expire
 from plib_cache._reserve import Reservation
+from plib_cache._shared_array import share
 from plib_cache.exceptions import ConfigurationError, CorruptRegionError
 from plib_cache.keys import key_bytes
-from plib_cache.serialize import DefaultSerializer, Encoded, TypeCode, buffer_of
+from plib_cache.serialize import DefaultSerializer, Encoded, Serializer, TypeCode, buffer_of
 
-Copy = bool | Literal["cow"]
+Copy = bool | Literal["cow", "shared"]
 
 
 def check_copy(copy: object) -> None:
@@ -28,10 +29,14 @@ def check_copy(copy: object) -> None:
     Raises:
         ValueError: it is neither True, False nor "cow".
     """
-    if (
-        not isinstance(copy, bool) and copy != "cow"
+    if not isinstance(copy, bool) and copy not in (
+        "cow",
+        "shared",
     ):  # what is only equal to them (0, 1) is a mistake
-        raise ValueError(f"copy={copy!r}: give True, False (in place) or 'cow' (copy on write)")
+        raise ValueError(
+            f"copy={copy!r}: give True, False (in place), 'shared' (in place, and by reference to "
+            "workers) or 'cow' (copy on write)"
+        )
 
 
 def read_in_place(region: Region, raw: bytes, name: int = 0, *, private: bool) -> Found | None:
@@ -55,6 +60,16 @@ def reader(copy: Copy) -> Callable[..., Found | None]:
     if copy is True:
         return Region.get
     return functools.partial(read_in_place, private=copy == "cow")
+
+
+def decode(serializer: Serializer, found: Found, region: Region, copy: Copy) -> Any:
+    """The value of what was read so.
+
+    Raises:
+        SerializationError: it cannot be made.
+    """
+    value = serializer.loads(found[0], memoryview(found[1]))
+    return share(value, region, found[3]) if copy == "shared" else value
 
 
 class InPlace(Attached):
@@ -164,7 +179,7 @@ class InPlace(Attached):
         if type_code == 0 and self._plain:
             return bytes(data)
         try:
-            return self._serializer.loads(type_code, data)
+            return decode(self._serializer, found, self._region, copy)
         except DamagedValueError as error:
             self._doubt(error)
             return MISSING

@@ -20,7 +20,7 @@ from plib_cache._callers import outside
 from plib_cache._core import TAGS_MAX, Found, NameCounts, Region, make_lookup
 from plib_cache._flight import MISSING, Missing
 from plib_cache._identity import qualified_name
-from plib_cache._inplace import reader
+from plib_cache._inplace import decode, reader
 from plib_cache._options import Options
 from plib_cache.cache import Cache
 from plib_cache.exceptions import ClosedError, PlibCacheError, PlibCacheWarning
@@ -211,7 +211,7 @@ class Memo:
             found = self._read(home.region, key, home.name)
             if found is None:
                 return MISSING
-            value = home.serializer.loads(found[0], memoryview(found[1]))
+            value = decode(home.serializer, found, home.region, self.options.copy)
         except PlibCacheError as error:
             self.trouble(error)
             return MISSING
@@ -253,7 +253,7 @@ class Memo:
             found = self._read(home.region, key)
             if found is None:
                 return MISSING
-            value = home.serializer.loads(found[0], memoryview(found[1]))
+            value = decode(home.serializer, found, home.region, self.options.copy)
         except PlibCacheError as error:
             self.trouble(error)
             return MISSING

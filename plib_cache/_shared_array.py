@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from plib_cache._core import Lease, Region
 from plib_cache._handing import Reference, address_of, fetch, look_at_the_end, offer
+from plib_cache._known import digest_of
 from plib_cache._ndarray import numpy
 
 SMALLEST = 1 << 16  # bytes that are sent by reference; below, a copy is as fast
@@ -67,6 +68,18 @@ def shared(array: Any, region: Region | str, token: int, *, digest: bytes | None
     array._plib = Leased(lease, address, view.nbytes, path, token, low, high - low, digest)
     _register_reducers()
     return array
+
+
+def share(value: Any, region: Region, token: int) -> Any:
+    """The value of a lease with its arrays shared, also those in lists, tuples and dicts."""
+    np: Any = sys.modules.get("numpy")
+    if np is not None and type(value) is np.ndarray:
+        return shared(value, region, token)
+    if type(value) in (list, tuple):
+        return type(value)(share(one, region, token) for one in value)
+    if type(value) is dict:
+        return {key: share(one, region, token) for key, one in value.items()}
+    return value
 
 
 def _lease_under(array: Any) -> Any | None:
@@ -124,12 +137,18 @@ class _Behaviour:
         return self.view(numpy().ndarray).__reduce__()
 
     def __plib_digest__(self: Any) -> bytes | None:
-        """The digest of the content, if it is known and this is still the array that it is of."""
+        """The digest of the content, if this is still the array that was shared: read from the
+        cache, where whoever asks first has it stored."""
         leased = self._plib
-        if leased is None or leased.digest is None or not self.flags.forc:
+        if leased is None or not self.flags.forc or self.nbytes < SMALLEST:
             return None
-        whole = (leased.start, leased.start + leased.length)
-        return leased.digest if _extent(self) == whole else None
+        if _extent(self) != (leased.start, leased.start + leased.length):
+            return None
+        if leased.digest is None:
+            digest = digest_of(self.view(numpy().ndarray), leased)
+            self._plib = leased = leased._replace(digest=digest)
+        found: bytes | None = leased.digest
+        return found
 
 
 @functools.lru_cache(maxsize=1)

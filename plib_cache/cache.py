@@ -95,9 +95,10 @@ class Cache(Verbs, InPlace, Upkeep, MutableMapping[Key, Any]):
         Args:
             copy: True gives a copy of one's own. False rebuilds arrays, tables and whatever else
                 has buffers over the memory of the cache, read-only and without a copy; they stay
-                what they are for as long as any of them lives (see ``view``). "cow" does the same
-                with memory that can be written to: the pages written to are copied, for this
-                process alone.
+                what they are for as long as any of them lives (see ``view``). "shared" is the
+                same, with arrays that go to worker processes by reference, as ``numpy.memmap``
+                in kind. "cow" has memory that can be written to: the pages written to are copied,
+                for this process alone.
 
         Notes:
             A copy comes where nothing can be had in place, with the same flags: of values of

@@ -128,8 +128,9 @@ def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
         strict: raise what goes wrong in the cache, instead of one warning and computing.
         limit: seconds after which one who computes is no longer waited for.
         trust: "code" or "data", as for ``Cache``; None is that of the cache.
-        copy: False gives arrays and tables in place, read-only, "cow" to be written to by this
-            process alone; see ``Cache.get``.  What was just computed is given as it is.
+        copy: False gives arrays and tables in place, read-only, "shared" also by reference to
+            workers, "cow" to be written to by this process alone; see ``Cache.get``.  What was
+            just computed is given as it is.
         hashing: "xxh3" makes the keys of large arrays, tables and strings at the speed of memory,
             by a digest that is not cryptographic: not for arguments that an attacker chooses.
             It needs the package xxhash (``pip install 'plib-cache[joblib]'``).

@@ -57,7 +57,7 @@ def _load(cache: Cache, key: str, mode: str | None) -> Any:
 
 
 def _read_in_place(cache: Cache, name: str | bytes, mode: str) -> Any:
-    return cache.get(name, ABSENT, copy="cow" if mode == "c" else False)
+    return cache.get(name, ABSENT, copy="cow" if mode == "c" else "shared")
 
 
 class Items(Store):

@@ -161,9 +161,9 @@ class Quick:
     _verbose: int
 
     @property
-    def copy(self) -> bool | Literal["cow"]:
+    def copy(self) -> Literal[True, "cow", "shared"]:
         """How results are read; ``copy`` of ``Cache.get``."""
-        return True if self.mmap_mode is None else "cow" if self.mmap_mode == "c" else False
+        return True if self.mmap_mode is None else "cow" if self.mmap_mode == "c" else "shared"
 
     def _session(self) -> Session | None:
         """The session in the region that is there now; None if there is none."""

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import gc
+import pickle
+from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,11 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from joblib_caches import counting, memory
+from joblib_caches import SMALL, counting, memory
 
 from plib_cache import Cache
-from plib_cache.integrations.joblib import _region, failures
+from plib_cache._content import ContentHash
+from plib_cache.integrations.joblib import Memory, _region, failures
 
 ELEMENTS = 100_000
 LARGE = np.arange(float(ELEMENTS))
@@ -24,6 +28,11 @@ LARGE = np.arange(float(ELEMENTS))
 def untold() -> None:
     """Each test hears the warnings that are given once in a process."""
     _region._warned.clear()
+
+
+def ours(location: Path, **options: Any) -> Memory:
+    """Our own Memory, quiet and small."""
+    return Memory(location, verbose=0, backend_options=SMALL, **options)
 
 
 def region_of(location: Path) -> Cache:
@@ -83,6 +92,63 @@ def test_looking_is_no_copy_and_holds_nothing(tmp_path: Path) -> None:
     reference = cached.call_and_shelve(1)
     assert not leased(tmp_path)
     assert np.array_equal(reference.get(), LARGE)
+
+
+# ---- by reference --------------------------------------------------------------------------------
+
+
+def kind_and_sum(array: Any) -> Any:
+    """What a worker has got, and sends back."""
+    return type(array).__name__, float(array.sum()), array
+
+
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
+@pytest.mark.parametrize("make", [memory, ours], ids=["backend", "Memory"])
+def test_results_go_to_workers_by_reference(
+    tmp_path: Path, make: Callable[..., joblib.Memory], backend: str
+) -> None:
+    """And come back so: as the memory of the cache and not as bytes; a plain pickle has bytes."""
+    cached = make(tmp_path, mmap_mode="r").cache(counting(lambda _: LARGE)[0])
+    result = cached(1)
+    assert len(ForkingPickler.dumps(result)) < 2000
+    assert len(pickle.dumps(result)) > LARGE.nbytes
+    call = joblib.delayed(kind_and_sum)
+    for kind, total, back in joblib.Parallel(2, backend=backend)([call(result), call(result[5:])]):
+        assert kind == type(back).__name__ == "SharedArray"
+        assert total == back.sum()
+    assert joblib.hash(result) == joblib.hash(LARGE)
+
+
+def test_a_result_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A result that is the argument of the next function carries its digest, everywhere."""
+    hashed: list[int] = []
+    update = ContentHash.update
+
+    def noted(self: Any, data: Any) -> None:
+        hashed.append(memoryview(data).nbytes)
+        update(self, data)
+
+    monkeypatch.setattr(ContentHash, "update", noted)
+    store = ours(tmp_path, mmap_mode="r")
+    large, summed = store.cache(made), store.cache(total)
+    assert [summed(large(1)) for _ in range(3)] == [LARGE.sum()] * 3
+    assert sum(hashed) < 2 * LARGE.nbytes
+    hashed.clear()
+    assert summed(large(1)) == LARGE.sum()
+    assert sum(hashed) < 1000
+    assert summed(np.array(LARGE)) == LARGE.sum()
+    assert sum(hashed) >= LARGE.nbytes
+    assert summed.cache_info().misses == 1
+
+
+def made(_: int) -> Any:
+    """A large result."""
+    return LARGE
+
+
+def total(array: Any) -> float:
+    """What is made of it."""
+    return float(array.sum())
 
 
 # ---- compressed ----------------------------------------------------------------------------------
