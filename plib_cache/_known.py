@@ -28,9 +28,8 @@ def digest_of(array: Any, leased: Any) -> bytes | None:
     """
     from plib_cache.keys import value_digest  # it needs a package that may be missing
 
-    layout = f"{leased.lease.run()} {leased.token} {leased.start - leased.address} {leased.length}"
-    kind = f"{array.dtype.str} {array.shape} {array.strides}"
-    key = _PREFIX + hashlib.blake2b(f"{layout} {kind}".encode(), digest_size=16).digest()
+    which = f"{leased.lease.run()} {leased.token} {leased.form}"
+    key = _PREFIX + hashlib.blake2b(which.encode(), digest_size=16).digest()
     try:
         region = region_at(leased.path, leased)
         found = None if region is None else region.get(key)

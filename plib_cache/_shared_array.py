@@ -43,8 +43,7 @@ class Leased(NamedTuple):
     nbytes: int
     path: str
     token: int
-    start: int  # of the array that was shared first, and its bytes: what the digest is of
-    length: int
+    form: tuple[Any, ...]  # of the array that was shared first, of which the digest is
     digest: bytes | None
 
 
@@ -63,9 +62,9 @@ def shared(array: Any, region: Region | str, token: int, *, digest: bytes | None
     view = memoryview(lease)
     address = address_of((0, view, 0, 0))
     path = region if isinstance(region, str) else region.path
-    low, high = _extent(array)
+    form = _form(array, address)
     array = array.view(_shared_class())
-    array._plib = Leased(lease, address, view.nbytes, path, token, low, high - low, digest)
+    array._plib = Leased(lease, address, view.nbytes, path, token, form, digest)
     _register_reducers()
     return array
 
@@ -139,16 +138,25 @@ class _Behaviour:
     def __plib_digest__(self: Any) -> bytes | None:
         """The digest of the content, if this is still the array that was shared: read from the
         cache, where whoever asks first has it stored."""
-        leased = self._plib
-        if leased is None or not self.flags.forc or self.nbytes < SMALLEST:
+        if not _is_whole(self) or self.nbytes < SMALLEST:
             return None
-        if _extent(self) != (leased.start, leased.start + leased.length):
-            return None
-        if leased.digest is None:
-            digest = digest_of(self.view(numpy().ndarray), leased)
-            self._plib = leased = leased._replace(digest=digest)
-        found: bytes | None = leased.digest
+        if self._plib.digest is None:
+            digest = digest_of(self.view(numpy().ndarray), self._plib)
+            self._plib = self._plib._replace(digest=digest)
+        found: bytes | None = self._plib.digest
         return found
+
+
+def _form(array: Any, address: int) -> tuple[Any, ...]:
+    """What tells arrays over one value from each other: a digest is of all of it."""
+    start = int(array.__array_interface__["data"][0]) - address
+    return start, array.shape, array.strides, array.dtype
+
+
+def _is_whole(array: Any) -> bool:
+    """Whether it is the array that was shared: no part of it, and in no other shape or type."""
+    leased = array._plib
+    return leased is not None and _form(array, leased.address) == leased.form
 
 
 @functools.lru_cache(maxsize=1)
@@ -174,7 +182,7 @@ def _reduce(array: Any) -> tuple[Any, ...]:
             start = int(array.__array_interface__["data"][0]) - leased.address
             return receive, (
                 reference, array.dtype, array.shape, array.strides, start,
-                array.__plib_digest__(),
+                leased.digest if _is_whole(array) else None,
             )  # fmt: skip
     np = numpy()
     return np.asarray, (array.view(np.ndarray),)

@@ -139,6 +139,9 @@ def test_a_result_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert summed(np.array(LARGE)) == LARGE.sum()
     assert sum(hashed) >= LARGE.nbytes
     assert summed.cache_info().misses == 1
+    for other in (large(1).reshape(2, -1), large(1).view("i8"), large(1)[1:]):
+        summed(other)
+    assert summed.cache_info().misses == 4
 
 
 def made(_: int) -> Any:

@@ -26,6 +26,7 @@ from joblib.externals.loky import get_reusable_executor
 
 from plib_cache import Cache, SerializationError, _handing
 from plib_cache._shared_array import SMALLEST, shared
+from plib_cache.keys import value_digest
 
 EXECUTORS = ["fork", "forkserver", "spawn"]
 BACKENDS = ["loky", "multiprocessing", "threading"]
@@ -440,13 +441,28 @@ def test_it_is_stored_as_a_plain_array(array: Any, trust: str) -> None:
 
 
 def test_its_digest_goes_with_it(path: str, array: Any) -> None:
-    """Who knows the digest of a whole array need not compute it; of a part it is not known."""
+    """Who knows the digest of an array need not compute it; of any other array over the same
+    memory it is not known: neither of a part, nor of another shape or type."""
     found = array._plib
     known = shared(np.asarray(array), path, found.token, digest=b"digest")
-    assert known.__plib_digest__() == b"digest"
-    assert known.reshape(100, -1).__plib_digest__() == b"digest"
-    assert known[1:].__plib_digest__() is None
-    assert known[::2].__plib_digest__() is None
-    assert array.__plib_digest__() is None
+    assert known.__plib_digest__() == known[:].__plib_digest__() == b"digest"
+    for other in (known[1:], known[::2], known[::-1], known.reshape(100, -1), known.view("i8")):
+        assert other.__plib_digest__() is None
     assert ForkingPickler.loads(pickled(known)).__plib_digest__() == b"digest"
-    assert ForkingPickler.loads(pickled(known[1:])).__plib_digest__() is None
+    part = ForkingPickler.loads(pickled(known[1:]))
+    assert part.__plib_digest__() == value_digest(np.array(part))  # it is a whole one there
+
+
+def test_its_digest_is_that_of_a_plain_array(array: Any) -> None:
+    """Where nobody has told it, it is computed, and found again in the cache."""
+    plain = np.array(array)
+    for one, same in (
+        (array, plain),
+        (array.reshape(100, -1), plain.reshape(100, -1)),
+        (array.view("i8"), plain.view("i8")),
+        (array[1:], plain[1:]),
+    ):
+        assert value_digest(one) == value_digest(same) == value_digest(one)
+    assert array.__plib_digest__() == value_digest(plain)
+    other = shared(np.asarray(array), array._plib.path, array._plib.token)
+    assert other.__plib_digest__() == value_digest(plain)
