@@ -60,6 +60,11 @@ def _read_in_place(cache: Cache, name: str | bytes, mode: str) -> Any:
     return cache.get(name, ABSENT, copy="cow" if mode == "c" else "shared")
 
 
+def _is_there(cache: Cache, name: str | bytes) -> bool:
+    """Whether there is such an entry; ``in`` would copy it."""
+    return cache.get(name, ABSENT, copy=False) is not ABSENT
+
+
 class Items(Store):
     """Looking, loading, storing and forgetting results."""
 
@@ -73,7 +78,7 @@ class Items(Store):
             if asker is not None and asker.validates and metadata_name(key) not in cache:
                 return False
             if asker is None or not asker.loads:
-                return item_name(key) in cache or blob_name(key) in cache
+                return _is_there(cache, item_name(key)) or _is_there(cache, blob_name(key))
             item = _load(cache, key, asker.mode(self.mmap_mode))
         except PlibCacheError as error:
             trouble(call_id[0], error)
@@ -108,15 +113,15 @@ class Items(Store):
         """
         if verbose > 1:
             print(self.loading(call_id, verbose, timestamp, metadata or {}))
-        held, mine.held = mine.held, None
+        (held, dumped), (mine.held, mine.dumped) = (mine.held, mine.dumped), (None, None)
         if held is not None and held.call_id is call_id and held.location == self.location:
             return held.item
         asker = asking(call_id[0])
         version = known_version(metadata) or self._version(call_id[0], asker)
         mode = self.mmap_mode if asker is None else asker.mode(self.mmap_mode)
         item = self._loaded(item_key(call_id[0], version, call_id[1]), mode, call_id[0])
-        if item is ABSENT:
-            item = self._just_dumped(call_id, mode)
+        if item is ABSENT and dumped is not None and dumped.is_of(self.location, call_id):
+            item = read_only(dumped.item) if mode == "r" else dumped.item  # it was not stored
         if item is ABSENT:
             raise KeyError(f"no result of {call_id[0]} for arguments {call_id[1]} (any more)")
         return item
@@ -127,13 +132,6 @@ class Items(Store):
         except PlibCacheError as error:
             trouble(func_id, error)
             return ABSENT
-
-    def _just_dumped(self, call_id: CallId, mode: str | None) -> Any:
-        """What this thread computed last, if it was that: joblib loads it, stored or not."""
-        dumped, mine.dumped = mine.dumped, None
-        if dumped is None or (dumped.location, *dumped.call_id) != (self.location, *call_id):
-            return ABSENT
-        return read_only(dumped.item) if mode == "r" else dumped.item
 
     def loading(
         self, call_id: CallId, verbose: int, timestamp: float | None, metadata: dict[str, Any]
@@ -230,7 +228,7 @@ class Items(Store):
         return items + [
             self._described(metadata(func_id, note), 0)
             for key, (func_id, note) in noted.items()
-            if bytes.fromhex(key) in cache
+            if _is_there(cache, bytes.fromhex(key))
         ]
 
     def _described(self, metadata: dict[str, Any], nbytes: int) -> Any:

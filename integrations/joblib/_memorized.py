@@ -9,10 +9,10 @@ fails before the cache is open, take joblib's own path through the store.
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, Literal
 
@@ -38,6 +38,15 @@ from plib_cache.keys import compile_binder, value_digest
 
 # Somebody wants to see what is known of the computation that follows.
 _exact: ContextVar[bool] = ContextVar("plib_cache_exact", default=False)
+
+
+@contextlib.contextmanager
+def _exactness() -> Iterator[None]:
+    token = _exact.set(True)
+    try:
+        yield
+    finally:
+        _exact.reset(token)
 
 
 class Session:
@@ -236,14 +245,14 @@ class Quick:
 
     def _exactly(self, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """What a call gives; what is known of its computation is there as soon as the result is."""
-        token = _exact.set(True)
-        try:
-            result = call(*args, **kwargs)
-            if inspect.iscoroutine(result):  # it runs in the context that it is begun in
-                result = asyncio.ensure_future(result)
-        finally:
-            _exact.reset(token)
-        return result
+        if inspect.iscoroutinefunction(self.func):
+            return self._exactly_later(call, args, kwargs)
+        with _exactness():
+            return call(*args, **kwargs)
+
+    async def _exactly_later(self, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        with _exactness():
+            return await call(*args, **kwargs)
 
     def check_call_in_cache(self, *args: Any, **kwargs: Any) -> bool:
         """Whether there is a valid result of this call."""

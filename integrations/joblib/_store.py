@@ -39,6 +39,10 @@ class Held(NamedTuple):
     item: Any
     validated: bool = False  # by a callback, from its metadata
 
+    def is_of(self, location: str, call_id: CallId) -> bool:
+        """Whether it is the result of that call."""
+        return (self.location, *self.call_id) == (location, *call_id)
+
 
 class Mine(threading.local):
     """What one thread remembers from one call of joblib to the next."""
