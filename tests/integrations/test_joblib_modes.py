@@ -195,8 +195,9 @@ def test_a_damaged_blob_is_computed_anew(tmp_path: Path) -> None:
     with region_of(tmp_path) as cache:
         (name,) = [key for key in cache if str(key).startswith("z:")]
         cache[name] = b"no blob"
+    before = failures().get(cached.func_id, 0)
     with pytest.warns(UserWarning, match="runs without its cache"):
         assert cached(1) == 1
     assert cached(1) == 1
     assert calls == [1, 1]
-    assert failures()[cached.func_id] == 1
+    assert failures()[cached.func_id] == before + 1
