@@ -82,9 +82,9 @@ class Notes:
         """Note a computation, soon."""
         if not _unwritten.ending:
             _unwritten.at_the_end()
-        self.pending.append(note)
-        oldest = self.pending[0].time
-        if len(self.pending) >= _MOST or time.time() - oldest > _OLDEST_S:
+        pending = self.pending  # another thread may put a new one in its place
+        pending.append(note)
+        if len(pending) >= _MOST or time.time() - pending[0].time > _OLDEST_S:
             self.write()
 
     def write(self) -> None:
