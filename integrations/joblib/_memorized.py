@@ -29,6 +29,7 @@ from plib_cache.integrations.joblib._short import Told
 from plib_cache.integrations.joblib._store import (
     ABSENT,
     OWN_KEY,
+    count_failure,
     metadata_name,
     space,
     trouble,
@@ -88,6 +89,7 @@ class Session:
         if owner._verbose > 0:
             owner._print_duration(call.seconds)
         if call.nbytes is None:
+            count_failure(owner.func_id)
             return read_only(call.value) if owner.mmap_mode == "r" else call.value
         try:
             self._note(call)

@@ -156,9 +156,14 @@ def space(func_id: str) -> str:
 _failures: collections.Counter[str] = collections.Counter()
 
 
+def count_failure(func_id: str) -> None:
+    """The cache failed."""
+    _failures[func_id] += 1
+
+
 def trouble(func_id: str, error: Exception) -> None:
     """The cache failed: count it, say so once for each function, and go on without it."""
-    _failures[func_id] += 1
+    count_failure(func_id)
     if not isinstance(error, BusyError):
         text = f"{func_id} runs without its cache: {error}"
         unpicklable = isinstance(error.__cause__, PicklingError)

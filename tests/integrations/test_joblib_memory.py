@@ -356,8 +356,10 @@ def test_what_cannot_be_stored_is_returned(tmp_path: Path, mode: str | None, val
     """Each time it is computed."""
     function, calls = counting(lambda _: _Unpicklable() if value is None else value)
     cached = ours(tmp_path, mmap_mode=mode).cache(function)
+    before = failures().get(cached.func_id, 0)
     assert [cached(1) is not None, cached(1) is not None] == [True, True]
     assert calls == [1, 1]
+    assert failures()[cached.func_id] == before + 2
     with pytest.raises(KeyError):
         cached.call_and_shelve(1).get()
 
