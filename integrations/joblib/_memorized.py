@@ -103,15 +103,15 @@ class Session:
 
     def _note(self, call: Computed) -> None:
         assert call.nbytes is not None
+        owner, now = self._owner, time.time()
         note = Note(
             call.key.hex(),
             call.seconds,
-            time.time() - call.seconds,
+            now - call.seconds,
             call.nbytes,
             {name: argument(value, digest) for name, value in self.bound(call.args, call.kwargs)},
         )
-        owner = self._owner
-        self._notes.add(note)
+        self._notes.add(note, now)
         if owner.cache_validation_callback is not None or _exact.get():
             name = metadata_name(OWN_KEY + note.key)
             self.cache.set(name, metadata(owner.func_id, note), **self._where)
@@ -128,7 +128,11 @@ class Session:
 
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
         """The arguments that matter, in normal form, with their names."""
-        return list(zip(self._binder.names, self._binder.bind(*args, **kwargs), strict=True))
+        binder = self._binder
+        in_form = not kwargs and len(args) == binder.arity
+        return list(
+            zip(binder.names, args if in_form else binder.bind(*args, **kwargs), strict=True)
+        )
 
     def metadata(self, key: bytes) -> Any:
         """What is known of a computation, where each has an entry of its own; else ABSENT."""

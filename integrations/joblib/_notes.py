@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from multiprocessing import util
 from typing import Any, NamedTuple
@@ -78,13 +77,13 @@ class Notes:
         self._where = where  # namespace and tags
         self.pending: list[Note] = []
 
-    def add(self, note: Note) -> None:
+    def add(self, note: Note, now: float) -> None:
         """Note a computation, soon."""
         if not _unwritten.ending:
             _unwritten.at_the_end()
         pending = self.pending  # another thread may put a new one in its place
         pending.append(note)
-        if len(pending) >= _MOST or time.time() - pending[0].time > _OLDEST_S:
+        if len(pending) >= _MOST or now - pending[0].time > _OLDEST_S:
             self.write()
 
     def write(self) -> None:
