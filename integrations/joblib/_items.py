@@ -40,6 +40,8 @@ from plib_cache.integrations.joblib._versions import (
     Asker,
     asking,
     known_version,
+    loads_next,
+    looking,
     read_only,
 )
 
@@ -70,14 +72,14 @@ class Items(Store):
 
     def contains_item(self, call_id: CallId) -> bool:
         """Whether there is a result; it is held for the ``load_item`` that follows."""
-        asker = asking(call_id[0])
+        asker = looking(call_id[0])
         key = self._key(call_id, asker)
         mine.held = None
         try:
             cache = self._opened().cache
             if asker is not None and asker.validates and metadata_name(key) not in cache:
                 return False
-            if asker is None or not asker.loads:
+            if asker is None or not loads_next():
                 return _is_there(cache, item_name(key)) or _is_there(cache, blob_name(key))
             item = _load(cache, key, asker.mode(self.mmap_mode))
         except PlibCacheError as error:

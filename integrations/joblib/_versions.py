@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import sys
-from types import FrameType
+import weakref
 from typing import Any
 
 from joblib.memory import MemorizedFunc, MemorizedResult
@@ -25,9 +25,13 @@ _FIRST_LINE = "# first line:"
 class Asker:
     """The memorized function or result that has called the store."""
 
-    def __init__(self, caller: Any, frame: FrameType) -> None:
+    def __init__(self, caller: Any) -> None:
         self._caller = caller
-        self._frame = frame
+
+    @property
+    def function(self) -> Any:
+        """The memorized function; None for a result."""
+        return self._caller if isinstance(self._caller, MemorizedFunc) else None
 
     @property
     def version(self) -> str | None:
@@ -50,26 +54,46 @@ class Asker:
         return None if mode is None else str(mode)
 
     @property
-    def loads(self) -> bool:
-        """Whether what is looked for is loaded next, if it is there."""
-        call = self._frame.f_back
-        if call is None or call.f_code.co_name != "_cached_call" or call.f_back is None:
-            return False
-        return call.f_back.f_code.co_name != "call_and_shelve"
-
-    @property
     def validates(self) -> bool:
         """Whether it wants to see what is known of a computation, before it takes the result."""
         return getattr(self._caller, "cache_validation_callback", None) is not None
 
 
-def asking(func_id: str) -> Asker | None:
+# The memorized functions that have looked for results, by the identity of their names: each has a
+# str of its own.
+_known: dict[int, weakref.ref[MemorizedFunc]] = {}
+
+
+def looking(func_id: str) -> Asker | None:
+    """As ``asking``, for what only memorized functions do, at each call: without a walk."""
+    reference = _known.get(id(func_id))
+    function = None if reference is None else reference()
+    if function is not None and function.func_id is func_id:
+        return Asker(function)
+    asker = asking(func_id, 1)
+    function = None if asker is None else asker.function
+    if function is not None:
+        at = id(function.func_id)
+        _known[at] = weakref.ref(function, lambda _: _known.pop(at, None))
+    return asker
+
+
+def loads_next() -> bool:
+    """Whether what joblib is looking for is loaded then: it neither checks nor shelves."""
+    try:
+        calls = sys._getframe(3).f_code.co_name == "_cached_call"
+        return calls and sys._getframe(4).f_code.co_name != "call_and_shelve"
+    except ValueError:  # nobody has called from so far above
+        return False
+
+
+def asking(func_id: str, above: int = 0) -> Asker | None:
     """The memorized function of that name, or result of it, that has called, if there is one."""
-    frame = sys._getframe(2)
+    frame = sys._getframe(2 + above)
     for _ in range(_CALLERS):
         caller = frame.f_locals.get("self")
         if isinstance(caller, (MemorizedFunc, MemorizedResult)) and caller.func_id == func_id:
-            return Asker(caller, frame)
+            return Asker(caller)
         if frame.f_back is None:
             break
         frame = frame.f_back
