@@ -59,7 +59,14 @@ class Memory(joblib.Memory):  # type: ignore[misc]
             raise ConfigurationError(
                 f"backend={backend!r}: this Memory has only 'plib'; joblib.Memory has others"
             )
-        super().__init__(None, backend, mmap_mode, compress, verbose, backend_options)
+        super().__init__(  # by name: joblib 1.4 has another order
+            location=None,
+            backend=backend,
+            mmap_mode=mmap_mode,
+            compress=compress,
+            verbose=verbose,
+            backend_options=backend_options,
+        )
         self.location = location
         self.store_backend = PlibStoreBackend()
         options = {"compress": compress, "mmap_mode": mmap_mode, **self.backend_options}
