@@ -28,7 +28,7 @@ except ImportError as error:
         f"digests of content need xxhash ({error}): pip install 'plib-cache[joblib]'"
     ) from error
 
-Todo: TypeAlias = "collections.deque[int]"  # numbers of chunks that nobody has taken
+Untaken: TypeAlias = "collections.deque[int]"  # numbers of chunks
 Tickets: TypeAlias = "collections.deque[tuple[_thread.LockType, memoryview]]"
 
 CHUNK_BYTES = 1 << 20
@@ -86,16 +86,16 @@ def content_digest(buffers: Iterable[Any]) -> bytes:
 def _chunk_digests(view: memoryview) -> list[bytes]:
     """The digest of each of the whole chunks that a buffer is made of."""
     digests = [b""] * (len(view) // CHUNK_BYTES)
-    todo = collections.deque(range(len(digests)))
+    untaken = collections.deque(range(len(digests)))
     helpers = min(THREADS_MOST, len(os.sched_getaffinity(0))) - 1
     if helpers and len(digests) >= THREADED_CHUNKS:
-        _share(view, todo, digests, helpers)
+        _share(view, untaken, digests, helpers)
     else:
-        _take_chunks(view, todo, digests)
+        _take_chunks(view, untaken, digests)
     return digests
 
 
-def _share(view: memoryview, todo: Todo, digests: list[bytes], helpers: int) -> None:
+def _share(view: memoryview, untaken: Untaken, digests: list[bytes], helpers: int) -> None:
     """Take chunks beside helpers; those that have not come to run when all is done, never will.
 
     ``threading.Thread`` would wait until each is running, which on a busy machine takes longer
@@ -109,9 +109,9 @@ def _share(view: memoryview, todo: Todo, digests: list[bytes], helpers: int) -> 
         tickets.append((lock, view))
     with contextlib.suppress(RuntimeError):  # no more threads, or the interpreter is ending
         for _ in busy:
-            _thread.start_new_thread(_help, (tickets, todo, digests))
+            _thread.start_new_thread(_help, (tickets, untaken, digests))
     try:
-        _take_chunks(view, todo, digests)
+        _take_chunks(view, untaken, digests)
     finally:
         while tickets:
             with contextlib.suppress(IndexError):
@@ -120,28 +120,28 @@ def _share(view: memoryview, todo: Todo, digests: list[bytes], helpers: int) -> 
             for lock in busy:
                 lock.acquire()
     # what a helper took along: it ran out of memory, or is in another process
-    todo.extend(index for index, digest in enumerate(digests) if not digest)
-    _take_chunks(view, todo, digests)
+    untaken.extend(index for index, digest in enumerate(digests) if not digest)
+    _take_chunks(view, untaken, digests)
 
 
-def _help(tickets: Tickets, todo: Todo, digests: list[bytes]) -> None:
+def _help(tickets: Tickets, untaken: Untaken, digests: list[bytes]) -> None:
     """What a helper runs: with a ticket it may look at the buffer, until it gives it back."""
     try:
         lock, view = tickets.popleft()
     except IndexError:
         return
     try:
-        _take_chunks(view, todo, digests)
+        _take_chunks(view, untaken, digests)
     finally:
         del view  # whoever waits may resize the buffer next
         lock.release()
 
 
-def _take_chunks(view: memoryview, todo: Todo, digests: list[bytes]) -> None:
+def _take_chunks(view: memoryview, untaken: Untaken, digests: list[bytes]) -> None:
     """Take chunks and hash them until none is left."""
     while True:
         try:
-            index = todo.popleft()
+            index = untaken.popleft()
         except IndexError:
             return
         chunk = xxhash.xxh3_128()
