@@ -34,6 +34,27 @@ __attribute__((unused)) static plc_status lease_value(plc_cache *c, uint64_t key
     return lease(c, name, view);
 }
 
+/* What may become of k1: */
+__attribute__((unused)) static void replace_k1(plc_cache *c, size_t n) {
+    put_value(c, 1, 2, n);
+}
+__attribute__((unused)) static void delete_k1(plc_cache *c, size_t n) {
+    (void)n;
+    MUST(c, plc_delete(c, "k1", 2), PLC_OK);
+}
+__attribute__((unused)) static void flush_k1(plc_cache *c, size_t n) {
+    (void)n;
+    MUST(c, plc_flush(c, 0), PLC_OK);
+}
+__attribute__((unused)) static void expire_k1(plc_cache *c, size_t n) {
+    (void)n;
+    MUST(c, plc_touch(c, "k1", 2, 1), PLC_OK);
+}
+__attribute__((unused)) static void drain_k1(plc_cache *c, size_t n) {
+    (void)n;
+    (void)drain(c);
+}
+
 /* The page word of the run in which what the view shows lies (the pages before it belong to no other run). */
 __attribute__((unused)) static uint64_t run_of(const plc_cache *c, const plc_view *view) {
     uint32_t page = (uint32_t)((uint64_t)((const uint8_t *)view->bytes - c->view) >> PAGE_SHIFT);

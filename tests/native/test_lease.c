@@ -53,26 +53,10 @@ static void small_ones_are_copied(void) {
 
 /* ---- what happens to its key ---------------------------------------------------------------- */
 
-static void replaced(void) {
-    put_value(c, 1, 2, LARGE);
-}
-static void deleted(void) {
-    MUST(c, plc_delete(c, "k1", 2), PLC_OK);
-}
-static void flushed(void) {
-    MUST(c, plc_flush(c, 0), PLC_OK);
-}
-static void expired(void) {
-    MUST(c, plc_touch(c, "k1", 2, 1), PLC_OK);
-}
-static void drained(void) {
-    (void)drain(c);
-}
-
 static const struct {
-    void (*happens)(void);
+    void (*happens)(plc_cache *c, size_t n);
     bool leaves_limbo; /* at once: else whoever comes by */
-} fates[] = {{replaced, true}, {deleted, true}, {flushed, false}, {expired, false}, {drained, true}};
+} fates[] = {{replace_k1, true}, {delete_k1, true}, {flush_k1, false}, {expire_k1, false}, {drain_k1, true}};
 
 /* Its bytes stay, however much is stored meanwhile; the last lease gives its pages back. */
 static void outlives_its_key(void) {
@@ -82,7 +66,7 @@ static void outlives_its_key(void) {
         put_value(c, 1, 1, LARGE);
         CHECK_STATUS(lease(c, "k1", &view), PLC_OK);
         CHECK_STATUS(lease(c, "k1", &other), PLC_OK);
-        fates[i].happens();
+        fates[i].happens(c, LARGE);
         CHECK(!fates[i].leaves_limbo || page_state(run_of(c, &view)) == PAGE_LIMBO);
         overwrite_all(c, 3);
         CHECK(shows(&view, 1, 1) && shows(&other, 1, 1));

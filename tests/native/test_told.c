@@ -71,31 +71,18 @@ static void begin(struct peer *peers, unsigned n) {
 
 /* ---- what becomes of its key ------------------------------------------------------------------ */
 
-static void nothing(void) {
+static void leave_k1(plc_cache *of, size_t n) {
+    (void)of;
+    (void)n;
 }
-static void replaced(void) {
-    put_value(c, 1, 2, LARGE);
-}
-static void deleted(void) {
-    MUST(c, plc_delete(c, "k1", 2), PLC_OK);
-}
-static void flushed(void) {
-    MUST(c, plc_flush(c, 0), PLC_OK);
-}
-static void expired(void) {
-    MUST(c, plc_touch(c, "k1", 2, 1), PLC_OK);
-}
-static void drained(void) {
-    (void)drain(c);
-}
-
 /* Whoever is told has it too, keeps it when the first one lets go, and its pages are free when all have. */
 static void whatever_became_of_its_key(void) {
-    static void (*const fates[])(void) = {nothing, replaced, deleted, flushed, expired, drained};
+    static void (*const fates[])(plc_cache *, size_t) = {leave_k1, replace_k1, delete_k1,
+                                                         flush_k1, expire_k1,  drain_k1};
     for (unsigned i = 0; i < sizeof fates / sizeof *fates; i++) {
         struct peer p[2];
         begin(p, 2);
-        fates[i]();
+        fates[i](c, LARGE);
         overwrite_all(c, 2);
         CHECK(ask(&p[0], LEASE) == PLC_OK && ask(&p[1], COPY) == 1);
         plc_release(c, &kept);
@@ -117,7 +104,7 @@ static void whatever_became_of_its_key(void) {
 static void told_to_oneself(void) {
     plc_view again;
     begin(NULL, 0);
-    deleted();
+    delete_k1(c, LARGE);
     CHECK_STATUS(lease_told(&again), PLC_OK);
     CHECK(again.bytes == kept.bytes && c->holding->used == 1 && c->holding->leases == 2 && copy_shows());
     plc_release(c, &kept);
@@ -156,7 +143,7 @@ static void nobody_has_kept_it(void) {
     plc_release(c, &kept);
     CHECK_STATUS(plc_view_run(c, &kept, &run), PLC_INVALID);
     CHECK_STATUS(asked_for(run, token), PLC_OK); /* by nobody, but it is there still */
-    deleted();
+    delete_k1(c, LARGE);
     CHECK_STATUS(asked_for(run, token), PLC_MISS);
     put_value(c, 1, 1, LARGE);
     overwrite_all(c, 3);
