@@ -164,6 +164,8 @@ def many(bench: Bench, work: str) -> list[Line]:
     with quiet(bench):
         memories = {"ours": memory(bench), STOCK: stock(bench)}
         functions = {name: one.cache(answer) for name, one in memories.items()}
+        for function in functions.values():
+            function(-1)  # where its results will be is made now
         before = {name: _files(one) for name, one in memories.items()}
         stored = _by_turns(functions, count)
         read = _by_turns(functions, count)

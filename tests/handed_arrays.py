@@ -42,6 +42,11 @@ def get(path: str, key: str) -> Any:
     return shared(array, here._region, found[3])
 
 
+def pickled(array: Any) -> bytes:
+    """What multiprocessing sends of it."""
+    return bytes(ForkingPickler.dumps(array))
+
+
 def where(array: Any) -> tuple[int, int]:
     """The inode and the offset of the file whose memory an array lies in; (0, 0): in no file."""
     address = array.__array_interface__["data"][0]

@@ -7,11 +7,12 @@ Hypothesis is no stopwatch: its deadline would fail a test because the machine i
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
 
+from benchmarks.bench import Bench, surroundings
 from plib_cache.serialize import DefaultSerializer
 
 from .read_only import Shared
@@ -30,3 +31,10 @@ def share(tmp_path: pathlib.Path) -> Callable[..., Shared]:
         return Shared(tmp_path / str(next(count)), value, serializer)
 
     return put
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """A run on the smallest scale."""
+    with surroundings() as whole:
+        yield Bench(whole.folder, rounds=2, scale=0.001)

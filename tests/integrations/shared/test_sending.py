@@ -3,56 +3,29 @@
 
 from __future__ import annotations
 
-import copy
-import io
 import multiprocessing.connection
 import os
-import pickle
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.reduction import ForkingPickler
-from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import handed_arrays as handed
 import joblib
 import numpy as np
 import pytest
-from handed_arrays import BYTES, N
+from handed_arrays import BYTES, N, pickled
 from joblib.externals.loky import get_reusable_executor
 
-from plib_cache import Cache, SerializationError, _handing
-from plib_cache._shared_array import SMALLEST, shared
-from plib_cache.keys import value_digest
+from plib_cache import SerializationError, _handing
+from plib_cache._shared_array import shared
 
 EXECUTORS = ["fork", "forkserver", "spawn"]
 BACKENDS = ["loky", "multiprocessing", "threading"]
 FATES = ["kept", "deleted", "replaced", "expired", "cleared", "evicted"]
 
 Call = Callable[..., Any]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Iterator[str]:
-    """The file of a cache that is sound in the end."""
-    yield str(tmp_path / "arrays.plib")
-    assert handed.cache(str(tmp_path / "arrays.plib")).check() == []
-
-
-@pytest.fixture
-def array(path: str) -> Any:
-    """An array in that cache."""
-    return handed.put(path, "a", np.arange(float(N)))
-
-
-@pytest.fixture(autouse=True)
-def nobody_waits() -> Iterator[None]:
-    """What a test has sent and nobody fetched does not concern the next one."""
-    yield
-    _handing._kept.clear()
 
 
 @pytest.fixture(params=EXECUTORS + BACKENDS)
@@ -67,10 +40,6 @@ def call(request: pytest.FixtureRequest) -> Iterator[Call]:
     yield lambda function, *args: parallel([joblib.delayed(function)(*args)])[0]
     if way == "loky":
         get_reusable_executor().shutdown()
-
-
-def pickled(array: Any) -> bytes:
-    return bytes(ForkingPickler.dumps(array))
 
 
 # ---- there and back ------------------------------------------------------------------------------
@@ -313,156 +282,3 @@ def test_a_full_cache_does_not_acknowledge(array: Any, monkeypatch: pytest.Monke
     assert handed.where(ForkingPickler.loads(letter)) == handed.where(array)
     _handing.collect()
     assert len(_handing._kept) == 1
-
-
-# ---- by value ------------------------------------------------------------------------------------
-
-
-def plain(value: Any) -> bool:
-    return type(value) is np.ndarray and handed.where(value)[0] == 0
-
-
-@pytest.mark.parametrize("protocol", range(6))
-def test_a_pickle_holds_a_plain_array(array: Any, protocol: int) -> None:
-    """What is pickled for anywhere is an array as any other, and so are copies."""
-    letter = pickle.dumps({"a": [array]}, protocol)
-    assert b"plib_cache" not in letter
-    assert plain(pickle.loads(letter)["a"][0])
-    assert np.array_equal(pickle.loads(letter)["a"][0], array)
-
-
-def test_others_make_plain_arrays_of_it(array: Any, tmp_path: Path) -> None:
-    """cloudpickle, joblib.dump, copies."""
-    joblib.dump(array, tmp_path / "array")
-    file = io.BytesIO()
-    np.save(file, array)
-    file.seek(0)
-    for made in (
-        pickle.loads(cloudpickle.dumps(array)),
-        joblib.load(tmp_path / "array"),
-        copy.copy(array),
-        copy.deepcopy(array),
-        copy.deepcopy([array])[0],
-        np.load(file),
-        np.array(array),
-    ):
-        assert plain(made)
-        assert np.array_equal(made, array)
-
-
-def test_small_parts_go_by_value(array: Any) -> None:
-    """A copy of little is as fast as a reference to it."""
-    small = array[: SMALLEST // 8 - 1]
-    assert plain(ForkingPickler.loads(pickled(small)))
-    assert handed.where(ForkingPickler.loads(pickled(array[: SMALLEST // 8]))) == handed.where(
-        array
-    )
-    assert len(_handing._kept) == 1
-
-
-def test_what_lies_elsewhere_goes_by_value(array: Any, path: str) -> None:
-    """Only what lies in the value goes by reference to it."""
-    for other in (array.copy(), np.concatenate([array, array]), array.astype("f4")):
-        assert plain(ForkingPickler.loads(pickled(other)))
-        assert np.array_equal(ForkingPickler.loads(pickled(other)), other)
-    other = np.arange(float(N))
-    assert shared(other, path, 1) is other
-    private = handed.cache(path).get("a", copy="cow")
-    assert shared(private, path, 1) is private
-
-
-@pytest.mark.parametrize(("family", "by_value"), [("AF_INET", True), ("AF_UNIX", False)])
-def test_over_the_network(array: Any, family: str, by_value: bool) -> None:
-    """A connection of multiprocessing to another machine carries bytes; its pipes do not."""
-    with multiprocessing.connection.Listener(family=family) as listener:
-        received: list[Any] = []
-
-        def receive() -> None:
-            with listener.accept() as end:
-                received.append(end.recv())
-
-        thread = threading.Thread(target=receive)
-        thread.start()
-        with multiprocessing.connection.Client(listener.address) as end:
-            end.send(array)
-            thread.join()
-    assert np.array_equal(received[0], array)
-    assert plain(received[0]) == by_value
-
-
-# ---- as an array ---------------------------------------------------------------------------------
-
-
-def test_it_is_an_array(array: Any) -> None:
-    """What is computed from it is plain; slices stay; nobody can write to it."""
-    assert isinstance(array, np.ndarray)
-    assert array.__class__ is np.ndarray
-    for result in (array + 1, array > 3, np.sqrt(array), array @ np.ones((N, 2))):
-        assert type(result) is np.ndarray
-    for scalar in (array.sum(), array.max(), array.mean(), array[7], np.dot(array, array)):
-        assert type(scalar) is np.float64
-    for view in (array[5:], array.reshape(10, -1), array.reshape(10, -1).T, array.view("u8")):
-        assert type(view) is type(array)
-        assert view._plib is array._plib
-    assert array.copy()._plib is None
-    with pytest.raises(ValueError, match="read-only"):
-        array[0] = 1
-    with pytest.raises(ValueError, match="read-only|WRITEABLE"):
-        array.setflags(write=True)
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_it_has_the_hash_of_a_plain_array(path: str, order: Any) -> None:
-    """Keys that are made of it are those of any array with that content."""
-    value = np.asarray(np.arange(float(N)).reshape(100, -1), order=order)
-    array = handed.put(path, "hashed", value)
-    assert joblib.hash(array) == joblib.hash(value)
-    assert joblib.hash(array[3:]) == joblib.hash(value[3:])
-    assert joblib.hash({"a": array}) == joblib.hash({"a": value})
-
-
-def test_it_has_the_key_of_a_plain_array(array: Any) -> None:
-    """So do keys of decorated functions."""
-    from plib_cache.keys import fingerprint
-
-    assert fingerprint((array,)) == fingerprint((np.arange(float(N)),))
-
-
-@pytest.mark.parametrize("trust", ["code", "data"])
-def test_it_is_stored_as_a_plain_array(array: Any, trust: str) -> None:
-    """In a cache it is an array again, whatever holds it."""
-    with Cache("others", size="16MiB", trust=trust) as other:
-        other["b"] = array
-        assert other._region.get(b"b")[0] == 7  # without pickle
-        other["c"] = [array]
-        for got in (other["b"], other["c"][0]):
-            assert type(got) is np.ndarray
-            assert np.array_equal(got, array)
-
-
-def test_its_digest_goes_with_it(path: str, array: Any) -> None:
-    """Who knows the digest of an array need not compute it; of any other array over the same
-    memory it is not known: neither of a part, nor of another shape or type."""
-    found = array._plib
-    known = shared(np.asarray(array), path, found.token, digest=b"digest")
-    assert known.__plib_digest__() == known[:].__plib_digest__() == b"digest"
-    for other in (known[1:], known[::2], known[::-1], known.reshape(100, -1), known.view("i8")):
-        assert other.__plib_digest__() is None
-    assert ForkingPickler.loads(pickled(known)).__plib_digest__() == b"digest"
-    part = ForkingPickler.loads(pickled(known[1:]))
-    assert part.__plib_digest__() == value_digest(np.array(part))  # it is a whole one there
-
-
-def test_its_digest_is_that_of_a_plain_array(array: Any) -> None:
-    """Where nobody has told it, it is computed, and found again in the cache."""
-    plain = np.array(array)
-    for one, same in (
-        (array, plain),
-        (array.reshape(100, -1), plain.reshape(100, -1)),
-        (array.view("i8"), plain.view("i8")),
-        (array[1:], plain[1:]),
-    ):
-        assert value_digest(one) == value_digest(same) == value_digest(one)
-    assert array.__plib_digest__() == value_digest(plain)
-    other = shared(np.asarray(array), array._plib.path, array._plib.token)
-    assert other.__plib_digest__() == value_digest(plain)

@@ -1,0 +1,104 @@
+"""The benchmark's rows run, on the smallest scale; nothing is timed."""
+
+import re
+
+import pytest
+
+from benchmarks import joblib_rows, key_rows, large_reading, large_writing, python_rows
+from benchmarks.bench import Bench
+from benchmarks.figures import Goal
+from benchmarks.large_peers import MEMCPY, RAW, RAY, memcpy, raw
+from benchmarks.native_large import threads as native_threads
+from benchmarks.neighbour import Neighbour
+from benchmarks.opening import opening
+from benchmarks.programs import ROOT, BrokenError, MissingError, Program, core_flags
+
+
+def test_a_row_without_its_peers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not installed keeps its line, its goal, and the reason; the others are measured."""
+
+    def absent(bench: Bench) -> None:
+        raise MissingError("not here")
+
+    peers = {"py-lmdb": absent, "dict": python_rows.plain_dict}
+    monkeypatch.setattr(python_rows, "PEERS", peers)
+    lines = python_rows.plain(bench, "get", "get", {"py-lmdb": 4})
+    assert [(line.peer, line.state) for line in lines] == [
+        ("dict", "no goal"), ("py-lmdb", "not measured"),
+    ]  # fmt: skip
+    assert lines[1].missing == "not here"
+    assert lines[1].goal == Goal(least=4)
+
+
+def test_python_rows_run(bench: Bench) -> None:
+    """Batches and threads, which need no peer."""
+    lines = python_rows.get_many(bench, "batch") + python_rows.threads(bench, "threads")
+    assert all(line.ratio and line.ratio.count == 2 and line.ratio.low > 0 for line in lines)
+
+
+def test_rows_of_keys_run(bench: Bench) -> None:
+    """Both beside joblib's own, which is slower on any scale that matters: that is not asked."""
+    lines = key_rows.array(bench, "array") + key_rows.frame(bench, "frame")
+    assert [line.peer for line in lines] == [
+        "joblib.hash", "joblib.hash, pandas' own", "joblib.hash, objects",
+    ]  # fmt: skip
+    assert all(line.ratio and line.ratio.count == 2 and line.ratio.low > 0 for line in lines)
+
+
+def test_native_rows_run(bench: Bench) -> None:
+    """The programs are built as the extension is, and every command of theirs is obeyed."""
+    build = (ROOT / "native" / "ffi" / "build_ffi.py").read_text(encoding="utf-8")
+    named = re.search(r"^FLAGS = \[(.*?)\]", build, flags=re.M | re.S)
+    assert named
+    assert set(re.findall(r'"(.*?)"', named.group(1))) <= set(core_flags().split())
+    lines = native_threads(bench, "threads") + opening(bench)
+    assert all(line.ours and line.ours.count == 2 and line.ours.low > 0 for line in lines)
+    assert len(lines) == 5
+    with Program("ours", bench.fresh("ours"), 64 << 20) as ours:
+        ours.ask("fill", 1000)
+        ours.ask("counters", 1000)
+        for operation in ("get", "miss", "set", "delete", "incr", "get"):
+            assert ours.ask("run", operation, 2500, 1000)[0] > 0
+        operations, _, misses = ours.ask("mix", 1, 1, 50, 1000)
+        assert (operations % 64, misses) == (0, 0)
+        assert ours.ask("used")[0] > 1000 * 128
+        with pytest.raises(BrokenError, match="a record is missing"):
+            ours.ask("run", "get", 100_000, 2000)
+
+
+def test_rows_of_large_values_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With neighbours that store, recycle, touch and hold; an absent peer keeps its line."""
+
+    def absent(*_: object) -> None:
+        raise MissingError("not here")
+
+    monkeypatch.setattr(large_writing, "PEERS", {MEMCPY: memcpy, RAY: absent, RAW: raw})
+    monkeypatch.setattr(large_reading, "ray_session", absent)
+    lines = large_writing.put(bench, "put")
+    assert [(line.peer, line.missing) for line in lines] == [
+        (MEMCPY, ""), (MEMCPY, ""), (RAW, ""), (RAY, "not here"),
+    ]  # fmt: skip
+    lines += large_writing.reserve(bench, "reserve") + large_reading.get(bench, "get")
+    lines += large_reading.frames(bench, "frame") + large_reading.lease(bench, "lease")
+    lines += large_reading.touch(bench, "touch") + large_reading.held(bench, "held")
+    missing = {line.peer for line in lines if line.missing and line.work != "touch"}
+    assert missing == {RAY, large_reading.RAY}
+    assert all(line.ours and line.ours.low > 0 for line in lines if line.peer not in missing)
+
+
+def test_a_neighbour_that_fails_is_told(bench: Bench) -> None:
+    """Also when it is a fork of it that fails; nobody waits for it then."""
+    with Neighbour() as neighbour, pytest.raises(BrokenError, match="touch has ended"):
+        neighbour.ask("touch", bench.folder / "no-such-region")
+
+
+def test_rows_of_joblib_run(bench: Bench) -> None:
+    """Each beside joblib's own files; what is counted is what it must be."""
+    lines = joblib_rows.small(bench, "hit") + joblib_rows.array(bench, "array", 1 << 20, 8)
+    many = joblib_rows.many(bench, "many")
+    lines += many[:2]
+    assert all(line.ours and line.ours.low > 0 for line in lines)
+    assert many[2].state == "met"  # not a file more
+    assert many[2].facts == ["2000 files of joblib's own"]
+    (flight,) = joblib_rows.flight(bench, "flight")
+    assert flight.state == "met"
