@@ -12,6 +12,7 @@
     c["key"] = {"any": "picklable value"}
 """
 
+from plib_cache import remote as _remote  # noqa: F401 - it puts itself in place
 from plib_cache._core import explain_faults
 from plib_cache._shared import configure, get_cache
 from plib_cache.cache import Cache

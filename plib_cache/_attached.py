@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from typing import Any
 
 from plib_cache import config
 from plib_cache._core import SET, TAGS_MAX, Found, Quick, Region, Terms
+from plib_cache._distant import Distant, openers
 from plib_cache._flight import MISSING, Missing
 from plib_cache._frame import DamagedValueError
 from plib_cache._moments import Expire, deadline_ms
@@ -27,6 +29,12 @@ _NAME_MAX = MAX_KEY_BYTES - 2  # "n:" and "t:" stand before it
 class Attached(Quick):
     """The attachment; ``Cache`` documents the options."""
 
+    _tiers: Distant | None = None  # only of a cache with ``remote=``
+
+    def __new__(cls, *args: Any, remote: Any = None, **options: Any) -> Any:
+        """One with tiers is of another kind, as a ``pathlib.Path`` is of its system's kind."""
+        return super().__new__(cls if remote is None else openers["cache"](cls))
+
     def __init__(
         self,
         name: str | None = None,
@@ -42,7 +50,11 @@ class Attached(Quick):
         immutable: bool = False,
         in_place: bool | float = True,
         prefault: bool = False,
+        remote: Any = None,
+        write: str | None = None,
     ) -> None:
+        if write is not None and remote is None:
+            raise ConfigurationError(f"write={write!r} is about remote=, which was not given")
         if name is not None and path is not None:
             raise ConfigurationError("name and path both say where the region is: give one")
         self._options = {
@@ -116,6 +128,13 @@ class Attached(Quick):
     def path(self) -> str:
         """The region's file."""
         return self._region.path
+
+    def _tiers_of(self, remote: Any, trust: str | None) -> Distant | None:
+        """The tiers of a function of this cache: its own, or else those of the cache."""
+        if remote is None and (trust is None or self._tiers is None):
+            return self._tiers
+        distant: Distant = openers["tiers"](self, remote, trust)
+        return distant
 
     # ---- values in and out
 
@@ -228,6 +247,13 @@ class Attached(Quick):
             Other processes see the old value or the new one, never a mixture.
         """
         self._store(SET, key, value, expire, namespace, tags)
+
+
+# Whoever asks how a cache is made wants to know what ``__init__`` takes.
+_asked = inspect.signature(Attached.__init__)
+Attached.__signature__ = _asked.replace(  # type: ignore[attr-defined]
+    parameters=list(_asked.parameters.values())[1:], return_annotation=inspect.Signature.empty
+)
 
 
 def namespace_name(namespace: object) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from plib_cache._core import OK, PUBLISH, SET, Claim, Terms
-from plib_cache._flight import MISSING
+from plib_cache._distant import Fetching
+from plib_cache._flight import MISSING, Fetched
 from plib_cache._moments import deadline_ms
 from plib_cache._options import Computed
 from plib_cache.exceptions import BusyError, PlibCacheError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class CallJob:
+class CallJob(Fetching):
     """A call of a decorated function: no failure of the cache gets out, unless it is strict."""
 
     fresh = False
@@ -39,6 +40,8 @@ class CallJob:
             if tags is None:
                 tags = self._attempt(memo.tags, self._home, args, kwargs) or ()
             self._terms = Terms(name=self._home.name, tags=tags, immutable=True)
+            if self._home.tiers is not None and (self._home.sends_all or not tags):
+                self._look_in(self._home.tiers, memo.options.limit_ms)
 
     def look(self) -> bool:
         """Look again; True: ``value`` is there."""
@@ -102,6 +105,8 @@ class CallJob:
         )
         verb = PUBLISH if claim.token else SET
         stored = home.region.store(verb, self._key, encoded, terms, claim.token) == OK
+        if stored and self._tiers is not None:
+            self._tiers.send(self._key, value, encoded, terms._replace(tags=()))
         self._nbytes = encoded.nbytes if stored else None
         return stored
 
@@ -109,6 +114,20 @@ class CallJob:
         """Give the claim back."""
         if self._home is not None:
             self._attempt(self._home.region.abandon, self._key, claim.token)
+
+    def fetch(self) -> Fetched:
+        """Look in the tiers."""
+        assert self._home is not None
+        return self._fetch(self._home.serializer, self._memo.options.single_flight)
+
+    def promote(self, claim: Claim) -> bool:
+        """Store what was fetched."""
+        assert self._home is not None
+        stored = self._attempt(self._promote, self._home.region, claim, self._terms) is True
+        fetched = self.value
+        if stored and not self.look():  # which counts a hit, and reads as it was asked for
+            self.value = fetched
+        return stored
 
     def _attempt(self, operation: Callable[..., T], *args: Any) -> T | None:
         """What the operation returns; None if the cache failed or was too busy."""

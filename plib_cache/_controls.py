@@ -39,7 +39,11 @@ def cache_key(memo: Memo, /, *args: Any, **kwargs: Any) -> bytes:
 
 
 def invalidate(memo: Memo, /, *args: Any, **kwargs: Any) -> bool:
-    return memo.home().region.delete(memo.key(args, kwargs))
+    home, key = memo.home(), memo.key(args, kwargs)
+    deleted = home.region.delete(key)
+    if home.tiers is not None:
+        home.tiers.forget([key])
+    return deleted
 
 
 def refresh(memo: Memo, /, *args: Any, **kwargs: Any) -> Any:

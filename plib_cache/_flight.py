@@ -2,8 +2,8 @@
 """Single flight: of all who miss one key together, one computes and the others get its value.
 
 ``steps`` is the one description of it, for plain calls and for coroutines: a generator that says
-what to do next, WAIT or COMPUTE, and is told what came of it.  ``run`` and ``run_async`` do what
-it says, each in its own manner of waiting.
+what to do next, WAIT, FETCH or COMPUTE, and is told what came of it.  ``run`` and ``run_async`` do
+what it says, each in its own manner of waiting.
 
 The claim lies in the region, so the others may be threads, coroutines or processes.  Who claimed
 a key and dies, or passes its limit, is taken over by the core; who raises gives the claim back, and
@@ -46,18 +46,30 @@ class Step(enum.Enum):
 
     WAIT = "wait"
     COMPUTE = "compute"
+    FETCH = "fetch"
     DONE = "done"
+
+
+class Fetched(enum.Enum):
+    """What came of a look in the tiers."""
+
+    FOUND = "found"
+    ABSENT = "absent"
+    ELSEWHERE = "elsewhere"  # another node computes it
 
 
 class Job(Protocol):
     """What is to be found or computed: a flight reports to it, and finds its value in it.
 
-    ``fresh`` computes whatever is there, without a claim.  None of the methods raises for a
-    failure of the cache, unless the one who asks wants to know it.
+    ``fresh`` computes whatever is there, without a claim; ``distant``: there are tiers to look in,
+    under the claim, before anything is computed.  None of the methods raises for a failure of the
+    cache, unless the one who asks wants to know it.
     """
 
     value: Any
     fresh: bool
+    distant: bool
+    holds: bool  # a claim on the node, while it looks in the tiers
 
     def look(self) -> bool:
         """Look again; True: ``value`` is there."""
@@ -76,6 +88,15 @@ class Job(Protocol):
 
     def abandon(self, claim: Claim) -> None:
         """Give the claim back."""
+
+    def fetch(self) -> Fetched:
+        """Look in the tiers; FOUND: ``value`` is there."""
+
+    def promote(self, claim: Claim) -> bool:
+        """Store what was fetched; False if it was not stored."""
+
+    def release(self, stored: bool) -> None:
+        """The other nodes need not wait any more."""
 
 
 # Tokens of the claims that this call chain computes under, by region.
@@ -108,15 +129,33 @@ def steps(job: Job) -> Generator[Step, Any, None]:
             held = job.unclaimed()
         if held.token:
             _chain.set(outer | {held.token})
-        began = time.perf_counter()
-        job.value = yield Step.COMPUTE
-        if job.keep(job.value, time.perf_counter() - began, held):
-            held = None
+        if job.distant and not job.fresh and (yield from _fetching(job, held)):
+            kept = job.promote(held)
+        else:
+            began = time.perf_counter()
+            job.value = yield Step.COMPUTE
+            kept = job.keep(job.value, time.perf_counter() - began, held)
+        held = None if kept else held
     finally:
         _chain.set(outer)
-        if held is not None and held.status == OK and held.token:
-            job.abandon(held)
+        _end(job, held)
     yield Step.DONE
+
+
+def _end(job: Job, held: Claim | None) -> None:
+    """Let go what the flight has: the claim on the node, if it was not used, and between nodes."""
+    if job.distant:
+        job.release(stored=held is None)
+    if held is not None and held.status == OK and held.token:
+        job.abandon(held)
+
+
+def _fetching(job: Job, claim: Claim) -> Generator[Step, Any, bool]:
+    """Look in the tiers until there is a value, or no other node computes it; True: there is."""
+    job.holds = bool(claim.token)
+    while (found := (yield Step.FETCH)) is Fetched.ELSEWHERE:
+        yield Step.WAIT
+    return found is Fetched.FOUND
 
 
 def run(job: Job, compute: Callable[[], Any]) -> Any:
@@ -126,6 +165,8 @@ def run(job: Job, compute: Callable[[], Any]) -> Any:
         while step is not Step.DONE:
             if step is Step.COMPUTE:
                 step = flow.send(compute())
+            elif step is Step.FETCH:
+                step = flow.send(job.fetch())
             else:
                 job.pause(SLICE_MS)
                 step = next(flow)
@@ -140,6 +181,9 @@ async def run_async(job: Job, compute: Callable[[], Awaitable[Any]]) -> Any:
         while step is not Step.DONE:
             if step is Step.COMPUTE:
                 step = flow.send(await compute())
+                continue
+            if step is Step.FETCH:
+                step = flow.send(await asyncio.to_thread(job.fetch))
                 continue
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from plib_cache._core import OK, PUBLISH, SET, Claim, Terms
-from plib_cache._flight import MISSING
+from plib_cache._distant import Fetching
+from plib_cache._flight import MISSING, Fetched
 from plib_cache._moments import Expire, deadline_ms
 from plib_cache.exceptions import (
     BusyError,
@@ -33,7 +34,7 @@ def limit_ms(limit: object) -> int:
     return max(1, int(limit * 1000))
 
 
-class ComputeJob:
+class ComputeJob(Fetching):
     """See ``_flight.Job``.  The expiry counts from when the value is stored."""
 
     fresh = False
@@ -46,6 +47,8 @@ class ComputeJob:
         self._key = key
         self._terms = terms
         self._limit_ms = limit
+        if cache._tiers is not None and (cache._immutable or not (terms.name or terms.tags)):
+            self._look_in(cache._tiers, limit)
 
     def look(self) -> bool:
         """Look again; True: ``value`` is there."""
@@ -75,13 +78,24 @@ class ComputeJob:
         verb = PUBLISH if claim.token else SET
         try:
             encoded = self._cache._serializer.dumps(value)
-            return self._region.store(verb, self._key, encoded, terms, claim.token) == OK
+            stored = self._region.store(verb, self._key, encoded, terms, claim.token) == OK
         except (RegionFullError, BusyError):
             return False
         except (SerializationError, ValueTooLargeError) as error:
             self._cache._doubt(error)
             return False
+        if stored and self._tiers is not None:
+            self._tiers.send(self._key, value, encoded, terms)
+        return stored
 
     def abandon(self, claim: Claim) -> None:
         """Give the claim back."""
         self._region.abandon(self._key, claim.token)
+
+    def fetch(self) -> Fetched:
+        """Look in the tiers."""
+        return self._fetch(self._cache._serializer)
+
+    def promote(self, claim: Claim) -> bool:
+        """Store what was fetched."""
+        return self._promote(self._region, claim, self._terms)

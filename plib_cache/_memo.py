@@ -18,6 +18,7 @@ from plib_cache import _shared, config
 from plib_cache._attached import namespace_name, tag_numbers
 from plib_cache._callers import outside
 from plib_cache._core import TAGS_MAX, Found, NameCounts, Region, make_lookup
+from plib_cache._distant import Distant
 from plib_cache._flight import MISSING, Missing
 from plib_cache._identity import qualified_name
 from plib_cache._inplace import decode, reader
@@ -54,6 +55,8 @@ class Home(NamedTuple):
     name: int
     serializer: Serializer
     tags: tuple[int, ...] | None  # of all results; None: they depend on the call
+    tiers: Distant | None = None  # where results are looked for that are not there
+    sends_all: bool = False  # also results with tags go there
 
 
 class Memo:
@@ -166,7 +169,9 @@ class Memo:
         if self.options.trust is not None:
             serializer = DefaultSerializer(config.check_trust(self.options.trust))
         tags = None if callable(self.options.tags) else self._tags(region, self.options.tags)
-        return Home(region, region.name("f:" + self.prefix.hex()), serializer, tags)
+        name = region.name("f:" + self.prefix.hex())
+        tiers = cache._tiers_of(self.options.remote, self.options.trust)
+        return Home(region, name, serializer, tags, tiers, cache._immutable)
 
     def fresh_home(self) -> Home | None:
         """The place, opened anew if its file was removed; None if there is none."""

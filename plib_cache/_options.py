@@ -64,6 +64,7 @@ class Options:
     hashing: str = "blake2b"
     observer: Observer | None = None
     maxsize: int | None = None
+    remote: Any = None
 
     def observed(self, function: Function) -> Function:
         """The function, whose computations the observer is told of."""

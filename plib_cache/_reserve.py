@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ class Reservation:
         self._buffer: memoryview | None = memoryview(filling)
         self._array: Any = None
         self._state = "open"
+        self.sealed: Callable[[], None] | None = None  # is called when the value is there
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._key!r:.80}, {self._state}>"
@@ -85,6 +87,8 @@ class Reservation:
         self._withdraw()
         self._region.seal(self._filling, self._key, deadline_ms(self._expire))
         self._state = "sealed"
+        if self.sealed is not None:
+            self.sealed()
 
     def abort(self) -> None:
         """Give the room back; nothing was stored.  After ``seal`` it does nothing."""

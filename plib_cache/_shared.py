@@ -33,6 +33,8 @@ def configure(
     immutable: bool = False,
     in_place: bool | float = True,
     prefault: bool = False,
+    remote: Any = None,
+    write: str | None = None,
 ) -> None:
     """Choose what ``get_cache`` and decorators without ``cache=`` use; options as for ``Cache``.
 
@@ -40,6 +42,7 @@ def configure(
         For this process and those that it forks, from the next ``get_cache`` on; call it before
         the first use of a decorated function.  Nothing is opened yet.
     """
+    _settings.clear()
     _settings.update(
         name=name,
         size=size,
@@ -53,6 +56,7 @@ def configure(
         immutable=immutable,
         in_place=in_place,
         prefault=prefault,
+        **({} if remote is None else {"remote": remote, "write": write}),
     )
     _open.pop(None, None)
 

@@ -63,6 +63,11 @@ class Cache(Verbs, InPlace, Upkeep, MutableMapping[Key, Any]):
             which takes about half a second for each GiB; else both happen as the cache is used,
             at the price of a wait now and then.  If there is not room for all of it, the cache is
             as large as there was room for, without an error.
+        remote: caches on other machines, which are asked for what is not here, and told what is
+            stored and deleted: an URL as "memcached://host1:11211,host2:11211", a
+            ``tiers.Tier``, or a list of them, asked in that order. What fails there is a miss, and
+            counted in ``stats().remote``. See docs/network.md.
+        write: with ``remote``: "queue" tells the other machines in the background, "sync" waits.
 
     Raises:
         ConfigurationError: the options contradict each other, the machine, or the region that

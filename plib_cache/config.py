@@ -51,7 +51,7 @@ def parse_size(size: int | str) -> int:
     Raises:
         ConfigurationError: it is no size, or less or more than a region can have.
     """
-    nbytes = _bytes_of(size)
+    nbytes = bytes_of(size)
     if not SIZE_MIN <= nbytes <= SIZE_MAX:
         raise ConfigurationError(
             f"size={size!r} is {nbytes} bytes: a region has from {SIZE_MIN} (4 MiB) to "
@@ -60,7 +60,8 @@ def parse_size(size: int | str) -> int:
     return -(-nbytes // _PAGE) * _PAGE
 
 
-def _bytes_of(size: object) -> int:
+def bytes_of(size: object) -> int:
+    """A size in bytes, whatever it is; see ``parse_size``."""
     if not isinstance(size, bool) and isinstance(size, numbers.Integral):  # also NumPy's
         return operator.index(size)
     match = _SIZE.match(size) if isinstance(size, str) else None
@@ -84,13 +85,28 @@ def default_size(folder: str) -> int:
 
 
 def check_trust(trust: str | None) -> Trust:
-    """The trust that was asked for, else that of PLIB_CACHE_TRUST, else "code"."""
-    asked = trust if trust is not None else os.environ.get("PLIB_CACHE_TRUST") or "code"
-    if asked == "code":
+    """The trust that was asked for, else that of PLIB_CACHE_TRUST, else "code".
+
+    "network" is "code", and more; see ``trusts_network``.
+    """
+    asked = _asked_trust(trust)
+    if asked in ("code", "network"):
         return "code"
     if asked == "data":
         return "data"
-    raise ConfigurationError(f"trust (or PLIB_CACHE_TRUST) is {asked!r}: use 'code' or 'data'")
+    raise ConfigurationError(
+        f"trust (or PLIB_CACHE_TRUST) is {asked!r}: use 'code' or 'data', or 'network' for a "
+        "cache with remote="
+    )
+
+
+def trusts_network(trust: str | None) -> bool:
+    """Whether also what comes unsigned from the network may run code here."""
+    return _asked_trust(trust) == "network"
+
+
+def _asked_trust(trust: str | None) -> str:
+    return trust if trust is not None else os.environ.get("PLIB_CACHE_TRUST") or "code"
 
 
 def check_protection(protection: str) -> str:

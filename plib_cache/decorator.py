@@ -99,6 +99,7 @@ def cache(
     hashing: Literal["blake2b", "xxh3"] = "blake2b",
     observer: Observer | None = None,
     maxsize: int | None = None,
+    remote: Any = None,
 ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
 def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
     """Share the results of a function among all processes of the machine, and with later ones.
@@ -135,6 +136,10 @@ def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
             by a digest that is not cryptographic: not for arguments that an attacker chooses.
             It needs the package xxhash (``pip install 'plib-cache[joblib]'``).
         observer: is told of each computation, before and after; see ``Observer``.
+        remote: caches on other machines that are asked before anything is computed, and told
+            what was computed; see ``Cache``. None: those of the cache, if it has any. Results with
+            ``tags`` or a ``namespace`` stay on the node, for no invalidation would reach them
+            elsewhere; ``cache_clear`` forgets those of the node, ``invalidate`` all.
         maxsize: accepted and reported; the cache as a whole is bounded by its region.  It and
             ``typed`` may be given by place, as ``lru_cache(128, True)``.
 
@@ -236,6 +241,8 @@ def _wrapper(memo: Memo) -> Callable[..., Any]:
             while step is not _flight.Step.DONE:
                 if step is _flight.Step.COMPUTE:
                     step = flow.send(function(*args, **kwargs))
+                elif step is _flight.Step.FETCH:
+                    step = flow.send(job.fetch())
                 else:
                     job.pause(_flight.SLICE_MS)
                     step = next(flow)

@@ -86,6 +86,9 @@ class TypeCode(enum.IntEnum):
     MEMORYVIEW = 11
 
 
+FIRST_OWNED_TYPE = 7  # values of type codes from here on may be kept and written to
+
+
 class Serializer(Protocol):
     """Turns values into bytes and back.
 

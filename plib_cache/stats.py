@@ -10,7 +10,51 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Info", "Stats"]
+__all__ = ["Info", "RemoteStats", "Stats"]
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoteStats:
+    """What this process counted of the tiers of a cache since its last reset.
+
+    Caches and functions that were given the same ``remote=`` share their tiers, and these counts.
+    """
+
+    hits: int = 0  # of keys that the node did not have
+    misses: int = 0
+    hidden: int = 0  # of the misses: this process has changed the key, and that is on its way
+    promoted: int = 0  # hits that were stored on the node
+    errors: int = 0  # operations that a server refused to take, broke off or answered with garbage
+    timeouts: int = 0
+    circuits_opened: int = 0
+    skipped: int = 0  # operations not tried, because the server was known to be away
+    probes: int = 0  # of servers that are away
+    refused: int = 0  # operations that a server answered with an error of its own
+    writes_delivered: int = 0
+    dropped: int = 0  # writes that could not be delivered, or found the queue full
+    kept_local: int = 0  # values too large, tagged, or code that may not be sent unsigned
+    deletes_delivered: int = 0
+    deletes_retried: int = 0  # attempts that failed
+    deletes_given_up: int = 0  # because too many waited
+    unsigned: int = 0  # values that came without a signature, where one is needed
+    forged: int = 0  # with a signature that is wrong, or another key's
+    code_refused: int = 0  # that would need code to be read, and are not signed
+    damaged: int = 0  # that make no sense
+    expired: int = 0  # that were out of date
+    parts_missing: int = 0  # of values in parts
+    claims: int = 0  # computations that other nodes wait for
+    waits: int = 0  # looks for what another node computes
+    pending: int = 0  # writes and deletes on their way, now
+
+    @property
+    def rejected(self) -> int:
+        """Values that came, and were not believed."""
+        return self.unsigned + self.forged + self.code_refused + self.damaged
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names of the counts."""
+        return [field.name for field in dataclasses.fields(cls)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +123,7 @@ class Stats:
     largest_free: int = 0  # of the free bytes, in one piece
     leased: int = 0  # bytes that processes keep in place; what several keep, once for each
     reserved: int = 0  # bytes that they have reserved and not sealed yet
+    remote: RemoteStats | None = None  # of the tiers, if the cache has any; of this process alone
 
     @property
     def write_amplification(self) -> float:
@@ -92,15 +137,19 @@ class Stats:
         reads = self.hits + self.misses
         return self.hits / reads if reads else 0.0
 
-    def as_dict(self) -> dict[str, int]:
-        """The counts by name."""
-        return dataclasses.asdict(self)
+    def as_dict(self) -> dict[str, Any]:
+        """The counts by name; ``remote`` only if the cache has tiers, as a dict of its own."""
+        counts = dataclasses.asdict(self)
+        if self.remote is None:
+            del counts["remote"]
+        return counts
 
     @classmethod
     def from_counters(cls, counters: Mapping[str, int]) -> Stats:
         """The counts that have a name here."""
         known = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: count for name, count in counters.items() if name in known})
+        named: dict[str, Any] = {name: n for name, n in counters.items() if name in known}
+        return cls(**named)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -284,7 +284,7 @@ class TestOpening:
             ({"trust": "none"}, ConfigurationError),
             ({"expected_entry": 0}, ConfigurationError),
             ({"expected_entry": "1"}, ConfigurationError),
-            ({"remote": "host"}, TypeError),
+            ({"remote": "host"}, ConfigurationError),
         ],
     )
     def test_options(self, options: Any, error: Any) -> None:

@@ -27,7 +27,7 @@ PYTHON_LAYERS = [
     ["serialize", "keys"],
     ["config"],
     ["cache"],
-    ["decorator", "tiers", "remote"],
+    ["tiers", "remote", "decorator"],
     ["__init__"],
     ["testing", "integrations", "cli", "__main__"],
 ]

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A tier of memcached servers, by pymemcache's ``Client``.
+
+pymemcache's ``HashClient`` is not used, for it gives the keys of a server that fails to the others:
+when the server is back, it has values of before that.  Everything here is memcached's text
+protocol; claims are its meta commands (``doc/protocol.txt`` of memcached 1.6), where they exist.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+from plib_cache.exceptions import ConfigurationError
+from plib_cache.remote.counts import Counts
+from plib_cache.remote.servers import Refused, ServerTier
+from plib_cache.remote.sockets import Address, Limits, dial
+from plib_cache.tiers import TAKEN, THERE, Parcel
+
+if TYPE_CHECKING:
+    import ssl
+
+try:
+    from pymemcache.client.base import Client
+    from pymemcache.exceptions import (
+        MemcacheServerError,
+        MemcacheUnknownCommandError,
+    )
+except ImportError as error:
+    raise ConfigurationError(
+        f"memcached:// needs pymemcache ({error}): pip install 'plib-cache[memcached]'"
+    ) from error
+
+_AROUND = 512  # what a server adds to a value: its own header, and the key
+_DAYS_30 = 30 * 86400  # what is longer would be a moment in 1970
+
+
+class _Link(Client):  # type: ignore[misc]
+    """A client whose connection keeps to the deadline of the operation."""
+
+    def __init__(self, address: Address, limits: Limits, tls: ssl.SSLContext | None) -> None:
+        super().__init__(tuple(address) if address.port else address.host)
+        self._how = address, limits, tls
+
+    def _connect(self) -> None:
+        self.close()
+        self.sock = dial(*self._how)
+
+
+class MemcachedTier(ServerTier[_Link]):
+    """memcached servers.
+
+    Args:
+        item_max: the servers' ``-I``, in bytes.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        limits: Limits,
+        counts: Counts,
+        tls: ssl.SSLContext | None = None,
+        item_max: int = 1 << 20,
+    ) -> None:
+        self._limits = limits
+        self._tls = tls
+        self._meta = True  # until a server says that it has no meta commands
+        self.item_max = item_max - _AROUND
+        super().__init__(addresses, limits, counts)
+
+    def _connect(self, address: Address) -> _Link:
+        return _Link(address, self._limits, self._tls)
+
+    def _fetch_one(self, connection: _Link, name: bytes) -> bytes | None:
+        found: bytes | None = connection.get(name)
+        return found
+
+    def _fetch(self, connection: _Link, names: list[bytes]) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = connection.get_many(names)
+        return found
+
+    def _store(self, connection: _Link, parcels: list[Parcel]) -> Collection[bytes]:
+        failed: list[bytes] = []
+        by_expiry: dict[int, dict[bytes, bytes]] = {}
+        for name, payload, seconds in parcels:
+            by_expiry.setdefault(_expiry(seconds), {})[name] = payload
+        for expiry, values in by_expiry.items():
+            try:
+                failed += connection.set_many(values, expiry, noreply=False)
+            except MemcacheServerError as error:
+                if len(parcels) == 1:
+                    raise Refused from error
+                failed += self._store_singly(connection, values, expiry)
+        return failed
+
+    def _store_singly(
+        self, connection: _Link, values: dict[bytes, bytes], expiry: int
+    ) -> list[bytes]:
+        """One by one, for the server has refused one of them."""
+        failed = []
+        for name, payload in values.items():
+            try:
+                failed += connection.set_many({name: payload}, expiry, noreply=False)
+            except MemcacheServerError:
+                self._counts.add("refused")
+                failed.append(name)
+        return failed
+
+    def _remove(self, connection: _Link, names: list[bytes]) -> bool:
+        return bool(connection.delete_many(names, noreply=False))
+
+    def _clear(self, connection: _Link) -> bool:
+        return bool(connection.flush_all(noreply=False))
+
+    def _probe(self, connection: _Link) -> object:
+        return connection.version()
+
+    # ---- single flight between nodes: meta commands
+
+    def claim(self, key: bytes, seconds: float) -> int | None:
+        """See ``Tier.claim``.  The claim is an empty value that the server makes of a miss (N)."""
+        answer = self._ask_meta(key, b"mg %s s c N%d" % (key, _whole(seconds)))
+        if answer is None or not answer.startswith(b"HD"):
+            return None
+        flags = answer.split()[1:]
+        if b"W" in flags:
+            return next((int(flag[1:]) for flag in flags if flag.startswith(b"c")), None)
+        return TAKEN if b"Z" in flags else THERE
+
+    def renew(self, key: bytes, token: int, seconds: float) -> int | None:
+        """See ``Tier.renew``: the empty value is stored again in the place of itself (C)."""
+        command = b"ms %s 0 C%d c T%d\r\n" % (key, token, _whole(seconds))
+        answer = self._ask_meta(key, command)
+        if answer is None or not answer.startswith(b"HD"):
+            return None
+        return next((int(flag[1:]) for flag in answer.split() if flag.startswith(b"c")), None)
+
+    def abandon(self, key: bytes, token: int) -> None:
+        """See ``Tier.abandon``: the empty value is removed, if it is there still (C)."""
+        self._ask_meta(key, b"md %s C%d" % (key, token))
+
+    def _ask_meta(self, key: bytes, command: bytes) -> bytes | None:
+        if not self._meta:
+            return None
+
+        def ask(link: Any) -> bytes:
+            try:
+                line: bytes = link.raw_command(command)
+            except MemcacheUnknownCommandError:
+                self._meta = False
+                return b""
+            if not line[:2].isalpha():
+                raise ValueError(f"{line[:32]!r} is no answer to {command[:2]!r}")
+            return line
+
+        return self.home(key).ask(ask)
+
+
+def _whole(seconds: float) -> int:
+    return max(1, math.ceil(seconds))
+
+
+def _expiry(seconds: float | None) -> int:
+    """As memcached takes it: whole seconds, never late by more than what the envelope decides."""
+    return 0 if seconds is None else min(_whole(seconds), _DAYS_30)

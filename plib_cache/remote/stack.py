@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The tiers of a cache in their order: one look at all of them, one way out to all of them.
+
+No failure gets out of here: it is a miss or a dropped write, counted, with one warning.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Container, Iterable, Sequence
+from typing import NamedTuple
+
+from plib_cache.remote import splitting
+from plib_cache.remote.counts import Counts
+from plib_cache.remote.leases import Leases
+from plib_cache.remote.naming import name_of
+from plib_cache.remote.options import Place
+from plib_cache.remote.queue import Delivery, Queue, Write
+from plib_cache.remote.signing import OVERHEAD, PARTS, Arrived, Rejected, Signer
+from plib_cache.remote.sockets import forget_lookups
+from plib_cache.stats import RemoteStats
+from plib_cache.tiers import Parcel, Tier
+
+_SECONDS_TO_END = 5.0  # for what is under way when everything is removed
+
+
+class Layer(NamedTuple):
+    """One tier, and what its names begin with."""
+
+    tier: Tier
+    prefix: bytes = b""
+
+    def name(self, key: bytes) -> bytes:
+        """What a key is called there."""
+        return name_of(key, self.prefix)
+
+
+class Stack:
+    """Tiers in their order.
+
+    Args:
+        rules: the options that are not one tier's alone.
+    """
+
+    def __init__(
+        self, layers: Sequence[Layer], rules: Place, signer: Signer, counts: Counts
+    ) -> None:
+        self._layers = layers
+        self.rules = rules
+        self._signer = signer
+        self.takes_code = signer.takes_code
+        self.counts = counts
+        self._pid = os.getpid()
+        self._leases = Leases(counts)
+        name = "plib_cache writes to " + ", ".join(layer.tier.name for layer in layers)
+        delivery = Delivery(self._write, self._delete, self._tend)
+        self._queue = Queue(delivery, counts, name)
+        for layer in layers:
+            layer.tier.watch(self._queue.nudge)
+
+    def _here(self) -> None:
+        """In a child, begin without the parent's connections, locks and thread."""
+        if self._pid == os.getpid():
+            return
+        self._pid = os.getpid()
+        forget_lookups()
+        for part in (self.counts, self._leases, self._queue, *(one.tier for one in self._layers)):
+            after_fork = getattr(part, "after_fork", None)
+            if after_fork is not None:
+                after_fork()
+
+    # ---- reading
+
+    def find(self, key: bytes, allowed: Container[int]) -> Arrived | None:
+        """What a tier has of a key, if its type code is one of those that may be read."""
+        self._here()
+        if self._queue.hidden(key):
+            self.counts.add("hidden")
+            self.counts.add("misses")
+            return None
+        arrived = self._look(key, allowed)
+        self.counts.add("misses" if arrived is None else "hits")
+        return arrived
+
+    def _look(self, key: bytes, allowed: Container[int]) -> Arrived | None:
+        changes = self._queue.changes
+        for at, layer in enumerate(self._layers):
+            try:
+                raw = layer.tier.get(layer.name(key))
+            except Exception as error:  # a tier that does not keep its promise
+                self._trouble(error)
+                continue
+            arrived = self._opened(layer, key, raw, allowed)
+            if arrived is not None:
+                self._raise(key, arrived, at, changes)
+                return arrived
+        return None
+
+    def find_many(self, keys: Sequence[bytes], allowed: Container[int]) -> dict[bytes, Arrived]:
+        """What the tiers have of several keys, one request for each server."""
+        self._here()
+        changes = self._queue.changes
+        left = [key for key in keys if not self._queue.hidden(key)]
+        self.counts.add("hidden", len(keys) - len(left))
+        found: dict[bytes, Arrived] = {}
+        for at, layer in enumerate(self._layers):
+            if not left:
+                break
+            names = {layer.name(key): key for key in left}
+            try:
+                raw = layer.tier.get_many(list(names))
+            except Exception as error:
+                self._trouble(error)
+                continue
+            for name, payload in raw.items():
+                key = names[name]
+                arrived = self._opened(layer, key, payload, allowed)
+                if arrived is not None:
+                    found[key] = arrived
+                    self._raise(key, arrived, at, changes)
+            left = [key for key in left if key not in found]
+        self.counts.add("hits", len(found))
+        self.counts.add("misses", len(keys) - len(found))
+        return found
+
+    def _opened(
+        self, layer: Layer, key: bytes, raw: bytes | None, allowed: Container[int]
+    ) -> Arrived | None:
+        if not raw:  # what is empty is a claim
+            return None
+        try:
+            arrived = self._signer.open(key, raw, allowed)
+            if arrived.kind == PARTS:
+                listed, most = arrived.payload, self.rules.value_max
+                whole = splitting.join(listed, layer.tier, layer.prefix, most)
+                arrived = arrived._replace(payload=memoryview(whole))
+            return arrived
+        except Rejected as rejected:
+            self.counts.add(rejected.why)
+        except Exception as error:
+            self._trouble(error)
+        return None
+
+    def _raise(self, key: bytes, arrived: Arrived, at: int, changes: int) -> None:
+        """Give what a later tier had to the earlier ones."""
+        if at and arrived.promotable:
+            seconds = None
+            if arrived.deadline_ms:
+                seconds = arrived.deadline_ms / 1000 - time.time()
+            self._queue.pass_on(Write(key, arrived, seconds, lasting=True, tiers=at), changes)
+
+    def _trouble(self, error: Exception) -> None:
+        self.counts.add("errors")
+        self.counts.warn(f"{error!r:.200}")
+
+    # ---- writing
+
+    def send(self, key: bytes, head: Arrived, lasting: bool) -> None:
+        """Store a value in all tiers, where it fits."""
+        self._here()
+        rules, now = self.rules, time.time()
+        seconds = None if not head.deadline_ms else head.deadline_ms / 1000 - now
+        if rules.max_age is not None and not lasting:
+            seconds = rules.max_age if seconds is None else min(seconds, rules.max_age)
+        if seconds is not None and seconds <= 0:
+            self.forget([key])
+            return
+        if seconds is not None:
+            head = head._replace(deadline_ms=int((now + seconds) * 1000))
+        smallest = min(layer.tier.item_max for layer in self._layers) - OVERHEAD
+        most = smallest if rules.large == "local" else rules.value_max
+        if len(head.payload) > most:
+            self.keep_local(key, lasting)
+            return
+        write = Write(key, head, seconds, lasting)
+        (self._queue.put_now if rules.write == "sync" else self._queue.put)(write)
+
+    def keep_local(self, key: bytes, lasting: bool = False) -> None:
+        """A value stays on this node; what the tiers have of its key is out of date."""
+        self._here()
+        self.counts.add("kept_local")
+        if not lasting or key in self._leases:  # of a claim: other nodes need not wait for it
+            self.forget([key])
+
+    def forget(self, keys: Iterable[bytes]) -> None:
+        """Remove keys from all tiers."""
+        self._here()
+        if self.rules.write == "sync":
+            self._queue.delete_now(list(keys))
+        else:
+            self._queue.delete(keys)
+
+    def _write(self, writes: Sequence[Write]) -> Collection[bytes]:
+        failed: set[bytes] = set()
+        for at, layer in enumerate(self._layers):
+            parcels: dict[bytes, Write] = {}
+            ready: list[Parcel] = []
+            for write in writes:
+                if write.tiers is not None and at >= write.tiers:
+                    continue
+                parcel = self._parcel(layer, write)
+                if parcel is None:
+                    failed.add(write.key)
+                else:
+                    ready.append(parcel)
+                    parcels[parcel.key] = write
+            if ready:
+                failed.update(parcels[name].key for name in layer.tier.set_many(ready))
+        return failed
+
+    def _parcel(self, layer: Layer, write: Write) -> Parcel | None:
+        """What is to be stored under the name of a key; None if its parts could not be."""
+        head, tier = write.head, layer.tier
+        if len(head.payload) + OVERHEAD <= tier.item_max:
+            sealed = self._signer.seal(write.key, [head.payload], head)
+            return Parcel(layer.name(write.key), sealed, write.seconds)
+        size = splitting.part_bytes(tier.item_max)
+        listed, parts = splitting.split(bytes(head.payload), size, layer.prefix)
+        names = list(parts)
+        for group in splitting.groups(range(len(names)), size):
+            some = [Parcel(names[i], bytes(parts[names[i]]), write.seconds) for i in group]
+            if tier.set_many(some):
+                return None
+        head = head._replace(kind=PARTS)
+        return Parcel(
+            layer.name(write.key), self._signer.seal(write.key, [listed], head), write.seconds
+        )
+
+    def _delete(self, keys: Sequence[bytes]) -> Collection[bytes]:
+        failed: set[bytes] = set()
+        for layer in self._layers:
+            names = {layer.name(key): key for key in keys}
+            failed.update(names[name] for name in layer.tier.delete_many(list(names)))
+        return failed
+
+    def _tend(self) -> float | None:
+        due = [layer.tier.tend() for layer in self._layers] + [self._leases.tend()]
+        return min((one for one in due if one is not None), default=None)
+
+    # ---- single flight between nodes
+
+    def claim(self, key: bytes) -> int | None:
+        """Claim the computation of a key between nodes; see ``Tier.claim``.
+
+        The first tier that offers claims has them; one that is granted is kept until it is given
+        back, or the key is stored.
+        """
+        self._here()
+        if self._queue.hidden(key):
+            return None
+        for layer in self._layers:
+            try:
+                token = self._leases.claim(layer.tier, layer.name(key), key)
+            except Exception as error:
+                self._trouble(error)
+                continue
+            if token is not None:
+                if token > 0:
+                    self._queue.nudge_later()
+                return token
+        return None
+
+    def release(self, key: bytes, stored: bool) -> None:
+        """Give a claim back; one whose value is on its way ends with that."""
+        try:
+            self._leases.release(key, stored)
+        except Exception as error:
+            self._trouble(error)
+
+    # ---- all of it
+
+    def clear(self) -> bool:
+        """Remove everything from all tiers; False if some server could not be told."""
+        self._here()
+        self._queue.drop_writes(_SECONDS_TO_END)
+        try:
+            answers = [layer.tier.clear() for layer in self._layers]
+        except Exception as error:
+            self._trouble(error)
+            return False
+        if all(answers):
+            self._queue.drop_deletes()
+        return all(answers)
+
+    def wait(self, limit: float) -> bool:
+        """Wait until everything is delivered; False if that takes longer than so many seconds."""
+        self._here()
+        return self._queue.wait(limit)
+
+    def stats(self) -> RemoteStats:
+        """The counts of this process."""
+        self._here()
+        return self.counts.stats(len(self._queue))
+
+    def close(self) -> None:
+        """Let the connections go; the next use makes new ones."""
+        for layer in self._layers:
+            layer.tier.close()

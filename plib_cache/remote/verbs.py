@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The operations of a cache with tiers that look before they change, and what it says of itself.
+
+Each first has in the region what the tiers have of its key, and then is what it is without tiers:
+one step for all processes of the node.  What the tiers have then is replaced, or removed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from plib_cache._attached import Key
+from plib_cache._moments import Expire
+from plib_cache._reserve import Reservation
+from plib_cache.cache import Cache
+from plib_cache.keys import key_bytes
+from plib_cache.remote.tied import Tied
+from plib_cache.stats import Stats
+
+T = TypeVar("T")
+_CLOSE_S = 1.0  # what is on its way has so long when the cache is closed
+
+
+class RemoteVerbs(Cache):
+    """See ``RemoteCache``."""
+
+    _tiers: Tied
+
+    def _pull(self, raw: bytes, text: bool) -> Any:
+        raise NotImplementedError
+
+    def _ensure(self, key: Key) -> bytes:
+        """Have in the region what there is of a key; its bytes."""
+        raw, text = key_bytes(key)
+        if self._find(raw) is None:
+            self._pull(raw, text)
+        return raw
+
+    def _stays(self, namespace: str | None, tags: Iterable[str]) -> bool:
+        """Whether an entry is kept from the tiers, where no invalidation would reach it."""
+        return not self._immutable and (namespace is not None or bool(tags))
+
+    # ---- look, and store
+
+    def add(self, key: Key, value: Any, expire: Expire = None, **terms: Any) -> bool:
+        """See ``Cache.add``; also a value that a tier has is one."""
+        self._ensure(key)
+        return super().add(key, value, expire, **terms)
+
+    def replace(self, key: Key, value: Any, expire: Expire = None, **terms: Any) -> bool:
+        """See ``Cache.replace``."""
+        self._ensure(key)
+        return super().replace(key, value, expire, **terms)
+
+    def gets(self, key: Key) -> tuple[Any, int] | None:
+        """See ``Cache.gets``; the token is one of this node."""
+        self._ensure(key)
+        return super().gets(key)
+
+    # ---- look, and change what is there
+
+    def append(self, key: Key, suffix: bytes) -> bool:
+        """See ``Cache.append``."""
+        return self._changed(key, super().append(self._known(key), suffix))
+
+    def prepend(self, key: Key, prefix: bytes) -> bool:
+        """See ``Cache.prepend``."""
+        return self._changed(key, super().prepend(self._known(key), prefix))
+
+    def incr(self, key: Key, delta: int = 1) -> int | None:
+        """See ``Cache.incr``; a count of this node."""
+        return self._changed(key, super().incr(self._known(key), delta))
+
+    def decr(self, key: Key, delta: int = 1) -> int | None:
+        """See ``Cache.decr``; a count of this node."""
+        return self._changed(key, super().decr(self._known(key), delta))
+
+    def touch(self, key: Key, expire: Expire) -> bool:
+        """See ``Cache.touch``."""
+        return self._changed(key, super().touch(self._known(key), expire))
+
+    def gat(self, key: Key, expire: Expire, default: Any = None) -> Any:
+        """See ``Cache.gat``."""
+        return self._changed(key, super().gat(self._known(key), expire, default), always=True)
+
+    def _known(self, key: Key) -> Key:
+        self._ensure(key)
+        return key
+
+    def _changed(self, key: Key, answer: T, *, always: bool = False) -> T:
+        """The answer of an operation that has changed a value, if it is not None or False."""
+        if always or (answer is not None and answer is not False):
+            self._tiers.forget([key_bytes(key)[0]])
+        return answer
+
+    # ---- in place
+
+    def view(self, key: Key) -> memoryview:
+        """See ``Cache.view``."""
+        self._ensure(key)
+        return super().view(key)
+
+    def _reserve(self, key: Key, *args: Any) -> Reservation:
+        made = super()._reserve(key, *args)
+        made.sealed = lambda: self._tiers.forget([key_bytes(key)[0]])
+        return made
+
+    # ---- single flight
+
+    def get_or_compute(
+        self,
+        key: Key,
+        fn: Callable[[], T],
+        expire: Expire = None,
+        *,
+        limit: float = 300,
+        namespace: str | None = None,
+        tags: Iterable[str] = (),
+    ) -> T:
+        """See ``Cache.get_or_compute``; the tiers are asked before anything is computed.
+
+        Where a tier is of memcached servers, one of all nodes computes and the others wait.
+        """
+        tags = tags if isinstance(tags, (str, bytes)) else tuple(tags)
+        if self._stays(namespace, tags):
+            self._tiers.forget([key_bytes(key)[0]])
+        return super().get_or_compute(key, fn, expire, limit=limit, namespace=namespace, tags=tags)
+
+    # ---- upkeep
+
+    def wait_remote(self, limit: float = 5.0) -> bool:
+        """Wait until the tiers were told everything; False if that takes more than ``limit``
+        seconds.
+
+        Notes:
+            A write to a server that is away is dropped and no more waited for; a delete is.
+        """
+        return self._tiers.wait(limit)
+
+    def stats(self) -> Stats:
+        """See ``Cache.stats``; ``remote`` is what this process counted of the tiers."""
+        return dataclasses.replace(super().stats(), remote=self._tiers.stats())
+
+    def reset_stats(self) -> None:
+        """See ``Cache.reset_stats``."""
+        super().reset_stats()
+        self._tiers.reset_stats()
+
+    def close(self) -> None:
+        """See ``Cache.close``; what is on its way to the tiers has a second to get there."""
+        if not self.closed:
+            self._tiers.wait(_CLOSE_S)
+        super().close()
