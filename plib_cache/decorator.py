@@ -19,6 +19,7 @@ from plib_cache._moments import Expire, deadline_ms
 from plib_cache._options import Computed, Copy, Observer, Options
 from plib_cache.cache import Cache
 from plib_cache.exceptions import ConfigurationError
+from plib_cache.remote.options import parse as parse_remote
 
 __all__ = ["CacheInfo", "CachedFunction", "Computed", "Observer", "cache"]
 
@@ -191,6 +192,8 @@ def _checked(
         raise ConfigurationError(f"cache={options.cache!r:.100} is neither a Cache nor a name")
     if options.trust is not None:
         config.check_trust(options.trust)
+    if options.remote is not None:
+        parse_remote(options.remote)
     if options.hashing not in ("blake2b", "xxh3"):
         raise ConfigurationError(f"hashing={options.hashing!r}: there are 'blake2b' and 'xxh3'")
     if options.hashing == "xxh3" and not options.typed:

@@ -15,7 +15,7 @@ The results are in one file, ``cache/joblib/region.plib``, so they are there aga
 tmpfs they are never written to a disk.  Where a region cannot be there, or with
 ``backend_options={"memory": True}``, they are in the memory of the machine.  More options:
 ``size`` (8 GiB, or half of what is free if that is less; a region that exists keeps its size),
-``expected_entry``, ``trust`` and ``protection`` as for ``plib_cache.Cache``.
+``expected_entry``, ``trust``, ``protection`` and ``remote`` as for ``plib_cache.Cache``.
 
 Versions of a function live side by side: an edited function computes anew, and processes that
 still run the old code go on with its results.  ``clear`` forgets all of them.

@@ -19,6 +19,7 @@ from joblib.logger import format_time
 from plib_cache import Cache, PlibCacheError
 from plib_cache.integrations.joblib._blobs import packed, unpacked
 from plib_cache.integrations.joblib._notes import metadata, pending, read_blocks, write_all
+from plib_cache.integrations.joblib._region import Opened
 from plib_cache.integrations.joblib._store import (
     ABSENT,
     OWN_KEY,
@@ -48,18 +49,21 @@ from plib_cache.integrations.joblib._versions import (
 _ENTRY_BYTES = 80  # of an entry, besides its value: header and name
 
 
-def _load(cache: Cache, key: str, mode: str | None) -> Any:
+def _load(opened: Opened, key: str, mode: str | None, compressed: bool) -> Any:
     """The result in that mode; ABSENT if there is none."""
-    name = item_name(key)
-    item = cache.get(name, ABSENT) if mode is None else _read_in_place(cache, name, mode)
+    name, cache, copy = item_name(key), opened.cache, _COPIES[mode]
+    item = cache.get(name, ABSENT, copy=copy)
     if item is ABSENT:
         blob = cache.get(blob_name(key), ABSENT)
-        item = ABSENT if blob is ABSENT else unpacked(blob)
+        if blob is ABSENT and not compressed:
+            item = opened.fetched(name, ABSENT, copy)
+        elif blob is ABSENT:
+            blob = opened.fetched(blob_name(key), ABSENT)
+        item = item if blob is ABSENT else unpacked(blob)
     return read_only(item) if mode == "r" else item
 
 
-def _read_in_place(cache: Cache, name: str | bytes, mode: str) -> Any:
-    return cache.get(name, ABSENT, copy="cow" if mode == "c" else "shared")
+_COPIES: dict[str | None, Any] = {None: True, "r": "shared", "c": "cow"}  # how a mode reads
 
 
 def _is_there(cache: Cache, name: str | bytes) -> bool:
@@ -76,12 +80,12 @@ class Items(Store):
         key = self._key(call_id, asker)
         mine.held = None
         try:
-            cache = self._opened().cache
-            if asker is not None and asker.validates and metadata_name(key) not in cache:
+            opened = self._opened()
+            if asker is not None and asker.validates and metadata_name(key) not in opened.shared:
                 return False
             if asker is None or not loads_next():
-                return _is_there(cache, item_name(key)) or _is_there(cache, blob_name(key))
-            item = _load(cache, key, asker.mode(self.mmap_mode))
+                return self._has(opened, key)
+            item = _load(opened, key, asker.mode(self.mmap_mode), bool(self.compress))
         except PlibCacheError as error:
             trouble(call_id[0], error)
             return False
@@ -89,6 +93,12 @@ class Items(Store):
             return False
         mine.held = Held(self.location, call_id, item, asker.validates)
         return True
+
+    def _has(self, opened: Opened, key: str) -> bool:
+        names = (item_name(key), blob_name(key))
+        if any(_is_there(opened.cache, name) for name in names):
+            return True
+        return opened.fetched(names[bool(self.compress)], ABSENT, False) is not ABSENT
 
     def get_metadata(self, call_id: CallId) -> dict[str, Any]:
         """Duration, time and arguments of a computation; empty if there is none."""
@@ -130,7 +140,7 @@ class Items(Store):
 
     def _loaded(self, key: str, mode: str | None, func_id: str) -> Any:
         try:
-            return _load(self._opened().cache, key, mode)
+            return _load(self._opened(), key, mode, bool(self.compress))
         except PlibCacheError as error:
             trouble(func_id, error)
             return ABSENT
@@ -181,7 +191,7 @@ class Items(Store):
         }
         name = metadata_name(item_key(call_id[0], version, call_id[1]))
         try:
-            cache = self._opened().cache
+            cache = self._opened().shared
             cache.set(name, metadata, namespace=space(call_id[0]), tags=self.tags)
         except PlibCacheError as error:
             trouble(call_id[0], error)
@@ -194,7 +204,7 @@ class Items(Store):
         mine.held = mine.dumped = None
         names = [name(key) for key in keys for name in (item_name, blob_name, metadata_name)]
         try:
-            self._opened().cache.delete_many(names)
+            self._opened().shared.delete_many(names)
         except PlibCacheError as error:
             trouble(func_id, error)
 

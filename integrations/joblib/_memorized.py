@@ -71,6 +71,7 @@ class Session:
             copy=owner.copy,
             hashing="xxh3",
             observer=self,
+            remote=self._opened.remote,
             **self._where,
         )(owner.func)
 
@@ -114,7 +115,7 @@ class Session:
         self._notes.add(note, now)
         if owner.cache_validation_callback is not None or _exact.get():
             name = metadata_name(OWN_KEY + note.key)
-            self.cache.set(name, metadata(owner.func_id, note), **self._where)
+            self._opened.shared.set(name, metadata(owner.func_id, note), **self._where)
 
     # ---- looking
 
@@ -136,12 +137,12 @@ class Session:
 
     def metadata(self, key: bytes) -> Any:
         """What is known of a computation, where each has an entry of its own; else ABSENT."""
-        return self.cache.get(metadata_name(OWN_KEY + key.hex()), ABSENT)
+        return self._opened.shared.get(metadata_name(OWN_KEY + key.hex()), ABSENT)
 
     def there(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether there is a result, and it is valid; one that is not is forgotten."""
         key = self.cached.cache_key(*args, **kwargs)
-        if self.cache.get(key, ABSENT, copy=False) is ABSENT:
+        if self._opened.shared.get(key, ABSENT, copy=False) is ABSENT:
             return False
         validate = self._owner.cache_validation_callback
         if validate is None:

@@ -36,6 +36,8 @@ class Memory(joblib.Memory):  # type: ignore[misc]
         backend: "plib"; there is no other.
         mmap_mode, compress, verbose: as for ``joblib.Memory`` with this backend.
         backend_options: as for ``joblib.Memory(..., backend="plib")``.
+        remote: caches on other machines, which are asked for what this node does not have; as for
+            ``plib_cache.Cache``, and short for ``backend_options={"remote": ...}``.
 
     Notes:
         Its keys are not those of ``joblib.Memory``: it does not find what that has stored.
@@ -54,7 +56,10 @@ class Memory(joblib.Memory):  # type: ignore[misc]
         compress: Any = False,
         verbose: int = 1,
         backend_options: dict[str, Any] | None = None,
+        remote: Any = None,
     ) -> None:
+        if remote is not None:
+            backend_options = {**(backend_options or {}), "remote": remote}
         if backend != "plib":
             raise ConfigurationError(
                 f"backend={backend!r}: this Memory has only 'plib'; joblib.Memory has others"

@@ -26,13 +26,14 @@ from plib_cache import (
     config,
 )
 from plib_cache.integrations._regions import attach_or_create
+from plib_cache.remote.options import parse as parse_remote
 from plib_cache.serialize import DefaultSerializer, Encoded
 
 SHARED = "plib:"  # begins the location of a region of the node, which others use as well
 SIZE_MAX = 8 << 30
 EXPECTED_ENTRY = 4096
 _UNUSABLE = (ConfigurationError, CorruptRegionError, LayoutMismatchError)
-OPTIONS = ("size", "expected_entry", "trust", "protection", "memory")
+OPTIONS = ("size", "expected_entry", "trust", "protection", "memory", "remote")
 
 
 class Measured(DefaultSerializer):
@@ -80,15 +81,25 @@ class Watched:
 class Opened(NamedTuple):
     """A region that this process has open, twice."""
 
-    cache: Cache  # to read, at the pace of plain serializers
-    writer: Cache  # with the serializer that measures
+    cache: Cache  # to read, at the pace of plain serializers; without the other machines
+    writer: Cache  # with the serializer that measures, and with the other machines if there are any
     measure: Measured
     file: Watched
+    remote: Any = None
+
+    @property
+    def shared(self) -> Cache:
+        """Where results and what is known of them are stored, for other machines too."""
+        return self.cache if self.remote is None else self.writer
+
+    def fetched(self, name: str | bytes, default: Any, copy: Any = True) -> Any:
+        """What other machines have under a name that this one does not have."""
+        return default if self.remote is None else self.writer.get(name, default, copy=copy)
 
 
-# By location and whether it is in memory.  Opening twice is harmless, so no lock is needed (which
+# By location, whether it is in memory, and other machines.  Opening twice is harmless, so no lock is needed (which
 # a fork could leave locked).  It is here and not in the backend, so that a backend is only data.
-_opened: dict[tuple[str, bool], Opened] = {}
+_opened: dict[tuple[str, bool, Any], Opened] = {}
 _warned: set[str] = set()
 
 
@@ -106,6 +117,8 @@ def checked_options(given: dict[str, Any]) -> dict[str, Any]:
         config.parse_size(given["size"])
     config.check_trust(given.get("trust"))
     config.check_protection(given.get("protection") or "auto")
+    if given.get("remote") is not None:
+        parse_remote(given["remote"])
     return {name: given[name] for name in OPTIONS if name in given}
 
 
@@ -127,7 +140,9 @@ def opened(location: str, options: dict[str, Any]) -> Opened:
     Raises:
         PlibCacheError: there is none that can be used.
     """
-    place = (location, bool(options.get("memory")))
+    remote = options.get("remote")
+    remote = tuple(remote) if isinstance(remote, list) else remote
+    place = (location, bool(options.get("memory")), remote)
     found = _opened.get(place)
     if found is None or not found.file.there:
         found = _opened[place] = _open(location, options)
@@ -143,10 +158,11 @@ def _open(location: str, options: dict[str, Any]) -> Opened:
         "immutable": True,  # an item is named after what it was computed from
     }
     cache = _in_file(location, options, given)
-    measure = Measured(trust)
-    writer = Cache(path=cache.path, serializer=measure, immutable=True, create=False)
+    measure, remote = Measured(trust), options.get("remote")
+    also = {} if remote is None else {"remote": remote, "trust": options.get("trust")}
+    writer = Cache(path=cache.path, serializer=measure, immutable=True, create=False, **also)
     try:
-        return Opened(cache, writer, measure, Watched(cache.path))
+        return Opened(cache, writer, measure, Watched(cache.path), remote)
     except OSError as error:
         raise ConfigurationError(
             f"{cache.path} was removed while it was opened: {error}"

@@ -127,13 +127,14 @@ def _place(url: str) -> Place:
     kind, tls, port = _SCHEMES[scheme]
     where, _, query = rest.partition("?")
     login, _, hosts = where.rpartition("@")
-    hosts, slash, path = hosts.partition("/")
     given: dict[str, Any] = {"kind": kind, "tls": tls}
-    if not hosts and slash:
-        given["addresses"] = (Address("/" + unquote(path), 0),)
-    else:
-        given["addresses"] = tuple(_address(host, port, url) for host in hosts.split(","))
+    if hosts.startswith("/"):
+        hosts = "unix:" + hosts
+    *others, last = hosts.split(",")
+    if not last.startswith("unix:"):
+        last, _, path = last.partition("/")
         given["database"] = _number(path or "0", "database", url)
+    given["addresses"] = tuple(_address(host, port, url) for host in [*others, last])
     if kind == "memcached" and (login or given.get("database")):
         raise ConfigurationError(f"remote={_public(url)!r}: memcached has neither users nor a path")
     username, _, password = login.partition(":")

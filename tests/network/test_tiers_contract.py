@@ -1,0 +1,421 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What every tier does, and what a cache with tiers does, over memcached and redis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plib_cache import Cache, ConfigurationError
+from plib_cache.remote.counts import Counts
+from plib_cache.remote.open import _layer
+from plib_cache.remote.options import parse
+from plib_cache.tiers import Parcel, Tier
+
+from . import servers
+
+Start = Callable[..., servers.Running]
+Node = Callable[..., Cache]
+KINDS = ["memcached", "redis"]
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, start: Start) -> str:
+    return start(request.param).url
+
+
+@pytest.fixture(params=[*KINDS, "memcached x 3", "dict"])
+def tier(request: pytest.FixtureRequest, start: Start) -> Tier:
+    """Each kind of tier; whoever writes another one adds it here."""
+    if request.param == "dict":
+        return DictTier()
+    if request.param.endswith("x 3"):
+        hosts = [start("memcached").url.removeprefix("memcached://") for _ in range(3)]
+        (place,) = parse("memcached://" + ",".join("unix:" + host for host in hosts))
+    else:
+        (place,) = parse(start(request.param).url)
+    return _layer(place, Counts()).tier
+
+
+class DictTier(Tier):
+    """A tier as a user may write one."""
+
+    name = "dict"
+
+    def __init__(self) -> None:
+        self.held: dict[bytes, tuple[bytes, float | None]] = {}
+        self.requests = 0
+
+    def get_many(self, keys: Any) -> dict[bytes, bytes]:
+        self.requests += 1
+        found = {key: self.held[key] for key in keys if key in self.held}
+        return {key: one for key, (one, until) in found.items() if not _past(until)}
+
+    def set_many(self, parcels: Any) -> list[bytes]:
+        for key, payload, seconds in parcels:
+            self.held[key] = payload, None if seconds is None else time.monotonic() + seconds
+        return []
+
+    def delete_many(self, keys: Any) -> list[bytes]:
+        for key in keys:
+            self.held.pop(key, None)
+        return []
+
+    def clear(self) -> bool:
+        self.held.clear()
+        return True
+
+
+def _past(until: float | None) -> bool:
+    return until is not None and until <= time.monotonic()
+
+
+class TestTier:
+    """The protocol."""
+
+    def test_set_get_delete(self, tier: Tier) -> None:
+        assert tier.get(b"k") is None
+        assert not tier.set_many([Parcel(b"k", b"\0\r\nv", None), Parcel(b"l", b"", 60)])
+        assert tier.get(b"k") == b"\0\r\nv"
+        assert not tier.delete_many([b"k", b"absent"])
+        assert tier.get(b"k") is None
+        tier.close()
+
+    def test_many(self, tier: Tier) -> None:
+        keys = [b"key-%d" % i for i in range(200)]
+        assert not tier.set_many([Parcel(key, key * 3, 60) for key in keys])
+        assert tier.get_many([*keys, b"absent"]) == {key: key * 3 for key in keys}
+        assert not tier.delete_many(keys[:100])
+        assert set(tier.get_many(keys)) == set(keys[100:])
+        assert tier.get_many([]) == {}
+        tier.close()
+
+    def test_it_may_forget_when_told(self, tier: Tier, eventually: Any) -> None:
+        tier.set_many([Parcel(b"short", b"v", 0.5), Parcel(b"long", b"v", 3600)])
+        eventually(lambda: tier.get(b"short") is None)
+        assert tier.get(b"long") == b"v"
+        tier.close()
+
+    def test_names_of_any_form(self, tier: Tier) -> None:
+        name = bytes(range(33, 127)) * 2
+        assert not tier.set_many([Parcel(name, b"v", None)])
+        assert tier.get(name) == b"v"
+        tier.close()
+
+    def test_clear(self, tier: Tier) -> None:
+        tier.set_many([Parcel(b"k", b"v", None)])
+        assert tier.clear()
+        assert tier.get(b"k") is None
+        tier.close()
+
+
+VALUES = [
+    b"bytes", "str \u00fc\ud800", 5, 2**70, -1.5, True, None, bytearray(b"x"),
+    [1, {"a": (2, None)}], np.arange(1000.0).reshape(10, 100), {1, 2},
+]  # fmt: skip
+
+
+class TestReading:
+    """Local first, then the tiers."""
+
+    @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+    def test_another_node_finds_it(self, url: str, node: Node, value: Any) -> None:
+        one, other = node("one", url), node("other", url)
+        one.set("k", value)
+        assert one.wait_remote(30)
+        found = other.get("k")
+        assert type(found) is type(value)
+        assert np.array_equal(found, value) if isinstance(value, np.ndarray) else found == value
+        counts = other.stats().remote
+        assert counts is not None
+        assert (counts.hits, counts.promoted, counts.misses) == (1, 1, 0)
+
+    def test_it_is_promoted(self, url: str, node: Node) -> None:
+        """A second read does not ask the tier."""
+        one, other = node("one", url), node("other", url)
+        one["k"] = [1]
+        one.wait_remote(30)
+        assert other["k"] == other["k"] == [1]
+        assert other.stats().remote.hits == 1  # type: ignore[union-attr]
+        assert dict(other.items()) == {"k": [1]}
+
+    def test_with_what_is_left_of_its_lifetime(self, url: str, node: Node, eventually: Any) -> None:
+        one, other = node("one", url), node("other", url)
+        one.set("short", 1, expire=3)
+        one.set("long", 1, expire=3600)
+        one.wait_remote(30)
+        if other.get("short") is not None:  # else this machine was very slow
+            eventually(lambda: "short" not in list(other))
+        assert other.get("long") == 1
+        assert other.get("short") is None
+
+    def test_every_way_to_read(self, url: str, node: Node) -> None:
+        one, value = node("one", url), np.arange(20_000)
+        for key in "abcdefghi":
+            one[key] = value
+        one.wait_remote(30)
+        other = node("other", url)
+        assert (other["a"] == value).all()
+        assert "b" in other
+        assert "z" not in other
+        array = other.get("c", copy=False)
+        assert (array == value).all()
+        assert not array.flags.writeable
+        writable = other.get("c", copy=True)
+        assert writable.flags.writeable
+        assert (np.frombuffer(other.view("d"), dtype=value.dtype) == value).all()
+        assert (other.pop("e") == value).all()
+        assert (other.setdefault("f", 0) == value).all()
+        found = other.gets("g")
+        assert found is not None
+        assert (found[0] == value).all()
+        assert (other.gat("h", 60) == value).all()
+        assert (other.get_or_compute("i", lambda: 0) == value).all()
+        with pytest.raises(KeyError):
+            other["z"]
+        with pytest.raises(KeyError):
+            other.view("z")
+
+    def test_many_in_one_request(self, node: Node) -> None:
+        tier = DictTier()
+        one = node("one", tier)
+        one.set_many({f"k{i}": i for i in range(50)})
+        one.wait_remote(30)
+        other = node("other", tier)
+        tier.requests = 0
+        assert other.get_many([f"k{i}" for i in range(60)]) == {f"k{i}": i for i in range(50)}
+        assert tier.requests == 1
+        assert other.get_many(["k1", b"k1", "k2"]) == {"k1": 1, b"k1": 1, "k2": 2}
+        assert tier.requests == 1
+
+    def test_keys_of_any_form(self, url: str, node: Node) -> None:
+        keys = ["a b", "\u00fc", b"\0\xff", "x" * 4000, "plc:x", "x" * 250, "x" * 251]
+        one, other = node("one", url), node("other", url)
+        one.set_many({key: str(key) for key in keys})
+        one.wait_remote(30)
+        assert other.get_many(keys) == {key: str(key) for key in keys}
+        assert other.stats().remote.hits == len(keys)  # type: ignore[union-attr]
+
+    def test_tiers_in_order(self, node: Node) -> None:
+        """What a later tier has goes to the earlier ones."""
+        near, far = DictTier(), DictTier()
+        node("one", far)["k"] = 1
+        node("one", far).wait_remote(30)
+        other = node("other", [near, far])
+        assert other["k"] == 1
+        other.wait_remote(30)
+        assert near.held.keys() == far.held.keys() == {b"k"}
+
+
+class TestWriting:
+    """To all tiers, in the background or at once."""
+
+    @pytest.mark.parametrize("write", ["queue", "sync"])
+    def test_delete_and_replace(self, url: str, node: Node, write: str) -> None:
+        one, other = node("one", url, write=write), node("other", url)
+        one["k"] = 1
+        one["l"] = 1
+        one["k"] = 2
+        assert one.delete("l")
+        assert one.stats().remote.pending == 0 or write == "queue"  # type: ignore[union-attr]
+        one.wait_remote(30)
+        assert other.get("k") == 2
+        assert other.get("l") is None
+
+    def test_sync_waits(self, url: str, node: Node) -> None:
+        one, other = node("one", url + "?write=sync"), node("other", url)
+        for i in range(20):
+            one["k"] = i
+            assert other.get("k") == i
+            other._region.delete(b"k")
+
+    def test_delete_many(self, url: str, node: Node) -> None:
+        one, other = node("one", url), node("other", url)
+        one.set_many({"a": 1, "b": 2, "c": 3})
+        assert one.delete_many(["a", "b"]) == 2
+        one.wait_remote(30)
+        assert other.get_many("abc".split() + ["a", "b", "c"]) == {"c": 3}
+
+    def test_a_deleted_key_does_not_come_back(self, url: str, node: Node) -> None:
+        one = node("one", url)
+        for _ in range(50):
+            one["k"] = 1
+            one.wait_remote(30)
+            del one["k"]
+            assert one.get("k") is None
+        with pytest.raises(KeyError):
+            del one["k"]
+
+    def test_del_of_what_another_node_stored(self, url: str, node: Node) -> None:
+        one, other = node("one", url), node("other", url)
+        one["k"] = 1
+        one.wait_remote(30)
+        del other["k"]
+        other.wait_remote(30)
+        one._region.delete(b"k")
+        assert one.get("k") is None
+
+    def test_verbs_see_what_tiers_have(self, url: str, node: Node) -> None:
+        one = node("one", url)
+        one.set_many({"add": 1, "replace": 1, "n": 5, "m": 5, "s": b"x", "p": b"x", "t": 1})
+        one.wait_remote(30)
+        other = node("other", url)
+        assert not other.add("add", 2)
+        assert other.replace("replace", 2)
+        assert not other.replace("absent", 2)
+        assert other.incr("n", 2) == 7
+        assert other.decr("m") == 4
+        assert other.append("s", b"y")
+        assert other.prepend("p", b"y")
+        assert other.touch("t", 60)
+        assert other.add("new", 1)
+        other.wait_remote(30)
+        third = node("third", url)
+        assert third.get_many(["add", "replace", "new"]) == {"add": 1, "replace": 2, "new": 1}
+        assert third.get_many(["n", "m", "s", "p", "t"]) == {}  # no old value of what was changed
+
+    def test_cas(self, url: str, node: Node) -> None:
+        one = node("one", url)
+        one["k"] = 1
+        found = one.gets("k")
+        assert found is not None
+        assert one.cas("k", 2, found[1])
+        assert not one.cas("k", 3, found[1])
+        one.wait_remote(30)
+        assert node("other", url).get("k") == 2
+
+    def test_reserved(self, url: str, node: Node) -> None:
+        one = node("one", url)
+        one["k"] = b"old"
+        one.wait_remote(30)
+        with one.reserve("k", 5) as room:
+            room.buffer[:] = b"newer"
+        one.wait_remote(30)
+        assert one.get("k") == b"newer"
+        assert node("other", url).get("k") is None
+
+    def test_clear_is_local_unless_told(self, url: str, node: Node) -> None:
+        one, other = node("one", url), node("other", url)
+        one["k"] = 1
+        one.wait_remote(30)
+        one.clear()
+        assert len(one) == 0
+        assert one["k"] == 1
+        one.clear(remote=True)
+        assert one.get("k") is None
+        assert other.get("k") is None
+
+    def test_what_can_be_invalidated_stays_here(self, url: str, node: Node) -> None:
+        """No invalidation would reach it elsewhere; and what was there before is removed."""
+        one, other = node("one", url), node("other", url)
+        one["k"] = "old"
+        one.wait_remote(30)
+        one.set("k", "tagged", tags=["t"])
+        one.set_many({"l": 1}, namespace="n")
+        assert one.get_or_compute("m", lambda: 1, tags=["t"]) == 1
+        one.wait_remote(30)
+        assert other.get_many(["k", "l", "m"]) == {}
+        one.invalidate_tag("t")
+        assert one.get("k") is None
+
+    def test_immutable_entries_go_out_with_their_tags(self, url: str, node: Node) -> None:
+        one, other = node("one", url, immutable=True), node("other", url, immutable=True)
+        one.set("k", 1, tags=["t"], namespace="n")
+        one.wait_remote(30)
+        assert other["k"] == 1
+
+    def test_prefixes_keep_apart(self, url: str, node: Node) -> None:
+        one, other = node("one", url + "?prefix=a:"), node("other", url + "?prefix=b:")
+        one["k"] = 1
+        one.wait_remote(30)
+        assert other.get("k") is None
+        if not url.startswith("memcached"):
+            other["k"] = 2
+            other.wait_remote(30)
+            other.clear(remote=True)
+            assert node("third", url + "?prefix=a:").get("k") == 1
+            assert node("fourth", url + "?prefix=b:").get("k") is None
+
+    def test_promote_bounds_the_copies_here(self, node: Node, eventually: Any) -> None:
+        tier = DictTier()
+        one = node("one", tier)
+        one["k"] = 1
+        one.wait_remote(30)
+        other = node("other", tier)
+        stack: Any = other._tiers
+        object.__setattr__(stack._stack.rules, "promote", 0.0)
+        assert other["k"] == 1
+        assert len(other) == 0
+
+
+class TestOptions:
+    """What remote= may be."""
+
+    @pytest.mark.parametrize(
+        "remote",
+        [
+            "host", "http://host", "memcached://", "memcached://host:0", "memcached://host:x",
+            "memcached://a,,b", "memcached://user:pw@host", "memcached://host/3", [], [3], 3,
+            "memcached://host?nonsense=1", "memcached://host?timeout=0", "memcached://host?ca=/no",
+            "memcached://host?item_max=1", "memcached://host?prefix=a b", "redis://host/x",
+            "memcached://host?write=never", "memcached://host;nonsense",
+        ],
+        ids=repr,
+    )  # fmt: skip
+    def test_nonsense(self, remote: Any) -> None:
+        with pytest.raises(ConfigurationError, match="remote="):
+            Cache("x", remote=remote)
+
+    def test_secrets_are_not_told(self) -> None:
+        with pytest.raises(ConfigurationError) as told:
+            Cache("x", remote="redis://user:secret@host?nonsense=1")
+        assert "secret" not in str(told.value)
+        (place,) = parse("redis://user:secret@host/3")
+        assert "secret" not in repr(place)
+
+    def test_addresses(self) -> None:
+        (one,) = parse("memcached://a,b:1,[::1]:2,unix:/run/x?timeout=0.5&max_age=never")
+        assert [str(at) for at in one.addresses] == ["a:11211", "b:1", "[::1]:2", "/run/x"]  # type: ignore[union-attr]
+        assert (one.timeout, one.max_age) == (0.5, None)  # type: ignore[union-attr]
+        two = parse(["memcacheds://a", "valkey:///run/v;rediss://h:1/2"])
+        assert [(x.kind, x.tls, x.database) for x in two] == [  # type: ignore[union-attr]
+            ("memcached", True, 0), ("redis", False, 0), ("redis", True, 2),
+        ]  # fmt: skip
+
+    def test_write_needs_remote(self) -> None:
+        with pytest.raises(ConfigurationError, match="write="):
+            Cache("x", write="sync")
+        with pytest.raises(ConfigurationError, match="write="):
+            Cache("x", remote=DictTier(), write="never")
+
+    def test_a_subclass_says_what_to_derive_from(self) -> None:
+        class Mine(Cache):
+            pass
+
+        with pytest.raises(ConfigurationError, match="RemoteCache"):
+            Mine("x", remote=DictTier())
+
+    def test_pickled(self, url: str, node: Node) -> None:
+        import pickle
+
+        one = node("one", url, write="sync")
+        with pickle.loads(pickle.dumps(one)) as again:
+            again["k"] = 1
+        assert node("other", url).get("k") == 1
+
+    def test_without_remote_there_is_nothing_of_it(self) -> None:
+        with Cache("x", size="8MiB") as cache:
+            assert type(cache) is Cache
+            assert cache.stats().remote is None
+            assert "remote" not in cache.stats().as_dict()
+
+    def test_counts_as_dict(self, node: Node) -> None:
+        cache = node("one", DictTier())
+        cache.get("k")
+        assert cache.stats().as_dict()["remote"]["misses"] == 1
+        cache.reset_stats()
+        assert cache.stats().as_dict()["remote"]["misses"] == 0
