@@ -77,17 +77,21 @@ def _register_spawned_main() -> None:
         cloudpickle.register_pickle_by_value(module)
 
 
-def dump(value: object) -> Pickled:
+def dump(value: object, most: int | None = None) -> Pickled:
     """Pickle ``value``, by reference if possible and by value if not.
+
+    Args:
+        most: bytes that the pickle may have, without its buffers; None: any.
 
     Raises:
         SerializationError: neither pickle nor cloudpickle can; the message names the culprit.
+            Or the pickle is too long, which is found out before it is made.
     """
     with contextlib.suppress(_Refused):
-        return _dump_with(_Pickler, value, by_value=False)
+        return _dump_with(_Pickler, value, most, by_value=False)
     try:
         _register_spawned_main()
-        return _dump_with(_by_value_pickler(), value, by_value=True)
+        return _dump_with(_by_value_pickler(), value, most, by_value=True)
     except _Refused as refusal:
         raise _cannot_store(value, refusal.culprit, refusal.__cause__) from refusal.__cause__
 
@@ -100,14 +104,36 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
         self.culprit = culprit
 
 
-def _dump_with(pickler_class: Any, value: object, *, by_value: bool) -> Pickled:
-    file = io.BytesIO()
+class _Limited(io.BytesIO):
+    """A file that takes only so much; picklers write in pieces of 64 KiB, and large items."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def write(self, data: Any, /) -> int:
+        if self.tell() + len(data) > self.most:
+            raise _TooLongError
+        return super().write(data)
+
+
+class _TooLongError(Exception):
+    """There is more than a limited file takes; never leaves this module."""
+
+
+def _dump_with(pickler_class: Any, value: object, most: int | None, *, by_value: bool) -> Pickled:
+    file = io.BytesIO() if most is None else _Limited(most)
     buffers = BufferCollector()
     pickler = pickler_class(file, protocol=5, buffer_callback=buffers)
     try:
         pickler.dump(value)
     except MemoryError:
         raise
+    except _TooLongError:
+        raise SerializationError(
+            f"a value of type {type_name(value)} has more than {most} bytes besides its buffers: "
+            "store it in a cache whose serializer has no pickle_max"
+        ) from None
     except Exception as error:  # A class's own __reduce__ may raise anything.
         raise _Refused(pickler.last) from error
     return Pickled(file.getvalue(), buffers, by_value)

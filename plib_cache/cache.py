@@ -15,7 +15,8 @@ from plib_cache import _flight
 from plib_cache._attached import Key
 from plib_cache._core import SET, Item, quicken
 from plib_cache._flight import MISSING
-from plib_cache._inplace import Copy, InPlace, check_copy
+from plib_cache._held import Holding
+from plib_cache._inplace import Copy, check_copy
 from plib_cache._jobs import ComputeJob, limit_ms
 from plib_cache._moments import Expire
 from plib_cache._upkeep import Upkeep
@@ -28,7 +29,7 @@ __all__ = ["Cache", "Key"]
 T = TypeVar("T")
 
 
-class Cache(Verbs, InPlace, Upkeep, MutableMapping[Key, Any]):
+class Cache(Verbs, Holding, Upkeep, MutableMapping[Key, Any]):
     """A cache that all processes of this user on this machine share, by its name or its file.
 
     Attaches to the region if it exists, and creates it if it does not.

@@ -209,14 +209,17 @@ class DefaultSerializer:
     Args:
         trust: "code" stores any picklable value; "data" neither stores nor reads what would need
             code to be read.
+        pickle_max: refuse what is pickled to more bytes than that, buffers not counted: values
+            that would be rebuilt by copying. None: store them as well.
 
     It has no state: one serves any number of threads and processes.
     """
 
-    def __init__(self, trust: Trust = "code") -> None:
+    def __init__(self, trust: Trust = "code", *, pickle_max: int | None = None) -> None:
         if trust not in ("code", "data"):
             raise ConfigurationError(f"trust is {trust!r}: pass 'code' or 'data'")
         self.trust: Trust = trust
+        self.pickle_max = pickle_max
         self.name = f"default-{trust}"
 
     def __repr__(self) -> str:
@@ -226,7 +229,8 @@ class DefaultSerializer:
         """The type code and the bytes of ``value``.
 
         Raises:
-            SerializationError: it cannot be pickled, or is not plain data with trust="data".
+            SerializationError: it cannot be pickled, its pickle is too long, or it is not plain
+                data with trust="data".
         """
         known = _SCALARS.get(type(value))
         if known is not None:
@@ -237,7 +241,7 @@ class DefaultSerializer:
             return _ndarray.encode_array(TypeCode.NDARRAY, value)
         if self.trust == "data":
             return build_frame(TypeCode.DATA, *_restricted.dump_plain(value))
-        pickled = _pickling.dump(value)
+        pickled = _pickling.dump(value, self.pickle_max)
         code = TypeCode.CLOUDPICKLE if pickled.by_value else TypeCode.PICKLE5
         return build_frame(code, pickled.payload, pickled.buffers)
 

@@ -148,7 +148,7 @@ static inline struct fast_state *fast_state(PyObject *module) {
 
 /* lease(address, key, name, private): the status, and None or (type code, Lease, cost code, token). */
 PyObject *module_lease(PyObject *module, PyObject *args);
-/* lease_at(address, run, token): the same, of what another process has told of. */
+/* lease_at(address, run, token, private): the same, of what another process has told of. */
 PyObject *module_lease_at(PyObject *module, PyObject *args);
 /* reserve(address, entry, length): the status, and None or a Filling; entry: the address of a plc_entry. */
 PyObject *module_reserve(PyObject *module, PyObject *args);

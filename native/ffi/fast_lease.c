@@ -59,9 +59,8 @@ PyType_Spec lease_spec = {
     .slots = lease_slots,
 };
 
-/* What a lease takes: an object of its type, for which plc_lease is called.  Not PLC_OK: it was freed. */
-static plc_status take(Lease *self, const char *key, Py_ssize_t length, unsigned name, int private, plc_found *found) {
-    plc_status status = plc_lease(self->handle, key, (size_t)length, (uint16_t)name, &self->view, found);
+/* A lease that was taken, as it was asked for: status says whether it was. */
+static plc_status taken(Lease *self, plc_status status, int private) {
     if (status == PLC_OK && private) {
         status = plc_view_private(self->handle, &self->view);
         self->writable = status == PLC_OK;
@@ -92,12 +91,17 @@ static PyObject *answer(plc_status status, Lease *self, const plc_found *found) 
 
 PyObject *module_lease_at(PyObject *module, PyObject *args) {
     unsigned long long address, run, token;
+    int private;
     plc_found found = {0};
-    if (!PyArg_ParseTuple(args, "KKK", &address, &run, &token)) {
+    if (!PyArg_ParseTuple(args, "KKKp", &address, &run, &token, &private)) {
         return NULL;
     }
     Lease *self = make(module, address);
-    return self == NULL ? NULL : answer(plc_lease_at(self->handle, run, token, &self->view, &found), self, &found);
+    if (self == NULL) {
+        return NULL;
+    }
+    plc_status status = plc_lease_at(self->handle, run, token, &self->view, &found);
+    return answer(taken(self, status, private), self, &found);
 }
 
 PyObject *module_lease(PyObject *module, PyObject *args) {
@@ -111,7 +115,11 @@ PyObject *module_lease(PyObject *module, PyObject *args) {
         return NULL;
     }
     Lease *self = make(module, address);
-    return self == NULL ? NULL : answer(take(self, key, length, name, private, &found), self, &found);
+    if (self == NULL) {
+        return NULL;
+    }
+    plc_status status = plc_lease(self->handle, key, (size_t)length, (uint16_t)name, &self->view, &found);
+    return answer(taken(self, status, private), self, &found);
 }
 
 /* ---- filling -------------------------------------------------------------------------------- */

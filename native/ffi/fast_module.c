@@ -52,7 +52,7 @@ static PyMethodDef module_methods[] = {
     {"lease", module_lease, METH_VARARGS,
      "lease(address, key, name, private, /)\n--\n\nThe status, and what was found in place."},
     {"lease_at", module_lease_at, METH_VARARGS,
-     "lease_at(address, run, token, /)\n--\n\nThe same, of what another process has told of."},
+     "lease_at(address, run, token, private, /)\n--\n\nThe same, of what another process has told of."},
     {"reserve", module_reserve, METH_VARARGS,
      "reserve(address, entry, length, /)\n--\n\nThe status, and what is to be filled."},
     {"store", module_store, METH_VARARGS,

@@ -55,11 +55,12 @@ class InPlace(Handle):
             raise self._refused(status, Facts(self.path, key))
         return found
 
-    def lease_told(self, run: int, token: int) -> Found | None:
+    def lease_told(self, run: int, token: int, *, private: bool = False) -> Found | None:
         """The value that another process has told of, in place; whatever became of its key.
 
         Args:
             run: what its lease's ``run()`` said, there.
+            private: as for ``lease``.
 
         Returns:
             As ``lease``, and a copy if that cannot be; None if nobody has kept it.
@@ -67,13 +68,16 @@ class InPlace(Handle):
         status, found = COPY if self.copies_only and not self.closed else AGAIN, None
         deadline = time.monotonic() + _EVICTION_S
         while status == AGAIN or (status == BUSY and time.monotonic() < deadline):
-            status, found = objects.lease_at(self._address, run, token)
+            status, found = objects.lease_at(self._address, run, token, private)
             if status == AGAIN:
                 self._assist(b"")
             elif status == BUSY:  # an eviction is at it, in this thread's way for a moment
                 time.sleep(0)
         if status == COPY:
-            return self._get_told(run, token)
+            found = self._get_told(run, token)
+            if found is not None and not private:
+                return (found[0], memoryview(found[1]).toreadonly(), *found[2:])
+            return found
         if status not in (OK, MISS):
             raise self._refused(status, Facts(self.path))
         return found
@@ -88,7 +92,7 @@ class InPlace(Handle):
                 status = self._call(lib.plc_get_at_nogil, *args)
         if status == MISS:
             return None
-        return found.type, memoryview(data).toreadonly(), found.cost, found.token
+        return found.type, memoryview(data), found.cost, found.token
 
     def reserve(self, key: bytes, value: Encoding, terms: Terms) -> Any:
         """Room for a value of ``value.nbytes`` bytes, to be filled; see ``Filling`` in C.

@@ -84,8 +84,8 @@ with LocalCluster(n_workers=2, processes=False, dashboard_address=None) as clust
         client.register_plugin(PlibCachePlugin("shared", size="8MiB"))
         workers = list(cluster.workers.values())
         seen.append(plib_cache.get_cache().path)
-        opened = [worker.extensions["plib_cache"] for worker in workers]
-        client.unregister_worker_plugin("plib-cache")
+        opened = [worker.extensions["plib_cache"].cache for worker in workers]
+        client.unregister_worker_plugin(PlibCachePlugin("shared").name)
         seen.append(["plib_cache" in worker.extensions for worker in workers])
         seen.append([cache.closed for cache in opened])
         seen.append(plib_cache.get_cache().path)

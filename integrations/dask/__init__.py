@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The workers of a dask cluster share the memory of their machine.
+
+::
+
+    from plib_cache.integrations.dask import PlibCachePlugin
+
+    client.register_plugin(PlibCachePlugin())
+
+Large values that workers store (arrays, tables, whatever has buffers) lie in one region of the
+machine then: workers pass them on by reference, and have one copy together.  Inside tasks
+``plib_cache.get_cache()`` and ``@plib_cache.cache`` use the same region.  It belongs to no worker:
+it is there for the next worker and for the next cluster, until the machine restarts or
+``plib-cache rm`` removes it.
+
+Without a client: ``dask worker --preload plib_cache.integrations.dask``.  What is not given is
+taken from dask's configuration (``plib-cache``); see ``plib-cache.yaml`` beside this module.
+
+What a worker cannot open is an error when the plugin is registered, not later in the tasks.  From
+then on nothing that goes wrong with the cache breaks a computation: it is done as dask would do it
+without, and counted (``counts``).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from plib_cache import ConfigurationError
+
+try:
+    from distributed import Worker, WorkerPlugin
+
+    from plib_cache.integrations.dask._config import options
+    from plib_cache.integrations.dask._worker import EXTENSION, WorkerCache
+except ImportError as error:
+    raise ImportError(
+        f"plib_cache.integrations.dask needs distributed ({error}): pip install 'plib-cache[dask]'"
+    ) from error
+
+__all__ = ["PlibCachePlugin", "counts"]
+
+
+class PlibCachePlugin(WorkerPlugin):
+    """Has all workers of a machine share one region of its memory; for ``register_plugin``.
+
+    Args:
+        name: of the region; None is the one that ``get_cache`` would use.
+        size: of the region where it does not exist yet, as for ``plib_cache.Cache``; by default a
+            quarter of the machine's memory, and at most half of what is free there. A region that
+            exists keeps its size.
+        keep: names of tasks (``"sum"``, ``"read_csv"``; ``"*"`` is all) whose results outlive the
+            cluster.
+        threshold: bytes, or as "1 MiB"; smaller values are not shared.
+        writeable: whether tasks may write into their inputs. Pages that they write to are copied
+            for the worker alone. False gives read-only inputs, which take no second mapping.
+        path: a file on the workers' machines instead of a name.
+        trust: "code" or "data", as for ``plib_cache.Cache``.
+        expected_entry: typical bytes of an entry, where the region does not exist yet.
+
+    Notes:
+        What is None is taken from the configuration of dask where the worker runs.
+        Registering it again changes nothing.  Several clusters on one machine, one behind the
+        other or at the same time, share the region if they use the same name and are of the same
+        user.
+    """
+
+    idempotent = True
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        size: int | str | None = None,
+        keep: tuple[str, ...] | None = None,
+        threshold: int | str | None = None,
+        writeable: bool | None = None,
+        path: str | os.PathLike[str] | None = None,
+        trust: str | None = None,
+        expected_entry: int | None = None,
+    ) -> None:
+        place = os.fspath(path) if path is not None else name
+        self.name = "plib-cache" if place is None else f"plib-cache {place}"  # of the plugin
+        self.given: dict[str, Any] = {
+            "name": name,
+            "size": size,
+            "keep": keep,
+            "threshold": threshold,
+            "writeable": writeable,
+            "path": None if path is None else os.fspath(path),
+            "trust": trust,
+            "expected_entry": expected_entry,
+        }
+
+    async def setup(self, worker: Worker) -> None:
+        """Open the region, and have everything in this worker use it.
+
+        Raises:
+            PlibCacheError: it cannot be opened, or this worker has another one.
+        """
+        there: Any = worker.extensions.get(EXTENSION)
+        meant = options(self.given)
+        if there is not None:
+            if there.options.region != meant.region:
+                raise ConfigurationError(
+                    f"this worker shares the region {_called(there.options)} already, and cannot "
+                    f"share {_called(meant)} as well: unregister the first plugin, or give both "
+                    "the same name"
+                )
+            there.close()  # what --preload has opened
+        made: Any = WorkerCache(worker, meant)
+        worker.extensions[EXTENSION] = made
+        try:
+            await made.open()
+        except BaseException:
+            worker.extensions.pop(EXTENSION, None)
+            raise
+        self._made = made
+
+    def transition(self, key: Any, start: str, finish: str, **others: Any) -> None:
+        """Called by the worker at each change of a task's state."""
+        made: Any = self.__dict__.get("_made")
+        if made is not None:
+            made.transition(key, start, finish)
+
+    async def teardown(self, worker: Worker) -> None:
+        """Detach; the region stays."""
+        made: Any = self.__dict__.pop("_made", None)
+        there: Any = worker.extensions.get(EXTENSION)
+        if made is not None and made is there:
+            del worker.extensions[EXTENSION]
+            made.close()
+
+
+def _called(meant: Any) -> str:
+    return repr(meant.region["path"] or meant.region["name"] or "default")
+
+
+def counts(dask_worker: Any = None) -> dict[str, float]:
+    """What the plugin has done in a worker; ``client.run(counts)`` gives that of all of them.
+
+    Raises:
+        ConfigurationError: the plugin is not registered there.
+    """
+    there = None if dask_worker is None else dask_worker.extensions.get(EXTENSION)
+    if there is None:
+        raise ConfigurationError("this is no worker that has a PlibCachePlugin: register one")
+    numbers: dict[str, float] = there.counts.as_dict()
+    return numbers
+
+
+async def dask_setup(worker: Any) -> None:
+    """Called by ``--preload``; only workers have a cache to open."""
+    if isinstance(worker, Worker):
+        await PlibCachePlugin().setup(worker)
+
+
+async def dask_teardown(worker: Any) -> None:
+    """Called by ``--preload`` when the worker ends."""
+    there: Any = worker.extensions.pop(EXTENSION, None) if isinstance(worker, Worker) else None
+    if there is not None:
+        there.close()

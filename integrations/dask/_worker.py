@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""All that the plugin has set up in one worker; ``close`` leaves nothing of it behind."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tornado.ioloop import PeriodicCallback
+
+import plib_cache
+from plib_cache.integrations.dask._config import Options
+from plib_cache.integrations.dask._counts import Counts, logger
+from plib_cache.integrations.dask._handover import HandOver
+from plib_cache.integrations.dask._mapping import unwrap, wrap
+from plib_cache.integrations.dask._memory import Corrected, tell_nanny
+from plib_cache.integrations.dask._region import open_region
+from plib_cache.integrations.dask._store import Store, sweep
+
+EXTENSION = "plib_cache"  # where a worker keeps this
+_SWEEP_MS = 30_000
+
+# How many workers of this process use the default cache; more than one in clusters of threads.
+_workers = 0
+
+
+def annotation(annotations: Any, name: str) -> Any:
+    """What ``dask.annotate(plib_cache={name: ...})`` says of a task; None if nothing."""
+    meant = (annotations or {}).get("plib_cache")
+    return meant.get(name) if isinstance(meant, dict) else None
+
+
+class WorkerCache:
+    """The cache of a worker.
+
+    Attributes:
+        cache: the region, open.
+        counts: what was done with it.
+    """
+
+    def __init__(self, worker: Any, options: Options) -> None:
+        self._worker = worker
+        self.options = options
+        self.counts = Counts()
+
+    async def open(self) -> None:
+        """Open the region, and set up everything.
+
+        Raises:
+            PlibCacheError: it cannot be opened; nothing was set up.
+        """
+        global _workers  # noqa: PLW0603 - the default cache is the process's
+        worker, options = self._worker, self.options
+        self.opened = await asyncio.to_thread(open_region, options)
+        self.cache = self.opened.results
+        plib_cache.configure(**options.region)
+        _workers += 1
+        self.store = Store(self.opened, options, self.counts)
+        if not wrap(worker, self.store, None):
+            logger.warning(
+                "plib_cache: values of this worker are not shared, as its data is a %s",
+                type(worker.data).__name__,
+            )
+        self._hand_over = HandOver(worker, self.store, options.peer_timeout, options.peer_remember)
+        self._corrected = Corrected(worker, self.opened.proof)
+        self._sweep = PeriodicCallback(sweep, _SWEEP_MS)
+        self._sweep.start()
+        await tell_nanny(worker, self.opened.proof)
+
+    def transition(self, key: Any, start: str, finish: str) -> None:
+        """A task goes from one state to another; before it runs, if that is what it will do."""
+        if finish != "executing":
+            return
+        try:
+            task = self._worker.state.tasks[key]
+            if annotation(task.annotations, "writeable"):
+                for one in task.dependencies:
+                    self.store.make_writeable(one.key)
+        except Exception as error:
+            self.counts.failed("a task could not be prepared", error)
+
+    def close(self) -> None:
+        """Have the worker as it was; the region stays, and values that are in use."""
+        global _workers  # noqa: PLW0603
+        self._sweep.stop()
+        self._corrected.undo()
+        self._hand_over.close()
+        unwrap(self._worker)
+        self.store.close()
+        _workers -= 1
+        if not _workers:
+            plib_cache.configure()
+        self.opened.close()
