@@ -22,7 +22,6 @@ TAKEN, THERE = 0, -1  # of ``claim``; see ``tiers.Tier.claim``
 if TYPE_CHECKING:
     from plib_cache._core import Region
     from plib_cache.serialize import Serializer
-    from plib_cache.stats import RemoteStats
 
 
 # What opens tiers, which stands above the cache: ``plib_cache.remote`` puts itself in here.
@@ -68,18 +67,6 @@ class Distant(Protocol):
 
     def release(self, key: bytes, stored: bool) -> None:
         """Give such a claim back."""
-
-    def clear(self) -> bool:
-        """Remove everything from the tiers."""
-
-    def wait(self, limit: float) -> bool:
-        """Wait until everything is delivered."""
-
-    def stats(self) -> RemoteStats:
-        """What was counted."""
-
-    def reset_stats(self) -> None:
-        """Begin the counts anew."""
 
 
 def value_of(arrived: Arrived, serializer: Serializer, distant: Distant) -> Any | Missing:

@@ -38,6 +38,9 @@ class Functions(Store):
         func_id = call_id[0]
         asker = asking(func_id)
         code = known_code.get((self.location, func_id)) or self._stored_code(func_id, asker)
+        if code is None and asker is not None and asker.code and self.options.get("remote"):
+            code = asker.code  # another machine may have results of this version, and of no other
+            self._remember(func_id, code)
         if code is None:
             raise FileNotFoundError(f"{self._path(call_id)} has no results in this cache")
         known_code[self.location, func_id] = code

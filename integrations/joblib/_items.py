@@ -106,7 +106,7 @@ class Items(Store):
         if held is not None and held.call_id is call_id and not held.validated:
             return {}  # nobody looks at it on the way to the result
         key = self._key(call_id, asking(call_id[0]))
-        found = self._read(metadata_name(key), call_id[0], {})
+        found = self._read(metadata_name(key), call_id[0], {}, shared=True)
         note = None if found else pending(call_id[0], key[len(OWN_KEY) :])
         found = metadata(call_id[0], note) if note is not None else found
         return found if isinstance(found, dict) else {}

@@ -79,10 +79,12 @@ class Store:
     def _path(self, call_id: CallId) -> str:
         return "/".join((self.location, *call_id))
 
-    def _read(self, name: str, func_id: str, default: Any) -> Any:
-        """What has that name in the region; the default if there is nothing or it fails."""
+    def _read(self, name: str, func_id: str, default: Any, shared: bool = False) -> Any:
+        """What has that name in the region, or on other machines (``shared``); the default if there
+        is nothing or it fails."""
         try:
-            return self._opened().cache.get(name, default)
+            opened = self._opened()
+            return (opened.shared if shared else opened.cache).get(name, default)
         except PlibCacheError as error:
             trouble(func_id, error)
             return default

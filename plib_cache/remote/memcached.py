@@ -9,6 +9,7 @@ protocol; claims are its meta commands (``doc/protocol.txt`` of memcached 1.6), 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ except ImportError as error:
         f"memcached:// needs pymemcache ({error}): pip install 'plib-cache[memcached]'"
     ) from error
 
+_META_ANSWER = re.compile(rb"(HD|EN|NF|NS|EX)( ([sc][0-9]{1,19}|t-?[0-9]{1,19}|[WXZ]))*\Z").match
 _AROUND = 512  # what a server adds to a value: its own header, and the key
 _DAYS_30 = 30 * 86400  # what is longer would be a moment in 1970
 
@@ -120,21 +122,23 @@ class MemcachedTier(ServerTier[_Link]):
 
     def claim(self, key: bytes, seconds: float) -> int | None:
         """See ``Tier.claim``.  The claim is an empty value that the server makes of a miss (N)."""
-        answer = self._ask_meta(key, b"mg %s s c N%d" % (key, _whole(seconds)))
+        answer = self._ask_meta(key, b"mg %s s c t N%d" % (key, _whole(seconds)))
         if answer is None or not answer.startswith(b"HD"):
             return None
-        flags = answer.split()[1:]
+        flags = {flag[:1]: flag[1:] for flag in answer.split()[1:]}
         if b"W" in flags:
-            return next((int(flag[1:]) for flag in flags if flag.startswith(b"c")), None)
-        return TAKEN if b"Z" in flags else THERE
+            return int(flags.get(b"c", b"0")) or None
+        # one that was renewed has no Z any more; an empty value that stays is not ours
+        short = 0 <= int(flags.get(b"t", b"-1")) <= _whole(seconds)
+        return TAKEN if flags.get(b"s") == b"0" and short else THERE
 
     def renew(self, key: bytes, token: int, seconds: float) -> int | None:
         """See ``Tier.renew``: the empty value is stored again in the place of itself (C)."""
         command = b"ms %s 0 C%d c T%d\r\n" % (key, token, _whole(seconds))
         answer = self._ask_meta(key, command)
-        if answer is None or not answer.startswith(b"HD"):
+        if answer is None or not answer.startswith(b"HD c"):
             return None
-        return next((int(flag[1:]) for flag in answer.split() if flag.startswith(b"c")), None)
+        return int(answer[len(b"HD c") :])
 
     def abandon(self, key: bytes, token: int) -> None:
         """See ``Tier.abandon``: the empty value is removed, if it is there still (C)."""
@@ -150,7 +154,7 @@ class MemcachedTier(ServerTier[_Link]):
             except MemcacheUnknownCommandError:
                 self._meta = False
                 return b""
-            if not line[:2].isalpha():
+            if not _META_ANSWER(line):
                 raise ValueError(f"{line[:32]!r} is no answer to {command[:2]!r}")
             return line
 

@@ -76,4 +76,4 @@ def close_all() -> None:
 @atexit.register
 def _at_end() -> None:
     for stack in list(_stacks.values()):
-        stack.wait(_END_S)
+        stack.wait(_END_S, tried=True)

@@ -193,10 +193,18 @@ class Queue:
             self._deletes, self._failed = {}, {}
             self._changed.notify_all()
 
-    def wait(self, limit: float) -> bool:
-        """Wait until nothing waits any more; False if that takes longer than so many seconds."""
+    def wait(self, limit: float, tried: bool = False) -> bool:
+        """Wait until nothing waits any more; False if that takes longer than so many seconds.
+
+        Args:
+            tried: do not wait for deletes that failed and are to be tried again.
+        """
+
+        def done() -> bool:
+            return len(self) - (len(self._failed) if tried else 0) == 0
+
         with self._changed:
-            return self._changed.wait_for(lambda: not len(self), limit)
+            return self._changed.wait_for(done, limit)
 
     # ---- in the background
 

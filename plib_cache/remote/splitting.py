@@ -42,6 +42,11 @@ def part_bytes(item_max: int) -> int:
     return item_max - OVERHEAD
 
 
+def largest(item_max: int) -> int:
+    """How large a value may be so that its list is one item."""
+    return (part_bytes(item_max) - _HEAD.size) // _DIGEST * part_bytes(item_max)
+
+
 def split(value: bytes, size: int, prefix: bytes) -> Split:
     """The parts of a value, of at most ``size`` bytes."""
     view, random = memoryview(value), os.urandom(16)

@@ -168,9 +168,9 @@ class Stack:
             return
         if seconds is not None:
             head = head._replace(deadline_ms=int((now + seconds) * 1000))
-        smallest = min(layer.tier.item_max for layer in self._layers) - OVERHEAD
-        most = smallest if rules.large == "local" else rules.value_max
-        if len(head.payload) > most:
+        smallest = min(layer.tier.item_max for layer in self._layers)
+        splits = min(rules.value_max, splitting.largest(smallest))
+        if len(head.payload) > (splits if rules.large == "split" else smallest - OVERHEAD):
             self.keep_local(key, lasting)
             return
         write = Write(key, head, seconds, lasting)
@@ -283,10 +283,14 @@ class Stack:
             self._queue.drop_deletes()
         return all(answers)
 
-    def wait(self, limit: float) -> bool:
-        """Wait until everything is delivered; False if that takes longer than so many seconds."""
+    def wait(self, limit: float, tried: bool = False) -> bool:
+        """Wait until everything is delivered; False if that takes longer than so many seconds.
+
+        Args:
+            tried: do not wait for deletes that servers which are away did not get.
+        """
         self._here()
-        return self._queue.wait(limit)
+        return self._queue.wait(limit, tried)
 
     def stats(self) -> RemoteStats:
         """The counts of this process."""

@@ -106,9 +106,9 @@ class Tied:
         """Remove everything from the tiers."""
         return self._stack.clear()
 
-    def wait(self, limit: float) -> bool:
-        """Wait until everything is delivered."""
-        return self._stack.wait(limit)
+    def wait(self, limit: float, tried: bool = False) -> bool:
+        """Wait until everything is delivered, or was tried."""
+        return self._stack.wait(limit, tried)
 
     def stats(self) -> RemoteStats:
         """What was counted."""

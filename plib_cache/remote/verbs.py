@@ -151,5 +151,5 @@ class RemoteVerbs(Cache):
     def close(self) -> None:
         """See ``Cache.close``; what is on its way to the tiers has a second to get there."""
         if not self.closed:
-            self._tiers.wait(_CLOSE_S)
+            self._tiers.wait(_CLOSE_S, tried=True)
         super().close()

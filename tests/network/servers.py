@@ -37,7 +37,15 @@ class Running:
         self.process = subprocess.Popen(
             self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        wait_until(self._answers, f"{self._command[0]} to answer")
+        try:
+            wait_until(self._there, f"{self._command[0]} to answer")
+        except BaseException:
+            self.stop()
+            raise
+
+    def _there(self) -> bool:
+        assert self.process.poll() is None, f"{self._command} has ended"
+        return self._answers()
 
     def send_signal(self, number: int) -> None:
         """Send it a signal."""
