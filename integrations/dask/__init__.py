@@ -54,6 +54,7 @@ class PlibCachePlugin(WorkerPlugin):
         threshold: bytes, or as "1 MiB"; smaller values are not shared.
         writeable: whether tasks may write into their inputs. Pages that they write to are copied
             for the worker alone. False gives read-only inputs, which take no second mapping.
+        nodes: whether tasks find what other nodes of the cluster have stored, and store it there.
         path: a file on the workers' machines instead of a name.
         trust: "code" or "data", as for ``plib_cache.Cache``.
         expected_entry: typical bytes of an entry, where the region does not exist yet.
@@ -75,6 +76,7 @@ class PlibCachePlugin(WorkerPlugin):
         keep: tuple[str, ...] | None = None,
         threshold: int | str | None = None,
         writeable: bool | None = None,
+        nodes: bool | None = None,
         path: str | os.PathLike[str] | None = None,
         trust: str | None = None,
         expected_entry: int | None = None,
@@ -87,6 +89,7 @@ class PlibCachePlugin(WorkerPlugin):
             "keep": keep,
             "threshold": threshold,
             "writeable": writeable,
+            "nodes": nodes,
             "path": None if path is None else os.fspath(path),
             "trust": trust,
             "expected_entry": expected_entry,

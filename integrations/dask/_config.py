@@ -52,6 +52,8 @@ class Options(NamedTuple):
     keep: Keep
     peer_timeout: float
     peer_remember: float
+    nodes: bool  # whether other nodes are asked
+    nodes_timeout: float
 
 
 def options(given: Mapping[str, Any]) -> Options:
@@ -87,6 +89,8 @@ def options(given: Mapping[str, Any]) -> Options:
         _keep(meant("keep", "keep.prefixes")),
         _seconds("peers.timeout", dask.config.get("plib-cache.peers.timeout")),
         _seconds("peers.remember", dask.config.get("plib-cache.peers.remember")),
+        _yes_or_no("nodes.share", meant("nodes", "nodes.share")),
+        _seconds("nodes.timeout", dask.config.get("plib-cache.nodes.timeout")),
     )
 
 

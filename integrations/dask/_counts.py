@@ -23,6 +23,8 @@ class Counts:
     hand_over_failed: int = 0  # transfers that had to be repeated as bytes
     take_failed: int = 0  # values that came by reference and could not be had
     strangers: int = 0  # workers that have another region, or did not say
+    nodes_asked: int = 0  # looks, stores and removals that went to another node
+    nodes_lost: int = 0  # other nodes that did not answer, and were left alone since
     kept: int = 0  # results that were stored to outlive the cluster
     kept_bytes: int = 0
     found: int = 0  # results that were there already, and so not computed

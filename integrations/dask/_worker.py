@@ -9,11 +9,13 @@ from typing import Any
 from tornado.ioloop import PeriodicCallback
 
 import plib_cache
+from plib_cache.config import check_trust
 from plib_cache.integrations.dask._config import Options
 from plib_cache.integrations.dask._counts import Counts, logger
 from plib_cache.integrations.dask._handover import HandOver
 from plib_cache.integrations.dask._mapping import unwrap, wrap
 from plib_cache.integrations.dask._memory import Corrected, tell_nanny
+from plib_cache.integrations.dask._nodes import DaskTier
 from plib_cache.integrations.dask._region import open_region
 from plib_cache.integrations.dask._store import Store, sweep
 
@@ -53,7 +55,7 @@ class WorkerCache:
         worker, options = self._worker, self.options
         self.opened = await asyncio.to_thread(open_region, options)
         self.cache = self.opened.results
-        plib_cache.configure(**options.region)
+        await self._reach(options)
         _workers += 1
         self.store = Store(self.opened, options, self.counts)
         if not wrap(worker, self.store, None):
@@ -66,6 +68,19 @@ class WorkerCache:
         self._sweep = PeriodicCallback(sweep, _SWEEP_MS)
         self._sweep.start()
         await tell_nanny(worker, self.opened.proof)
+
+    async def _reach(self, options: Options) -> None:
+        """Have tasks use the region, and what other nodes have."""
+        self.nodes: DaskTier | None = None
+        if not options.nodes:
+            plib_cache.configure(**options.region)
+            return
+        proof, limit = self.opened.proof, options.nodes_timeout
+        self.nodes = DaskTier(self._worker, proof.number, self.cache, self.counts, limit)
+        await self.nodes.begin()
+        trust = options.region["trust"] or check_trust(None)
+        given = {**options.region, "trust": "network" if trust == "code" else trust}
+        plib_cache.configure(**given, remote=self.nodes)
 
     def transition(self, key: Any, start: str, finish: str) -> None:
         """A task goes from one state to another; before it runs, if that is what it will do."""
@@ -83,6 +98,8 @@ class WorkerCache:
         """Have the worker as it was; the region stays, and values that are in use."""
         global _workers  # noqa: PLW0603
         self._sweep.stop()
+        if self.nodes is not None:
+            self.nodes.end()
         self._corrected.undo()
         self._hand_over.close()
         unwrap(self._worker)

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The way to the other nodes of a cluster: a tier over dask's own connections.
+
+Each worker tells the scheduler, with its heartbeat, which region it shares; and asks it, every
+second or less often in a large cluster, for those of the others.  A key's home is one of the
+regions, the same for all who ask: rendezvous hashing chooses it, so when a node comes or goes only
+its own share of the keys moves.  A look is answered by any worker of the home; what is stored goes
+there too.
+
+Connections, addresses, encryption and authentication are dask's (``worker.rpc``).  Whoever can
+reach a worker's port can have it run code already, so what comes from there is taken as it is.
+
+Nothing here waits for longer than ``limit`` seconds, one at most.  A node that does not answer in
+time is left alone after that one wait, and tried in the background until it answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from distributed.protocol.serialize import Serialize
+from tornado.ioloop import PeriodicCallback
+
+from plib_cache import Cache, ConfigurationError, PlibCacheError
+from plib_cache.integrations.dask._counts import Counts
+from plib_cache.keys import key_bytes
+from plib_cache.remote.breaker import Breaker
+from plib_cache.remote.naming import Rendezvous
+from plib_cache.tiers import Parcel, Tier
+
+LIMIT_S = 1.0
+_REFRESH_S = 1.0
+_WORKERS_PER_S = 100  # so many in a cluster make the next look at its list a second later
+_ITEM_MAX = 32 << 20
+_METRIC = "plib_cache_region"
+_PREFIX = b"plib_cache far "  # begins the names of what others stored here
+
+
+def _apart(payload: bytes) -> Any:
+    """Bytes that are sent beside the message, not copied into it."""
+    return Serialize(payload)  # type: ignore[no-untyped-call]
+
+
+class Home:
+    """A region somewhere, and who can be asked for what is in it."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self.addresses: tuple[str, ...] = ()
+        self.breaker = Breaker(changed=changed)
+
+
+class Ring(NamedTuple):
+    """All regions that are known, and who of them a key belongs to."""
+
+    homes: tuple[Home | None, ...]  # None is the own one
+    rendezvous: Rendezvous
+
+    def by_home(self, keys: Iterable[bytes]) -> dict[Home | None, list[bytes]]:
+        """The keys of each home."""
+        found: dict[Home | None, list[bytes]] = {}
+        for key in keys:
+            found.setdefault(self.homes[self.rendezvous.home(key)], []).append(key)
+        return found
+
+
+class DaskTier(Tier):
+    """The regions of a cluster's other nodes, as one tier.
+
+    Args:
+        worker: whose connections it uses.
+        region: the worker's own, by its random number.
+        cache: the worker's own.
+        limit: seconds that an operation may take, at most 1.
+    """
+
+    name = "dask"
+    item_max = _ITEM_MAX
+
+    def __init__(
+        self, worker: Any, region: str, cache: Cache, counts: Counts, limit: float = LIMIT_S
+    ) -> None:
+        self._worker = worker
+        self._loop = worker.loop.asyncio_loop
+        self.region = region
+        self._cache = cache
+        self._counts = counts
+        self._limit = min(limit, LIMIT_S)
+        self._homes: dict[str, Home] = {}
+        self._ring = Ring((None,), Rendezvous([region]))
+        self._changed: Callable[[], None] = lambda: None
+        self._refreshing = PeriodicCallback(self.refresh, _REFRESH_S * 1000)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The regions of the other nodes that are known."""
+        return tuple(self._homes)
+
+    # ---- in the worker's event loop
+
+    async def begin(self) -> None:
+        """Answer the others, and learn who they are."""
+        self._worker.metrics[_METRIC] = self._told
+        for name, handler in self._handlers().items():
+            self._worker.handlers[name] = handler
+        await self.refresh()
+        self._refreshing.start()
+
+    def end(self) -> None:
+        """Leave the worker as it was."""
+        self._refreshing.stop()
+        self._worker.metrics.pop(_METRIC, None)
+        for name in self._handlers():
+            self._worker.handlers.pop(name, None)
+        self._homes = {}
+
+    def _told(self, _: Any) -> str:
+        """What the scheduler is told of this worker."""
+        return self.region
+
+    def _handlers(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "plib_cache_get": self._get_here,
+            "plib_cache_set": self._set_here,
+            "plib_cache_delete": self._delete_here,
+        }
+
+    async def refresh(self) -> None:
+        """Ask the scheduler who shares which region."""
+        try:
+            found = await asyncio.wait_for(self._worker.scheduler.identity(), self._limit)
+        except (OSError, asyncio.TimeoutError, RuntimeError) as error:
+            self._counts.failed("the scheduler did not say which nodes there are", error)
+            return
+        regions: dict[str, list[str]] = {}
+        for address, described in found["workers"].items():
+            region = described.get("metrics", {}).get(_METRIC)
+            if region and region != self.region:
+                regions.setdefault(region, []).append(address)
+        pause_s = max(_REFRESH_S, len(found["workers"]) / _WORKERS_PER_S)
+        self._refreshing.callback_time = pause_s * 1000
+        self._know(regions)
+
+    def _know(self, regions: Mapping[str, Sequence[str]]) -> None:
+        """Take note of the regions that there are, and of their workers."""
+        homes = {region: self._homes.get(region) or Home(self._nudge) for region in regions}
+        for region, addresses in regions.items():
+            homes[region].addresses = tuple(addresses)
+        self._homes = homes
+        ids = [self.region, *homes]
+        self._ring = Ring((None, *homes.values()), Rendezvous(ids))
+
+    def _get_here(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
+        """Another node asks for what was stored here."""
+        return {key: _apart(value) for key, value in self._look(keys).items()}
+
+    def _set_here(self, parcels: Sequence[tuple[bytes, Any, float | None]]) -> list[bytes]:
+        """Another node stores something here; the keys of what was not."""
+        return self._keep(Parcel(*parcel) for parcel in parcels)
+
+    def _delete_here(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Another node removes something here; the keys of what was not."""
+        return self._drop(keys)
+
+    # ---- what is at home here
+
+    def _look(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        try:
+            found = self._cache.get_many([_PREFIX + key for key in keys])
+        except PlibCacheError as error:
+            self._counts.failed("another node's look was not answered", error)
+            return {}
+        cut = len(_PREFIX)
+        return {key_bytes(name)[0][cut:]: value for name, value in found.items()}
+
+    def _keep(self, parcels: Iterable[Parcel]) -> list[bytes]:
+        failed = []
+        for key, payload, seconds in parcels:
+            try:
+                self._cache.set(_PREFIX + key, bytes(payload), seconds)
+            except PlibCacheError as error:
+                self._counts.failed("a value of another node was not stored", error)
+                failed.append(key)
+        return failed
+
+    def _drop(self, keys: Sequence[bytes]) -> list[bytes]:
+        try:
+            self._cache.delete_many([_PREFIX + key for key in keys])
+        except PlibCacheError as error:
+            self._counts.failed("a value of another node was not removed", error)
+            return list(keys)
+        return []
+
+    # ---- the tier: in threads
+
+    def get_many(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """The payloads of those keys that their homes have."""
+        found: dict[bytes, bytes] = {}
+        if not self._homes:
+            return found
+        for home, theirs in self._ring.by_home(keys).items():
+            if home is None:
+                found |= self._look(theirs)
+                continue
+            answer = self._ask(home, "plib_cache_get", keys=theirs)
+            found |= {bytes(key): bytes(value) for key, value in (answer or {}).items()}
+        return found
+
+    def set_many(self, parcels: Sequence[Parcel]) -> Collection[bytes]:
+        """Store at the keys' homes; the keys of those that were not."""
+        if not self._homes:
+            return []  # nobody is there who would look for it
+        by_key = {parcel.key: parcel for parcel in parcels}
+        failed: list[bytes] = []
+        for home, theirs in self._ring.by_home(by_key).items():
+            chosen = [by_key[key] for key in theirs]
+            if home is None:
+                failed += self._keep(chosen)
+                continue
+            sent = [(key, _apart(payload), seconds) for key, payload, seconds in chosen]
+            answer = self._ask(home, "plib_cache_set", parcels=sent)
+            failed += theirs if answer is None else map(bytes, answer)
+        return failed
+
+    def delete_many(self, keys: Sequence[bytes]) -> Collection[bytes]:
+        """Remove from the keys' homes; the keys of which that is not known."""
+        failed: list[bytes] = []
+        for home, theirs in self._ring.by_home(keys).items():
+            if home is None:
+                failed += self._drop(theirs)
+                continue
+            answer = self._ask(home, "plib_cache_delete", keys=theirs)
+            failed += theirs if answer is None else map(bytes, answer)
+        return failed
+
+    def tend(self) -> float | None:
+        """Try the nodes that did not answer, if that is due; seconds until it is again."""
+        soonest: float | None = None
+        for home in list(self._homes.values()):
+            if home.breaker.may_probe() and self._answer(home, "plib_cache_get", keys=[]) is None:
+                home.breaker.failed()
+            due = home.breaker.due()
+            if due is not None:
+                soonest = due if soonest is None else min(soonest, due)
+        return soonest
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Take what is to be called when a node goes or comes back."""
+        self._changed = changed
+
+    def _nudge(self) -> None:
+        self._changed()
+
+    def _ask(self, home: Home, operation: str, **given: Any) -> Any | None:
+        """What a node answers; None if it did not, or did not the last time."""
+        if not home.breaker.closed:
+            return None
+        self._counts.nodes_asked += 1
+        answer = self._answer(home, operation, **given)
+        if answer is None and home.breaker.failed():
+            self._counts.nodes_lost += 1
+        return answer
+
+    def _answer(self, home: Home, operation: str, **given: Any) -> Any | None:
+        if self._in_loop():
+            return None  # it would wait for itself
+        calling = asyncio.run_coroutine_threadsafe(self._call(home, operation, given), self._loop)
+        try:
+            answer = calling.result(self._limit)
+        except Exception as error:  # whatever dask's connections raise
+            calling.cancel()
+            self._counts.failed(f"a node did not answer ({home.addresses})", error)
+            return None
+        home.breaker.succeeded()
+        return answer
+
+    async def _call(self, home: Home, operation: str, given: dict[str, Any]) -> Any:
+        """Ask the workers of a home in turn, until one answers."""
+        until, error = time.monotonic() + self._limit, None
+        for address in home.addresses:
+            left = until - time.monotonic()
+            try:
+                asked = getattr(self._worker.rpc(address), operation)(**given)
+                return await asyncio.wait_for(asked, max(left, 0.001))
+            except OSError as refused:  # also of what is no longer there
+                error = refused
+        raise error or OSError("it has no worker any more")
+
+    def _in_loop(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
+
+    def __reduce__(self) -> Any:
+        """In another worker, a cache that is sent there has that worker's own tier."""
+        return _tier_here, ()
+
+
+def _tier_here() -> DaskTier:
+    """The tier of the worker that this is called in.
+
+    Raises:
+        ConfigurationError: it is called elsewhere, or the worker has no plugin.
+    """
+    from distributed import get_worker
+
+    try:
+        tier = get_worker().extensions["plib_cache"].nodes
+    except (ValueError, KeyError):
+        tier = None
+    if tier is None:
+        raise ConfigurationError(
+            "this cache reaches the other nodes of a dask cluster, and can be sent to its workers "
+            "only: where it is received is no worker that has a PlibCachePlugin with nodes=True"
+        )
+    found: DaskTier = tier
+    return found

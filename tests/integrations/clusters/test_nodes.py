@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Nodes of one cluster find what the others have computed and stored; none waits for a lost one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import pytest
+from dask_nodes import Nodes, look, store
+from distributed import Client, Nanny, Scheduler, SpecCluster
+from distributed.security import Security
+from waiting import wait_until
+
+import plib_cache
+from plib_cache import ConfigurationError
+from plib_cache.integrations.dask import PlibCachePlugin
+
+from .conftest import QUIET
+
+KEYS = 40
+
+
+@contextlib.contextmanager
+def cluster(folder: Path, n: int, kind: type = Nanny, **options: Any) -> Iterator[Nodes]:
+    """N nodes in one cluster."""
+    security = options.pop("security", None)
+    common = {"nthreads": 1, "dashboard_address": ":0", "security": security, "host": "127.0.0.1"}
+
+    def worker(at: int) -> dict[str, Any]:
+        given = {"path": str(folder / f"node-{at}"), "size": "64MiB", **options}
+        plugin = PlibCachePlugin(**given)
+        return {"cls": kind, "options": {**common, "name": at, "plugins": [plugin]}}
+
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"dashboard_address": ":0", "security": security, "host": "127.0.0.1"},
+    }
+    with (
+        dask.config.set(QUIET),
+        SpecCluster(
+            workers={at: worker(at) for at in range(n)}, scheduler=scheduler, security=security
+        ) as made,
+        Client(made, timeout=60, security=security) as client,
+    ):
+        client.wait_for_workers(n, timeout=60)
+        nodes = Nodes.of(client)
+        nodes.know_each_other()
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def nodes(folder: Path) -> Iterator[Nodes]:
+    """Three nodes, for tests that harm none."""
+    with cluster(folder, 3) as made:
+        yield made
+
+
+def test_what_one_node_stores_the_others_find(nodes: Nodes) -> None:
+    """Wherever a key is at home; and the second look finds it on the node."""
+    keys = [f"key-{n}" for n in range(KEYS)]
+    assert {nodes.home(key) for key in keys} == {0, 1, 2}
+    nodes.on(0, store, keys)
+    for node in (1, 2):
+        assert all(nodes.on(node, look, keys))
+        asked = nodes.counts(node)["nodes_asked"]
+        assert asked > 0
+        assert all(nodes.on(node, look, keys))
+        assert nodes.counts(node)["nodes_asked"] == asked
+
+
+def test_many_are_one_request_for_each_node(nodes: Nodes) -> None:
+    """``get_many`` asks each home once."""
+    keys = [f"many-{n}" for n in range(KEYS)]
+    nodes.on(0, store, keys)
+    before = nodes.counts(1)["nodes_asked"]
+
+    def look_together(keys: list[str]) -> int:
+        return len(plib_cache.get_cache().get_many(keys))
+
+    assert nodes.on(1, look_together, keys) == KEYS
+    assert nodes.counts(1)["nodes_asked"] - before == 2
+
+
+def test_a_decorated_function_is_computed_once_for_all(nodes: Nodes) -> None:
+    """Its results are found on the other nodes."""
+
+    def call(node: int) -> tuple[int, int]:
+        runs = []
+
+        @plib_cache.cache
+        def function(x: int) -> int:
+            runs.append(x)
+            return x * x
+
+        value = function(7)
+        assert plib_cache.get_cache().wait_remote(30)
+        return value, len(runs)
+
+    assert [nodes.on(node, call, node) for node in (0, 1, 2)] == [(49, 1), (49, 0), (49, 0)]
+
+
+def test_deleted_on_one_node_is_gone_from_its_home(nodes: Nodes) -> None:
+    """A node that has no copy does not find it any more."""
+    keys = [f"gone-{n}" for n in range(KEYS)]
+    nodes.on(0, store, keys)
+
+    def remove(keys: list[str]) -> None:
+        cache = plib_cache.get_cache()
+        cache.delete_many(keys)
+        assert cache.wait_remote(30)
+
+    nodes.on(0, remove, keys)
+    assert not any(nodes.on(1, look, keys))
+
+
+def test_large_values(nodes: Nodes) -> None:
+    """What is larger than a frame comes whole."""
+
+    def make(size: int) -> None:
+        cache = plib_cache.get_cache()
+        cache["large"] = os.urandom(16) * (size // 16)
+        assert cache.wait_remote(30)
+
+    def length() -> int:
+        return len(plib_cache.get_cache().get("large", b""))
+
+    nodes.on(0, make, 5 << 20)
+    assert [nodes.on(node, length) for node in (0, 1, 2)] == [5 << 20] * 3
+
+
+def test_a_cache_goes_to_workers_only(nodes: Nodes) -> None:
+    """There it is that worker's own; elsewhere the error says why it cannot be had."""
+    assert nodes.on(0, lambda: pickle.loads(pickle.dumps(plib_cache.get_cache())) is not None)
+    sent = nodes.on(0, lambda: pickle.dumps(plib_cache.get_cache()))
+    with pytest.raises(ConfigurationError, match="dask cluster"):
+        pickle.loads(sent)
+
+
+def processes(nodes: Nodes) -> list[int]:
+    """The process of each node's worker."""
+    pids = nodes.client.run(os.getpid)
+    return [pids[address] for address in nodes.addresses]
+
+
+def test_a_node_that_does_not_answer(tmp_path: Path) -> None:
+    """One look waits for it, the next ones do not ask; when it answers again, it is asked again."""
+    with cluster(tmp_path, 2) as made:
+        keys = made.keys_at(1, 60)
+        first, rest = keys[:20], keys[20:]
+        made.on(1, store, first)
+        made.on(1, store, rest)
+        assert all(made.on(0, look, first[:10]))
+        before, stopped = made.counts(0), processes(made)[1]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            assert not any(made.on(0, look, first[10:]))
+            after = made.counts(0)
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        assert after["nodes_lost"] - before["nodes_lost"] == 1
+        assert after["nodes_asked"] - before["nodes_asked"] == 1
+        wait_until(lambda: all(made.on(0, look, rest)), "it to be asked again")
+
+
+def test_a_node_that_dies(tmp_path: Path) -> None:
+    """Looks go on without it, by one failure at most; what it held is computed again."""
+    with cluster(tmp_path, 2) as made:
+        keys = made.keys_at(1, 40)
+        made.on(1, store, keys)
+        before, dying = made.counts(0), processes(made)[1]
+        os.kill(dying, signal.SIGKILL)
+        found = made.on(0, look, keys)
+        assert made.counts(0)["nodes_lost"] - before["nodes_lost"] <= 1
+        made.on(0, store, [key for key, there in zip(keys, found, strict=True) if not there])
+        assert all(made.on(0, look, keys))
+        # its nanny starts another worker, on the same region
+        made.client.wait_for_workers(2, timeout=60)
+        wait_until(lambda: len(made.client.scheduler_info(n_workers=-1)["workers"]) == 2)
+
+
+def test_tls(tmp_path: Path) -> None:
+    """Over dask's own TLS, without a word about it."""
+    security = Security.temporary()
+    with cluster(tmp_path, 2, security=security) as made:
+        assert all(address.startswith("tls://") for address in made.addresses)
+        keys = [f"key-{n}" for n in range(KEYS)]
+        made.on(0, store, keys)
+        assert all(made.on(1, look, keys))
+        assert made.counts(1)["nodes_asked"] > 0
