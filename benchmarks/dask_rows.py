@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""dask: a cluster whose workers share their memory, next to one whose workers do not.
+
+Both clusters are there at the same time, with workers that are processes, and take turns.  The
+active memory manager is off, as it drops the copies that are counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks import dask_work
+from benchmarks.bench import MIB, Bench, module
+from benchmarks.figures import Goal, Line, Spread, compared
+from benchmarks.neighbour import memory_of
+from benchmarks.turns import Candidate, take_turns
+
+STOCK, OURS = "distributed", "ours"
+CONFIG = {
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.worker.memory.target": False,  # nothing is spilled in either of them
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+}
+
+
+class Cluster:
+    """Workers that are processes, and a client."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.workers: list[str] = sorted(client.scheduler_info(n_workers=-1)["workers"])
+        self.pids: dict[str, int] = client.run(os.getpid)
+
+    def on(self, worker: int, function: Callable[..., Any], *args: Any) -> Any:
+        """A future of a call on a worker, which is done."""
+        distributed = module("distributed")
+        made = self.client.submit(function, *args, workers=[self.workers[worker]], pure=False)
+        distributed.wait(made)
+        return made
+
+    def pss(self) -> int:
+        """The workers' memory, what is shared by n of them counted as an n-th for each; bytes."""
+        return sum(memory_of(pid, "Pss") for pid in self.pids.values())
+
+
+@contextlib.contextmanager
+def cluster(path: Path | None, workers: int, size: int = 0, **plugin: Any) -> Iterator[Cluster]:
+    """A cluster; path: of the region that its workers share, None: they share none."""
+    dask, distributed = module("dask"), module("distributed")
+    with (
+        dask.config.set(CONFIG),
+        distributed.LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address=":0", memory_limit=0
+        ) as made,
+        distributed.Client(made, timeout=120) as client,
+    ):
+        client.wait_for_workers(workers, timeout=120)
+        if path is not None:
+            integration = module("plib_cache.integrations.dask")
+            client.register_plugin(integration.PlibCachePlugin(path=path, size=size, **plugin))
+        yield Cluster(client)
+
+
+@contextlib.contextmanager
+def both(bench: Bench, workers: int, size: int) -> Iterator[dict[str, Cluster]]:
+    """The two clusters, by name."""
+    bench.room(2 * size)
+    with cluster(bench.fresh("dask"), workers, size) as ours, cluster(None, workers) as stock:
+        yield {OURS: ours, STOCK: stock}
+
+
+def rounds(bench: Bench) -> int:
+    """Fewer than of what takes microseconds."""
+    return min(bench.rounds, 9)
+
+
+def _turns(
+    bench: Bench, clusters: dict[str, Cluster], sample: Callable[[Cluster], float]
+) -> dict[str, list[float]]:
+    def candidate(one: Cluster) -> Candidate:
+        return lambda: sample(one)
+
+    made = {name: candidate(one) for name, one in clusters.items()}
+    return take_turns(made, rounds(bench), seconds=60.0)
+
+
+def replicate(bench: Bench, work: str) -> list[Line]:
+    """An array of 400 MB gets to all four workers; and what it takes of memory there."""
+    nbytes = bench.scaled(400 * MIB, 4 * MIB)
+
+    def sample(one: Cluster) -> float:
+        made = one.on(0, dask_work.array, nbytes)
+        began = time.perf_counter()
+        one.client.replicate([made])
+        return (time.perf_counter() - began) * 1e3
+
+    def copies(one: Cluster) -> float:
+        before = one.pss()
+        made = one.on(0, dask_work.array, nbytes)
+        one.client.replicate([made])
+        read = [one.on(at, dask_work.read, made) for at in range(len(one.workers))]
+        taken = (one.pss() - before) / nbytes
+        del made, read
+        return taken
+
+    with both(bench, 4, 4 * nbytes + 256 * MIB) as clusters:
+        samples = _turns(bench, clusters, sample)
+        memory = {name: copies(one) for name, one in clusters.items()}
+    held = Line(f"{work}, memory of the workers (PSS)", unit="copies",
+                ours=Spread.of([memory[OURS]]), goal=Goal(most=1.1, unit="copies"))  # fmt: skip
+    held.facts.append(f"{memory[STOCK]:.2f} copies with distributed's own")
+    return [
+        compared(work, STOCK, samples[OURS], samples[STOCK], unit="ms", goal=Goal(least=50)),
+        held,
+    ]
+
+
+def fetch(bench: Bench, work: str) -> list[Line]:
+    """A worker gets an array that another one has: as dask logs it, and the whole task."""
+    nbytes = bench.scaled(64 * MIB, 4 * MIB)
+    whole: dict[str, list[float]] = {OURS: [], STOCK: []}
+
+    def candidate(name: str, one: Cluster) -> Candidate:
+        def sample() -> float:
+            made = one.on(0, dask_work.array, nbytes)
+            began = time.perf_counter()
+            seen = one.on(1, dask_work.touch, made)
+            whole[name].append((time.perf_counter() - began) * 1e3)
+            address = one.workers[1]
+            took = one.client.run(dask_work.last_transfer, workers=[address])[address]
+            del seen
+            return float(took) * 1e3
+
+        return sample
+
+    with both(bench, 2, 8 * nbytes + 256 * MIB) as clusters:
+        made = {name: candidate(name, one) for name, one in clusters.items()}
+        samples = take_turns(made, rounds(bench), seconds=60.0)
+    tasks = {name: found[1:] for name, found in whole.items()}  # one round does not count
+    return [
+        compared(work, STOCK, samples[OURS], samples[STOCK], unit="ms", goal=Goal(least=10)),
+        compared(f"{work}, with a task that reads a byte", STOCK, tasks[OURS], tasks[STOCK],
+                 unit="ms"),
+    ]  # fmt: skip
+
+
+def exchange(bench: Bench, work: str) -> list[Line]:
+    """Computations that move much of their data from worker to worker."""
+    side = 8000 if bench.scale == 1 else 400
+    rows = bench.scaled(4_000_000, 10_000)
+    parts: dict[str, Callable[[Cluster], float]] = {
+        "x + x.T": lambda one: dask_work.transposed(one.client, side),
+        "groupby with a shuffle": lambda one: dask_work.grouped(one.client, rows),
+    }
+    lines = []
+    with both(bench, 2, 4 << 30 if bench.scale == 1 else 256 * MIB) as clusters:
+        for part, sample in parts.items():
+            samples = _turns(bench, clusters, sample)
+            goal = Goal(least=1 if part == "x + x.T" else 0.95)
+            lines.append(compared(f"{work}, {part}", STOCK, samples[OURS], samples[STOCK],
+                                  unit="ms", goal=goal))  # fmt: skip
+    return lines
+
+
+def tiny(bench: Bench, work: str) -> list[Line]:
+    """100,000 tasks that do nothing."""
+    tasks = bench.scaled(100_000, 100)
+    with both(bench, 2, 256 * MIB) as clusters:
+        samples = _turns(bench, clusters, lambda one: dask_work.many(one.client, tasks))
+    return [
+        compared(work, STOCK, samples[OURS], samples[STOCK], unit="ms",
+                 direction="ours / theirs", goal=Goal(most=1.02))
+    ]  # fmt: skip

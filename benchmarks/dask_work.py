@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the rows of ``dask_rows`` have workers and clients do; imported by the workers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+
+def array(nbytes: int) -> Any:
+    """That many bytes of an array, written."""
+    import numpy as np
+
+    return np.full(nbytes // 8, time.perf_counter())
+
+
+def read(value: Any) -> float:
+    """Read all of an array."""
+    return float(value.sum())
+
+
+def touch(value: Any) -> float:
+    """Read one item of an array."""
+    return float(value[-1])
+
+
+def last_transfer(dask_worker: Any) -> float:
+    """Seconds that the last transfer to a worker took, as dask has logged it."""
+    return float(dask_worker.transfer_incoming_log[-1]["duration"])
+
+
+def nothing(number: int) -> int:
+    """As little as a task can do."""
+    return number
+
+
+def many(client: Any, tasks: int) -> float:
+    """Milliseconds of that many tasks that do nothing."""
+    import distributed
+
+    began = time.perf_counter()
+    made = client.map(nothing, range(tasks), pure=False)
+    distributed.wait(made)
+    took = time.perf_counter() - began
+    client.cancel(made)
+    return took * 1e3
+
+
+def transposed(client: Any, side: int) -> float:
+    """Milliseconds of x + x.T, of an array that is there."""
+    import dask.array as da
+    import distributed
+
+    x = client.persist(da.random.random((side, side), chunks=(side // 4, side // 4)))
+    distributed.wait(x)
+    began = time.perf_counter()
+    made = client.persist(x + x.T)
+    distributed.wait(made)
+    return (time.perf_counter() - began) * 1e3
+
+
+def grouped(client: Any, rows: int) -> float:
+    """Milliseconds of a groupby whose groups are brought together by a shuffle."""
+    import dask.dataframe as dd
+    import distributed
+    import numpy as np
+    import pandas as pd
+
+    def part(number: int) -> pd.DataFrame:
+        chance = np.random.default_rng(number)
+        n = rows // 8
+        return pd.DataFrame({"k": chance.integers(0, n // 4, n), "v": chance.random(n)})
+
+    meta = part(0).head(0)
+    frame = client.persist(dd.from_map(part, range(8), meta=meta))
+    distributed.wait(frame)
+    began = time.perf_counter()
+    found = client.compute(frame.groupby("k").v.sum(split_out=8, shuffle_method="tasks").sum())
+    distributed.wait(found)
+    return (time.perf_counter() - began) * 1e3
