@@ -60,8 +60,8 @@ class Session:
         store = owner.store_backend
         self._owner = owner
         self._opened = _region.opened(store.location, store.options)
-        self.file = self._opened.file
         self.cache = self._opened.cache
+        self.removed = self.cache.removed
         self._where = {"namespace": space(owner.func_id), "tags": store.tags}
         self._notes = notes_of(self.cache, owner.func_id, self._where)
         self._binder = compile_binder(owner.func, tuple(owner.ignore))
@@ -183,7 +183,7 @@ class Quick:
     def _session(self) -> Session | None:
         """The session in the region that is there now; None if there is none."""
         made: Session | None = getattr(self, "_made", None)
-        if made is not None and made.file.there:
+        if made is not None and not made.removed():
             return made
         try:
             made = Session(self)

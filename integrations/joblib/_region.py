@@ -13,7 +13,6 @@ import hashlib
 import os
 import threading
 import warnings
-import weakref
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,41 +53,18 @@ class Measured(DefaultSerializer):
         return encoded
 
 
-class Watched:
-    """A file that somebody may remove, which is asked for at each call of a cached function: by a
-    descriptor, for it takes half of the time that it takes by name."""
-
-    def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        self._close = weakref.finalize(self, os.close, self._fd)
-        self._is = self._now()
-
-    def _now(self) -> tuple[int, int, int]:
-        status = os.fstat(self._fd)
-        return status.st_dev, status.st_ino, status.st_nlink
-
-    @property
-    def there(self) -> bool:
-        """Whether it still has its name."""
-        try:
-            return self._now() == self._is
-        except OSError:  # somebody closed all descriptors
-            self._close.detach()
-            return False
-
-
 class Opened(NamedTuple):
     """A region that this process has open, twice."""
 
     cache: Cache  # to read, at the pace of plain serializers
     writer: Cache  # with the serializer that measures
     measure: Measured
-    file: Watched
 
 
-# By location and whether it is in memory.  Opening twice is harmless, so no lock is needed (which
+# By location, in files and in memory.  Opening twice is harmless, so no lock is needed (which
 # a fork could leave locked).  It is here and not in the backend, so that a backend is only data.
-_opened: dict[tuple[str, bool], Opened] = {}
+_opened: dict[str, Opened] = {}
+_opened_in_memory: dict[str, Opened] = {}
 _warned: set[str] = set()
 
 
@@ -127,10 +103,10 @@ def opened(location: str, options: dict[str, Any]) -> Opened:
     Raises:
         PlibCacheError: there is none that can be used.
     """
-    place = (location, bool(options.get("memory")))
-    found = _opened.get(place)
-    if found is None or not found.file.there:
-        found = _opened[place] = _open(location, options)
+    opened_here = _opened_in_memory if options.get("memory") else _opened
+    found = opened_here.get(location)
+    if found is None or found.cache.removed():
+        found = opened_here[location] = _open(location, options)
     return found
 
 
@@ -145,12 +121,7 @@ def _open(location: str, options: dict[str, Any]) -> Opened:
     cache = _in_file(location, options, given)
     measure = Measured(trust)
     writer = Cache(path=cache.path, serializer=measure, immutable=True, create=False)
-    try:
-        return Opened(cache, writer, measure, Watched(cache.path))
-    except OSError as error:
-        raise ConfigurationError(
-            f"{cache.path} was removed while it was opened: {error}"
-        ) from error
+    return Opened(cache, writer, measure)
 
 
 def _in_file(location: str, options: dict[str, Any], given: dict[str, Any]) -> Cache:

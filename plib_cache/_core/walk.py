@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from plib_cache._core import work as _work
-from plib_cache._core.handle import DONE, Handle
+from plib_cache._core.handle import DONE, MISS, Handle
 from plib_cache._native import ffi, lib
 
 _FINDINGS = 256
@@ -56,6 +56,10 @@ class Walks(Handle):
     def sync(self) -> None:
         """Write a region on a disk to it, without the GIL; in memory do nothing."""
         self._call(lib.plc_sync_nogil)
+
+    def removed(self) -> bool:
+        """Whether the file has lost its name."""
+        return self._call(lib.plc_linked) == MISS
 
     def prefault(self) -> None:
         """Take all the memory there is room for and map it, in slices without the GIL."""
