@@ -32,13 +32,14 @@ class CallJob:
         self._key = key
         self._arguments = args, kwargs
         self._nbytes: int | None = None
-        self._home = memo.fresh_home()
-        self._terms = Terms()
-        if self._home is not None:
-            tags = self._home.tags
-            if tags is None:
-                tags = self._attempt(memo.tags, self._home, args, kwargs) or ()
-            self._terms = Terms(name=self._home.name, tags=tags, immutable=True)
+        self._home = home = memo.fresh_home()
+        if home is None:
+            self._terms = Terms()
+        elif home.tags is None:
+            tags = self._attempt(memo.tags, home, args, kwargs) or ()
+            self._terms = Terms(name=home.name, tags=tags, immutable=True)
+        else:
+            self._terms = home.terms
 
     def look(self) -> bool:
         """Look again; True: ``value`` is there."""
@@ -92,14 +93,8 @@ class CallJob:
         encoded = home.serializer.dumps(value)
         if options.max_bytes is not None and encoded.nbytes > options.max_bytes:
             return None
-        terms = Terms(
-            deadline_ms=deadline_ms(options.expire),
-            name=home.name,
-            tags=self._terms.tags,
-            cost=cost_code(seconds),
-            total=claim.total,
-            immutable=True,
-        )
+        expire, cost = deadline_ms(options.expire), cost_code(seconds)
+        terms = Terms(expire, home.name, self._terms.tags, cost, False, claim.total, True)
         verb = PUBLISH if claim.token else SET
         stored = home.region.store(verb, self._key, encoded, terms, claim.token) == OK
         self._nbytes = encoded.nbytes if stored else None

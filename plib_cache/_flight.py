@@ -107,7 +107,7 @@ def steps(job: Job) -> Generator[Step, Any, None]:
         if held is None or held.status != OK:
             held = job.unclaimed()
         if held.token:
-            _chain.set(outer | {held.token})
+            _chain.set(outer | {held.token} if outer else frozenset((held.token,)))
         began = time.perf_counter()
         job.value = yield Step.COMPUTE
         if job.keep(job.value, time.perf_counter() - began, held):

@@ -98,13 +98,6 @@ class Walks(Handle):
         fields = _fields(info)
         return {**fields, "in_place": fields["in_place"] and not self.copies_only}
 
-    @property
-    def retired(self) -> bool:
-        """Whether the region's file was removed, so that newcomers do not find it."""
-        info = ffi.new("plc_info *")
-        self._call(lib.plc_info_read, info)
-        return bool(info.retired)
-
 
 def _fields(struct: Any) -> dict[str, int]:
     return {name: getattr(struct, name) for name, _ in ffi.typeof(struct).item.fields}
