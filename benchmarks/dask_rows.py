@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import dask_work
 from benchmarks.bench import MIB, Bench, module
 from benchmarks.figures import Goal, Line, Spread, compared
 from benchmarks.neighbour import memory_of
@@ -28,6 +27,11 @@ CONFIG = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
 }
+
+
+def _work() -> Any:
+    """What workers do; it cannot be imported without dask."""
+    return module("benchmarks.dask_work")
 
 
 class Cluster:
@@ -96,16 +100,16 @@ def replicate(bench: Bench, work: str) -> list[Line]:
     nbytes = bench.scaled(400 * MIB, 4 * MIB)
 
     def sample(one: Cluster) -> float:
-        made = one.on(0, dask_work.array, nbytes)
+        made = one.on(0, _work().array, nbytes)
         began = time.perf_counter()
         one.client.replicate([made])
         return (time.perf_counter() - began) * 1e3
 
     def copies(one: Cluster) -> float:
         before = one.pss()
-        made = one.on(0, dask_work.array, nbytes)
+        made = one.on(0, _work().array, nbytes)
         one.client.replicate([made])
-        read = [one.on(at, dask_work.read, made) for at in range(len(one.workers))]
+        read = [one.on(at, _work().read, made) for at in range(len(one.workers))]
         taken = (one.pss() - before) / nbytes
         del made, read
         return taken
@@ -129,12 +133,12 @@ def fetch(bench: Bench, work: str) -> list[Line]:
 
     def candidate(name: str, one: Cluster) -> Candidate:
         def sample() -> float:
-            made = one.on(0, dask_work.array, nbytes)
+            made = one.on(0, _work().array, nbytes)
             began = time.perf_counter()
-            seen = one.on(1, dask_work.touch, made)
+            seen = one.on(1, _work().touch, made)
             whole[name].append((time.perf_counter() - began) * 1e3)
             address = one.workers[1]
-            took = one.client.run(dask_work.last_transfer, workers=[address])[address]
+            took = one.client.run(_work().last_transfer, workers=[address])[address]
             del seen
             return float(took) * 1e3
 
@@ -156,8 +160,8 @@ def exchange(bench: Bench, work: str) -> list[Line]:
     side = 8000 if bench.scale == 1 else 400
     rows = bench.scaled(4_000_000, 10_000)
     parts: dict[str, Callable[[Cluster], float]] = {
-        "x + x.T": lambda one: dask_work.transposed(one.client, side),
-        "groupby with a shuffle": lambda one: dask_work.grouped(one.client, rows),
+        "x + x.T": lambda one: _work().transposed(one.client, side),
+        "groupby with a shuffle": lambda one: _work().grouped(one.client, rows),
     }
     lines = []
     with both(bench, 2, 4 << 30 if bench.scale == 1 else 256 * MIB) as clusters:
@@ -173,7 +177,7 @@ def tiny(bench: Bench, work: str) -> list[Line]:
     """100,000 tasks that do nothing."""
     tasks = bench.scaled(100_000, 100)
     with both(bench, 2, 256 * MIB) as clusters:
-        samples = _turns(bench, clusters, lambda one: dask_work.many(one.client, tasks))
+        samples = _turns(bench, clusters, lambda one: _work().many(one.client, tasks))
     return [
         compared(work, STOCK, samples[OURS], samples[STOCK], unit="ms",
                  direction="ours / theirs", goal=Goal(most=1.02))

@@ -6,6 +6,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import dask.dataframe
+import distributed
+
+_dd: Any = dask.dataframe
+_wait: Any = distributed.wait
+
 
 def array(nbytes: int) -> Any:
     """That many bytes of an array, written."""
@@ -36,11 +42,10 @@ def nothing(number: int) -> int:
 
 def many(client: Any, tasks: int) -> float:
     """Milliseconds of that many tasks that do nothing."""
-    import distributed
 
     began = time.perf_counter()
     made = client.map(nothing, range(tasks), pure=False)
-    distributed.wait(made)
+    _wait(made)
     took = time.perf_counter() - began
     client.cancel(made)
     return took * 1e3
@@ -49,20 +54,17 @@ def many(client: Any, tasks: int) -> float:
 def transposed(client: Any, side: int) -> float:
     """Milliseconds of x + x.T, of an array that is there."""
     import dask.array as da
-    import distributed
 
     x = client.persist(da.random.random((side, side), chunks=(side // 4, side // 4)))
-    distributed.wait(x)
+    _wait(x)
     began = time.perf_counter()
     made = client.persist(x + x.T)
-    distributed.wait(made)
+    _wait(made)
     return (time.perf_counter() - began) * 1e3
 
 
 def grouped(client: Any, rows: int) -> float:
     """Milliseconds of a groupby whose groups are brought together by a shuffle."""
-    import dask.dataframe as dd
-    import distributed
     import numpy as np
     import pandas as pd
 
@@ -72,9 +74,9 @@ def grouped(client: Any, rows: int) -> float:
         return pd.DataFrame({"k": chance.integers(0, n // 4, n), "v": chance.random(n)})
 
     meta = part(0).head(0)
-    frame = client.persist(dd.from_map(part, range(8), meta=meta))
-    distributed.wait(frame)
+    frame = client.persist(_dd.from_map(part, range(8), meta=meta))
+    _wait(frame)
     began = time.perf_counter()
     found = client.compute(frame.groupby("k").v.sum(split_out=8, shuffle_method="tasks").sum())
-    distributed.wait(found)
+    _wait(found)
     return (time.perf_counter() - began) * 1e3

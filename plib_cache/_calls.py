@@ -33,15 +33,16 @@ class CallJob(Fetching):
         self._key = key
         self._arguments = args, kwargs
         self._nbytes: int | None = None
-        self._home = memo.fresh_home()
-        self._terms = Terms()
-        if self._home is not None:
-            tags = self._home.tags
-            if tags is None:
-                tags = self._attempt(memo.tags, self._home, args, kwargs) or ()
-            self._terms = Terms(name=self._home.name, tags=tags, immutable=True)
-            if self._home.tiers is not None and (self._home.sends_all or not tags):
-                self._look_in(self._home.tiers, memo.options.limit_ms)
+        self._home = home = memo.fresh_home()
+        if home is None:
+            self._terms = Terms()
+            return
+        self._terms = home.terms
+        if home.tags is None:
+            tags = self._attempt(memo.tags, home, args, kwargs) or ()
+            self._terms = Terms(name=home.name, tags=tags, immutable=True)
+        if home.tiers is not None and (home.sends_all or not self._terms.tags):
+            self._look_in(home.tiers, memo.options.limit_ms)
 
     def look(self) -> bool:
         """Look again; True: ``value`` is there."""
@@ -95,14 +96,8 @@ class CallJob(Fetching):
         encoded = home.serializer.dumps(value)
         if options.max_bytes is not None and encoded.nbytes > options.max_bytes:
             return None
-        terms = Terms(
-            deadline_ms=deadline_ms(options.expire),
-            name=home.name,
-            tags=self._terms.tags,
-            cost=cost_code(seconds),
-            total=claim.total,
-            immutable=True,
-        )
+        expire, cost = deadline_ms(options.expire), cost_code(seconds)
+        terms = Terms(expire, home.name, self._terms.tags, cost, False, claim.total, True)
         verb = PUBLISH if claim.token else SET
         stored = home.region.store(verb, self._key, encoded, terms, claim.token) == OK
         if stored and self._tiers is not None:

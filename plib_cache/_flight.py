@@ -128,7 +128,7 @@ def steps(job: Job) -> Generator[Step, Any, None]:
         if held is None or held.status != OK:
             held = job.unclaimed()
         if held.token:
-            _chain.set(outer | {held.token})
+            _chain.set(outer | {held.token} if outer else frozenset((held.token,)))
         if job.distant and not job.fresh and (yield from _fetching(job, held)):
             kept = job.promote(held)
         else:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from plib_cache import _shared, config
 from plib_cache._attached import namespace_name, tag_numbers
 from plib_cache._callers import outside
-from plib_cache._core import TAGS_MAX, Found, NameCounts, Region, make_lookup
+from plib_cache._core import TAGS_MAX, Found, NameCounts, Region, Terms, make_lookup
 from plib_cache._distant import Distant
 from plib_cache._flight import MISSING, Missing
 from plib_cache._identity import qualified_name
@@ -55,6 +55,7 @@ class Home(NamedTuple):
     name: int
     serializer: Serializer
     tags: tuple[int, ...] | None  # of all results; None: they depend on the call
+    terms: Terms  # of all results, before they are computed
     tiers: Distant | None = None  # where results are looked for that are not there
     sends_all: bool = False  # also results with tags go there
 
@@ -170,15 +171,16 @@ class Memo:
             serializer = DefaultSerializer(config.check_trust(self.options.trust))
         tags = None if callable(self.options.tags) else self._tags(region, self.options.tags)
         name = region.name("f:" + self.prefix.hex())
+        terms = Terms(name=name, tags=tags or (), immutable=True)
         tiers = cache._tiers_of(self.options.remote, self.options.trust)
-        return Home(region, name, serializer, tags, tiers, cache._immutable)
+        return Home(region, name, serializer, tags, terms, tiers, cache._immutable)
 
     def fresh_home(self) -> Home | None:
         """The place, opened anew if its file was removed; None if there is none."""
         if self._home is None and time.monotonic() < self._retry_at:
             return None
         try:
-            if not isinstance(self.options.cache, Cache) and self.home().region.retired:
+            if not isinstance(self.options.cache, Cache) and self.home().region.removed():
                 self._move(None)
             return self.home()
         except PlibCacheError as error:

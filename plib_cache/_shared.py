@@ -77,7 +77,7 @@ def get_cache() -> Cache:
 def open_cache(name: str | None) -> Cache:
     """The cache of that name, opened once; None is the default cache."""
     cache = _open.get(name)
-    if cache is not None and not cache.closed and not cache._region.retired:
+    if cache is not None and not cache.closed and not cache.removed():
         return cache
     opened = Cache(**_settings) if name is None else Cache(name)
     if cache is not None:

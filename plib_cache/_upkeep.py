@@ -61,6 +61,14 @@ class Upkeep(Attached):
         """
         self._region.sync()
 
+    def removed(self) -> bool:
+        """Whether the region's file was removed or replaced, by whatever means.
+
+        This cache then goes on with what it has; who opens its name or path now gets another
+        region.  One system call, so it can be asked at each use.
+        """
+        return self._region.removed()
+
     def stats(self) -> Stats:
         """What all processes counted since the last ``reset_stats``."""
         return Stats.from_counters(self._region.stats())

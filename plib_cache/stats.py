@@ -274,8 +274,10 @@ _COST_MAX = 255
 
 def cost_code(seconds: float) -> int:
     """The cost code of a computation that took so long; 0 for less than a microsecond."""
-    microseconds = seconds * 1e6
-    return min(_COST_MAX, round(_STEPS * math.log2(microseconds + 1))) if microseconds > 0 else 0
+    if seconds <= 0:
+        return 0
+    code = int(_STEPS * math.log2(seconds * 1e6 + 1) + 0.5)
+    return code if code < _COST_MAX else _COST_MAX
 
 
 def cost_us(code: int) -> float:

@@ -17,6 +17,7 @@ from joblib._store_backends import CacheItemInfo
 from joblib.logger import format_time
 
 from plib_cache import Cache, PlibCacheError
+from plib_cache.integrations.joblib import _region
 from plib_cache.integrations.joblib._blobs import packed, unpacked
 from plib_cache.integrations.joblib._notes import metadata, pending, read_blocks, write_all
 from plib_cache.integrations.joblib._region import Opened
@@ -66,6 +67,11 @@ def _load(opened: Opened, key: str, mode: str | None, compressed: bool) -> Any:
 _COPIES: dict[str | None, Any] = {None: True, "r": "shared", "c": "cow"}  # how a mode reads
 
 
+def _is_of(held: Held, location: str, call_id: CallId) -> bool:
+    """Whether it is the result of that call."""
+    return (held[0], *held[1]) == (location, *call_id)
+
+
 def _is_there(cache: Cache, name: str | bytes) -> bool:
     """Whether there is such an entry; ``in`` would copy it."""
     return cache.get(name, ABSENT, copy=False) is not ABSENT
@@ -76,23 +82,37 @@ class Items(Store):
 
     def contains_item(self, call_id: CallId) -> bool:
         """Whether there is a result; it is held for the ``load_item`` that follows."""
-        asker = looking(call_id[0])
-        key = self._key(call_id, asker)
         mine.held = None
+        looker = looking(call_id[0])
+        if looker is None or not loads_next():
+            return self._is_there(call_id, asking(call_id[0]))
+        function, versioned = looker
+        key = f"{versioned}-{call_id[1]}"  # as item_key
+        validates = function.cache_validation_callback is not None
         try:
-            opened = self._opened()
-            if asker is not None and asker.validates and metadata_name(key) not in opened.shared:
+            opened = _region.opened(self.location, self.options)
+            if validates and metadata_name(key) not in opened.shared:
                 return False
-            if asker is None or not loads_next():
-                return self._has(opened, key)
-            item = _load(opened, key, asker.mode(self.mmap_mode), bool(self.compress))
+            item = _load(opened, key, function.mmap_mode, bool(self.compress))
         except PlibCacheError as error:
             trouble(call_id[0], error)
             return False
         if item is ABSENT:
             return False
-        mine.held = Held(self.location, call_id, item, asker.validates)
+        mine.held = (self.location, call_id, item, validates)
         return True
+
+    def _is_there(self, call_id: CallId, asker: Asker | None) -> bool:
+        """Whether there is a result, which nobody is going to load now."""
+        key = self._key(call_id, asker)
+        try:
+            opened = self._opened()
+            if asker is not None and asker.validates and metadata_name(key) not in opened.shared:
+                return False
+            return self._has(opened, key)
+        except PlibCacheError as error:
+            trouble(call_id[0], error)
+            return False
 
     def _has(self, opened: Opened, key: str) -> bool:
         names = (item_name(key), blob_name(key))
@@ -103,7 +123,7 @@ class Items(Store):
     def get_metadata(self, call_id: CallId) -> dict[str, Any]:
         """Duration, time and arguments of a computation; empty if there is none."""
         held = mine.held
-        if held is not None and held.call_id is call_id and not held.validated:
+        if held is not None and held[1] is call_id and not held[3]:
             return {}  # nobody looks at it on the way to the result
         key = self._key(call_id, asking(call_id[0]))
         found = self._read(metadata_name(key), call_id[0], {}, shared=True)
@@ -125,15 +145,16 @@ class Items(Store):
         """
         if verbose > 1:
             print(self.loading(call_id, verbose, timestamp, metadata or {}))
-        (held, dumped), (mine.held, mine.dumped) = (mine.held, mine.dumped), (None, None)
-        if held is not None and held.call_id is call_id and held.location == self.location:
-            return held.item
+        held, mine.held = mine.held, None
+        if held is not None and held[1] is call_id and held[0] == self.location:
+            return held[2]
+        dumped, mine.dumped = mine.dumped, None
         asker = asking(call_id[0])
         version = known_version(metadata) or self._version(call_id[0], asker)
         mode = self.mmap_mode if asker is None else asker.mode(self.mmap_mode)
         item = self._loaded(item_key(call_id[0], version, call_id[1]), mode, call_id[0])
-        if item is ABSENT and dumped is not None and dumped.is_of(self.location, call_id):
-            item = read_only(dumped.item) if mode == "r" else dumped.item  # it was not stored
+        if item is ABSENT and dumped is not None and _is_of(dumped, self.location, call_id):
+            item = read_only(dumped[2]) if mode == "r" else dumped[2]  # it was not stored
         if item is ABSENT:
             raise KeyError(f"no result of {call_id[0]} for arguments {call_id[1]} (any more)")
         return item
@@ -164,7 +185,7 @@ class Items(Store):
         if verbose > 10:
             print(f"Persisting in {self._path(call_id)}")
         loaded_next = asker is not None and asker.mode(None) is not None
-        mine.dumped = Held(self.location, call_id, item) if loaded_next else None
+        mine.dumped = (self.location, call_id, item, False) if loaded_next else None
         self._note_code(call_id[0], asker)
         try:
             opened = self._opened()

@@ -24,7 +24,7 @@ from plib_cache import PlibCacheError, UnhashableArgumentError
 from plib_cache.decorator import CachedFunction, CacheInfo, Computed
 from plib_cache.integrations.joblib import _region
 from plib_cache.integrations.joblib._awaiting import later, then
-from plib_cache.integrations.joblib._notes import Note, argument, metadata, notes_of
+from plib_cache.integrations.joblib._notes import PLAIN, Fresh, argument, metadata, notes_of
 from plib_cache.integrations.joblib._short import Told
 from plib_cache.integrations.joblib._store import (
     ABSENT,
@@ -60,11 +60,11 @@ class Session:
         store = owner.store_backend
         self._owner = owner
         self._opened = _region.opened(store.location, store.options)
-        self.file = self._opened.file
         self.cache = self._opened.cache
+        self.removed = self.cache.removed
         self._where = {"namespace": space(owner.func_id), "tags": store.tags}
-        self._notes = notes_of(self.cache, owner.func_id, self._where)
         self._binder = compile_binder(owner.func, tuple(owner.ignore))
+        self._notes = notes_of(self.cache, owner.func_id, self._binder.names, self._where)
         self.cached: CachedFunction[..., Any] = plib_cache.cache(
             cache=self.cache,
             ignore=tuple(owner.ignore),
@@ -104,16 +104,15 @@ class Session:
 
     def _note(self, call: Computed) -> None:
         assert call.nbytes is not None
-        owner, now = self._owner, time.time()
-        note = Note(
-            call.key.hex(),
-            call.seconds,
-            now - call.seconds,
-            call.nbytes,
-            {name: argument(value, digest) for name, value in self.bound(call.args, call.kwargs)},
-        )
-        self._notes.add(note, now)
+        owner, now_us = self._owner, time.time_ns() // 1000
+        arguments = [
+            value if type(value) in PLAIN else argument(value, digest)
+            for value in self._in_form(call.args, call.kwargs)
+        ]
+        fresh = Fresh(call.key, call.seconds, now_us, call.nbytes, arguments)
+        self._notes.add(fresh)
         if owner.cache_validation_callback is not None or _exact.get():
+            note = fresh.note(self._binder.names)
             name = metadata_name(OWN_KEY + note.key)
             self._opened.shared.set(name, metadata(owner.func_id, note), **self._where)
 
@@ -127,13 +126,15 @@ class Session:
             return False
         return True
 
-    def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
-        """The arguments that matter, in normal form, with their names."""
+    def _in_form(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """The arguments that matter, in normal form."""
         binder = self._binder
         in_form = not kwargs and len(args) == binder.arity
-        return list(
-            zip(binder.names, args if in_form else binder.bind(*args, **kwargs), strict=True)
-        )
+        return args if in_form else binder.bind(*args, **kwargs)
+
+    def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
+        """The same, with their names."""
+        return list(zip(self._binder.names, self._in_form(args, kwargs), strict=True))
 
     def metadata(self, key: bytes) -> Any:
         """What is known of a computation, where each has an entry of its own; else ABSENT."""
@@ -184,7 +185,7 @@ class Quick:
     def _session(self) -> Session | None:
         """The session in the region that is there now; None if there is none."""
         made: Session | None = getattr(self, "_made", None)
-        if made is not None and made.file.there:
+        if made is not None and not made.removed():
             return made
         try:
             made = Session(self)

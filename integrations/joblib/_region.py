@@ -13,7 +13,6 @@ import hashlib
 import os
 import threading
 import warnings
-import weakref
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,36 +54,12 @@ class Measured(DefaultSerializer):
         return encoded
 
 
-class Watched:
-    """A file that somebody may remove, which is asked for at each call of a cached function: by a
-    descriptor, for it takes half of the time that it takes by name."""
-
-    def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        self._close = weakref.finalize(self, os.close, self._fd)
-        self._is = self._now()
-
-    def _now(self) -> tuple[int, int, int]:
-        status = os.fstat(self._fd)
-        return status.st_dev, status.st_ino, status.st_nlink
-
-    @property
-    def there(self) -> bool:
-        """Whether it still has its name."""
-        try:
-            return self._now() == self._is
-        except OSError:  # somebody closed all descriptors
-            self._close.detach()
-            return False
-
-
 class Opened(NamedTuple):
     """A region that this process has open, twice."""
 
     cache: Cache  # to read, at the pace of plain serializers; without the other machines
     writer: Cache  # with the serializer that measures, and with the other machines if there are any
     measure: Measured
-    file: Watched
     remote: Any = None
 
     @property
@@ -97,10 +72,18 @@ class Opened(NamedTuple):
         return default if self.remote is None else self.writer.get(name, default, copy=copy)
 
 
-# By location, whether it is in memory, and other machines.  Opening twice is harmless, so no lock is
-# needed (which a fork could leave locked).  It is here and not in the backend, so that a backend is
-# only data.
-_opened: dict[tuple[str, bool, Any], Opened] = {}
+class _Place(NamedTuple):
+    """Which region, and which other machines."""
+
+    location: str
+    memory: bool
+    remote: Any
+
+
+# Opening twice is harmless, so no lock is needed (which a fork could leave locked).  It is here and
+# not in the backend, so that a backend is only data.
+_opened: dict[_Place, Opened] = {}
+_in_files: dict[str, Opened] = {}  # those of them that have no other machines, for speed
 _warned: set[str] = set()
 
 
@@ -141,11 +124,16 @@ def opened(location: str, options: dict[str, Any]) -> Opened:
     Raises:
         PlibCacheError: there is none that can be used.
     """
+    if not (options.get("memory") or options.get("remote")):
+        found = _in_files.get(location)
+        if found is None or found.cache.removed():
+            found = _in_files[location] = _open(location, options)
+        return found
     remote = options.get("remote")
     remote = tuple(remote) if isinstance(remote, list) else remote
-    place = (location, bool(options.get("memory")), remote)
+    place = _Place(location, bool(options.get("memory")), remote)
     found = _opened.get(place)
-    if found is None or not found.file.there:
+    if found is None or found.cache.removed():
         found = _opened[place] = _open(location, options)
     return found
 
@@ -162,12 +150,7 @@ def _open(location: str, options: dict[str, Any]) -> Opened:
     measure, remote = Measured(trust), options.get("remote")
     also = {} if remote is None else {"remote": remote, "trust": options.get("trust")}
     writer = Cache(path=cache.path, serializer=measure, immutable=True, create=False, **also)
-    try:
-        return Opened(cache, writer, measure, Watched(cache.path), remote)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{cache.path} was removed while it was opened: {error}"
-        ) from error
+    return Opened(cache, writer, measure, remote)
 
 
 def _in_file(location: str, options: dict[str, Any], given: dict[str, Any]) -> Cache:

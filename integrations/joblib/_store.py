@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import collections
 import functools
-import hashlib
 import threading
 from collections.abc import Sequence
 from pickle import PicklingError
-from typing import Any, NamedTuple
+from typing import Any
 
 from joblib._store_backends import CacheWarning
 
 from plib_cache import BusyError, PlibCacheError, PlibCacheWarning
 from plib_cache.integrations.joblib import _region
-from plib_cache.integrations.joblib._versions import Asker, code_version
+from plib_cache.integrations.joblib._versions import Asker, code_version, digest, versioned
 
 OWN_KEY = "p1"  # begins the id of arguments whose key is that of ``plib_cache.cache``
 TAG = "joblib"  # of all that is stored in one
@@ -31,17 +30,9 @@ class UnpicklableWarning(StoreWarning, FutureWarning):
     """A result cannot be pickled; joblib means to make that an error, so says it like this."""
 
 
-class Held(NamedTuple):
-    """A result, and which one it is."""
-
-    location: str
-    call_id: CallId
-    item: Any
-    validated: bool = False  # by a callback, from its metadata
-
-    def is_of(self, location: str, call_id: CallId) -> bool:
-        """Whether it is the result of that call."""
-        return (self.location, *self.call_id) == (location, *call_id)
+# A result, and which one it is: location, call, item, whether its metadata are still to be looked
+# at.  A plain tuple, for one is made at each hit.
+Held = tuple[str, CallId, Any, bool]
 
 
 class Mine(threading.local):
@@ -110,22 +101,11 @@ class Store:
         return item_key(call_id[0], self._version(call_id[0], asker), call_id[1])
 
 
-def digest(*parts: str) -> str:
-    """A short name for any texts."""
-    raw = "\0".join(parts).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(raw, digest_size=16).hexdigest()
-
-
-@functools.lru_cache(maxsize=1024)
-def _version_key(func_id: str, version: str) -> str:
-    return digest(func_id, version)
-
-
 def item_key(func_id: str, version: str, args_id: str) -> str:
     """What stands for a call of a version of a function."""
     if args_id.startswith(OWN_KEY):
         return args_id
-    return f"{_version_key(func_id, version)}-{args_id}"
+    return f"{versioned(func_id, version)}-{args_id}"
 
 
 def item_name(key: str) -> str | bytes:

@@ -13,7 +13,7 @@ import functools
 import hashlib
 import sys
 import weakref
-from typing import Any
+from typing import Any, NamedTuple
 
 from joblib.memory import MemorizedFunc, MemorizedResult
 
@@ -59,32 +59,57 @@ class Asker:
         return getattr(self._caller, "cache_validation_callback", None) is not None
 
 
-# The memorized functions that have looked for results, by the identity of their names: each has a
-# str of its own.
-_known: dict[int, weakref.ref[MemorizedFunc]] = {}
+class _Looker(NamedTuple):
+    """A memorized function that has looked for a result, and what stands for it with that code."""
+
+    function: weakref.ref[MemorizedFunc]
+    code: Any
+    versioned: str
 
 
-def looking(func_id: str) -> Asker | None:
-    """As ``asking``, for what only memorized functions do, at each call: without a walk."""
-    reference = _known.get(id(func_id))
-    function = None if reference is None else reference()
-    if function is not None and function.func_id is func_id:
-        return Asker(function)
-    asker = asking(func_id, 1)
+# Those functions, by the identity of their names: each has a str of its own.
+_lookers: dict[int, _Looker] = {}
+
+
+def looking(func_id: str) -> tuple[MemorizedFunc, str] | None:
+    """The memorized function that looks for a result, which it does at each call, and what stands
+    for its version: without a walk and a digest if it has done so before."""
+    looker = _lookers.get(id(func_id))
+    if looker is not None:
+        function = looker.function()
+        if (
+            function is not None
+            and function.func_id is func_id
+            and getattr(function.func, "__code__", None) is looker.code  # it may be exchanged
+        ):
+            return function, looker.versioned
+    return _remembered(asking(func_id, 1))
+
+
+def _remembered(asker: Asker | None) -> tuple[MemorizedFunc, str] | None:
     function = None if asker is None else asker.function
-    if function is not None:
-        at = id(function.func_id)
-        _known[at] = weakref.ref(function, lambda _: _known.pop(at, None))
-    return asker
+    if function is None:
+        return None
+    code = getattr(function.func, "__code__", None)
+    at, version = id(function.func_id), code_version(function.func_code_info[0])
+    key = versioned(function.func_id, version)
+    reference = weakref.ref(function, lambda _: _lookers.pop(at, None))
+    _lookers[at] = _Looker(reference, code, key)
+    return function, key
 
 
 def loads_next() -> bool:
     """Whether what joblib is looking for is loaded then: it neither checks nor shelves."""
     try:
-        calls = sys._getframe(3).f_code.co_name == "_cached_call"
-        return calls and sys._getframe(4).f_code.co_name != "call_and_shelve"
+        caller = sys._getframe(3)
     except ValueError:  # nobody has called from so far above
         return False
+    above = caller.f_back
+    return (
+        caller.f_code.co_name == "_cached_call"
+        and above is not None
+        and above.f_code.co_name != "call_and_shelve"
+    )
 
 
 def asking(func_id: str, above: int = 0) -> Asker | None:
@@ -112,6 +137,18 @@ def code_version(code: str) -> str:
     first, _, rest = code.partition("\n")
     text = rest if first.startswith(_FIRST_LINE) else code
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def digest(*parts: str) -> str:
+    """A short name for any texts."""
+    raw = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(raw, digest_size=16).hexdigest()
+
+
+@functools.lru_cache(maxsize=1024)
+def versioned(func_id: str, version: str) -> str:
+    """What stands for a version of a function."""
+    return digest(func_id, version)
 
 
 def read_only(value: Any) -> Any:

@@ -152,6 +152,17 @@ static PyObject *quick_decr(PyObject *object, PyObject *const *args, Py_ssize_t 
     return count_by(object, args, count, names, true);
 }
 
+static PyObject *quick_removed(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    plc_cache *handle = quick_handle((Quick *)(void *)object);
+    if (handle != NULL && count == 0 && names == NULL) {
+        plc_status status = plc_linked(handle);
+        if (status == PLC_OK || status == PLC_MISS) {
+            return PyBool_FromLong(status == PLC_MISS);
+        }
+    }
+    return quick_general(object, "_general_removed", args, count, names);
+}
+
 /* ---- the type ------------------------------------------------------------------------------- */
 
 static PyObject *quick_lend(PyObject *object, PyObject *args) {
@@ -184,8 +195,9 @@ static void quick_dealloc(PyObject *object) {
 #define FAST(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS
 
 static const PyMethodDef operations[] = {
-    {"get", FAST(quick_get), NULL},   {"set", FAST(quick_set), NULL},   {"delete", FAST(quick_delete), NULL},
-    {"incr", FAST(quick_incr), NULL}, {"decr", FAST(quick_decr), NULL}, {"get_many", FAST(quick_get_many), NULL},
+    {"get", FAST(quick_get), NULL},         {"set", FAST(quick_set), NULL},   {"delete", FAST(quick_delete), NULL},
+    {"incr", FAST(quick_incr), NULL},       {"decr", FAST(quick_decr), NULL}, {"get_many", FAST(quick_get_many), NULL},
+    {"removed", FAST(quick_removed), NULL},
 };
 
 PyObject *quick_operation(PyTypeObject *type, const char *name, const char *doc) {

@@ -102,6 +102,10 @@ PLC_API_VOID void plc_close(plc_cache *cache);
 /* Removes the region's file.  Those attached keep what they have mapped and are told `retired`. */
 PLC_API plc_status plc_remove(const char *path, plc_report *report);
 
+/* Has the file still a name?  PLC_OK; PLC_MISS: it was removed or replaced, by whatever means, and who opens its path
+ * now gets another region; PLC_CLOSED.  One system call. */
+PLC_API plc_status plc_linked(plc_cache *cache);
+
 /* A debugging aid for level PLC_PROTECT_PKU: from now on a load or a store that a region's protection key stops says in
  * one line on standard error which region it touched, and then the SIGSEGV goes to the handler that was there when this
  * was called (the process dies as it would have, if there was none).  So install other handlers first.  Once for each

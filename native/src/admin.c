@@ -27,6 +27,20 @@ plc_status plc_sync(plc_cache *cache) {
     return lasting(cache, s, region_sync);
 }
 
+plc_status plc_linked(plc_cache *cache) {
+    struct os_file file;
+    if (cache == NULL) {
+        return PLC_INVALID;
+    }
+    if (!call_stay(cache)) {
+        return PLC_CLOSED;
+    }
+    /* also if somebody closed all descriptors, and the number is another file's now */
+    bool ours = os_stat(cache->fd, &file) == 0 && file.device == cache->device && file.inode == cache->inode;
+    call_go(cache);
+    return ours && file.links != 0 ? PLC_OK : PLC_MISS;
+}
+
 plc_status plc_prefault(plc_cache *cache, uint64_t *cursor) {
     struct call k;
     if (cursor == NULL) {

@@ -23,7 +23,7 @@ from plib_cache import _native
 from plib_cache.exceptions import ConfigurationError
 
 _VARIABLE = "PLIB_CACHE_BINDING"
-_OPERATIONS = ("get", "set", "delete", "incr", "decr", "get_many")
+_OPERATIONS = ("get", "set", "delete", "incr", "decr", "get_many", "removed")
 _SLOTS = ("__getitem__", "__setitem__", "__delitem__", "__contains__")
 
 

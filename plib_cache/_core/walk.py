@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from plib_cache._core import work as _work
-from plib_cache._core.handle import DONE, Handle
+from plib_cache._core.handle import DONE, MISS, Handle
 from plib_cache._native import ffi, lib
 
 _FINDINGS = 256
@@ -57,6 +57,10 @@ class Walks(Handle):
         """Write a region on a disk to it, without the GIL; in memory do nothing."""
         self._call(lib.plc_sync_nogil)
 
+    def removed(self) -> bool:
+        """Whether the file has lost its name."""
+        return self._call(lib.plc_linked) == MISS
+
     def prefault(self) -> None:
         """Take all the memory there is room for and map it, in slices without the GIL."""
         cursor = ffi.new("uint64_t *")
@@ -93,13 +97,6 @@ class Walks(Handle):
         self._call(lib.plc_info_read, info)
         fields = _fields(info)
         return {**fields, "in_place": fields["in_place"] and not self.copies_only}
-
-    @property
-    def retired(self) -> bool:
-        """Whether the region's file was removed, so that newcomers do not find it."""
-        info = ffi.new("plc_info *")
-        self._call(lib.plc_info_read, info)
-        return bool(info.retired)
 
 
 def _fields(struct: Any) -> dict[str, int]:

@@ -8,6 +8,7 @@ import inspect
 import os
 import pickle
 import re
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -253,6 +254,26 @@ class TestReports:
         assert cache["a"] == 1
         with Cache("contract", size="8MiB") as fresh:
             assert "a" not in fresh
+
+    @pytest.mark.parametrize("way", ["unlinked", "replaced", "folder removed"])
+    def test_removed(self, tmp_path: Path, way: str) -> None:
+        """Who asks is told that the file is gone, by whatever means; a move is no removal."""
+        folder = tmp_path / "place"
+        folder.mkdir(mode=0o700)
+        with Cache(path=folder / "region", size="8MiB") as cache:
+            assert cache.removed() is False
+            if way == "unlinked":
+                (folder / "region").unlink()
+            elif way == "replaced":
+                (folder / "other").touch()
+                (folder / "other").rename(folder / "region")
+            else:
+                shutil.rmtree(folder)
+            assert cache.removed() is True
+            cache["a"] = 1
+            assert cache["a"] == 1
+        with pytest.raises(ClosedError):
+            cache.removed()
 
     def test_empty_region_costs_little(self) -> None:
         """An empty region of 1 GiB takes at most 100 MiB."""

@@ -223,6 +223,7 @@ void call_every(plc_cache *c, void (*check)(const char *function, plc_status s))
     check("plc_stats_reset", plc_stats_reset(c));
     check("plc_info_read", plc_info_read(c, &info));
     check("plc_sync", plc_sync(c));
+    check("plc_linked", plc_linked(c));
     uint64_t prefaulted = 0;
     check("plc_prefault", plc_prefault(c, &prefaulted));
     check("plc_drain", plc_drain(c, &(uint64_t){0}, &n, &longest));

@@ -24,7 +24,7 @@ from .hot import Raw, Text, Whole, answer, must_be_there
 
 must_be_there()
 
-OPERATIONS = ["get", "set", "delete", "incr", "decr", "get_many"]
+OPERATIONS = ["get", "set", "delete", "incr", "decr", "get_many", "removed"]
 fast: Any = sys.modules["plib_cache._fast"]
 native = sys.modules["plib_cache._native"]
 

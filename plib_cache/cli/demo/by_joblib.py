@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The searches by ``joblib.Parallel`` in worker processes, with a ``joblib.Memory``."""
+"""The searches by ``joblib.Parallel`` in worker processes, with plib_cache's ``Memory``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import joblib
 
-import plib_cache.integrations.joblib  # noqa: F401 - makes backend="plib" known
 from plib_cache.cli.demo import work
 from plib_cache.cli.demo.child import Event, options, serve
+from plib_cache.integrations.joblib import Memory
 
 SIZE = "256MiB"
 
@@ -19,7 +19,7 @@ SIZE = "256MiB"
 def main() -> None:
     """Serve the starting process."""
     given = options()
-    memory = joblib.Memory(given.folder, backend="plib", verbose=0, backend_options={"size": SIZE})
+    memory = Memory(given.folder, verbose=0, backend_options={"size": SIZE})
     features, accuracy = memory.cache(work.features), memory.cache(work.accuracy)
     workers = work.workers(given.quick)
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")

@@ -36,7 +36,7 @@ class Part:
 
 PARTS = (
     Part("three programs, @plib_cache.cache", "by_decorator", "default", separate=True),
-    Part("joblib workers, joblib.Memory", "by_joblib", "joblib/region.plib", separate=False),
+    Part("joblib workers, plib_cache's Memory", "by_joblib", "joblib/region.plib", separate=False),
     Part("dask workers, PlibCachePlugin", "by_dask", "dask", separate=False),
 )
 
