@@ -182,3 +182,41 @@ def tiny(bench: Bench, work: str) -> list[Line]:
         compared(work, STOCK, samples[OURS], samples[STOCK], unit="ms",
                  direction="ours / theirs", goal=Goal(most=1.02))
     ]  # fmt: skip
+
+
+@contextlib.contextmanager
+def nodes(bench: Bench, n: int) -> Iterator[Cluster]:
+    """A cluster whose workers have a region each, as those of different machines have."""
+    dask, distributed = module("dask"), module("distributed")
+    integration = module("plib_cache.integrations.dask")
+
+    def worker(path: Path) -> dict[str, Any]:
+        plugin = integration.PlibCachePlugin(path=path, size=256 * MIB)
+        options = {"nthreads": 1, "dashboard_address": ":0", "plugins": [plugin]}
+        return {"cls": distributed.Nanny, "options": options}
+
+    workers = {at: worker(bench.fresh("node")) for at in range(n)}
+    scheduler = {"cls": distributed.Scheduler, "options": {"dashboard_address": ":0"}}
+    with (
+        dask.config.set(CONFIG),
+        distributed.SpecCluster(workers=workers, scheduler=scheduler) as made,
+        distributed.Client(made, timeout=120) as client,
+    ):
+        client.wait_for_workers(n, timeout=120)
+        while set(client.run(_work().others).values()) != {n - 1}:
+            time.sleep(0.1)
+        yield Cluster(client)
+
+
+def far(bench: Bench, work: str) -> list[Line]:
+    """Values of 80 KB that another node has, against a round trip of dask's own rpc."""
+    count = bench.scaled(200, 4)
+    with nodes(bench, 2) as one:
+        client, (first, second) = one.client, one.workers
+        client.run(_work().answer_rpc, workers=[first])
+        keys = client.submit(_work().store_for_others, count, workers=[first]).result()
+        found = client.submit(_work().far_and_rpc, first, keys, workers=[second]).result()
+    return [
+        compared(work, "rpc of 80 KB", found["far"], found["rpc"], unit="ms",
+                 direction="ours / theirs", goal=Goal(most=3))
+    ]  # fmt: skip

@@ -80,3 +80,59 @@ def grouped(client: Any, rows: int) -> float:
     found = client.compute(frame.groupby("k").v.sum(split_out=8, shuffle_method="tasks").sum())
     _wait(found)
     return (time.perf_counter() - began) * 1e3
+
+
+def others(dask_worker: Any) -> int:
+    """How many other nodes a worker knows."""
+    return len(dask_worker.extensions["plib_cache"].nodes.others)
+
+
+_FAR = 80_000
+
+
+async def _echo(payload: bytes) -> Any:
+    from distributed.protocol.serialize import Serialize
+
+    return Serialize(payload)  # type: ignore[no-untyped-call]
+
+
+def answer_rpc(dask_worker: Any) -> None:
+    """Have a worker answer with 80 KB."""
+    payload = bytes(_FAR)
+    dask_worker.handlers["benchmark_echo"] = lambda: _echo(payload)
+
+
+def store_for_others(count: int) -> list[str]:
+    """That many values of 80 KB, which are at home where they are stored; their keys."""
+    import plib_cache
+
+    cache: Any = plib_cache.get_cache()
+    nodes: Any = distributed.get_worker().extensions["plib_cache"].nodes
+    keys = [key for key in (f"far-{n}" for n in range(8 * count)) if nodes.is_home(key)][:count]
+    for key in keys:
+        cache[key] = bytes(_FAR)
+    if not cache.wait_remote(60):
+        raise RuntimeError("what was stored did not arrive")
+    return keys
+
+
+def far_and_rpc(address: str, keys: list[str]) -> dict[str, list[float]]:
+    """Milliseconds of a look at another node, and of its rpc, by turns."""
+    from distributed.utils import sync
+
+    import plib_cache
+
+    worker: Any = distributed.get_worker()
+    cache = plib_cache.get_cache()
+    found: dict[str, list[float]] = {"far": [], "rpc": []}
+    for key in keys:
+        began = time.perf_counter()
+        sync(worker.loop, worker.rpc(address).benchmark_echo)
+        between = time.perf_counter()
+        value = cache.get(key)
+        ended = time.perf_counter()
+        if value is None or len(value) != _FAR:
+            raise RuntimeError(f"{key} was not found")
+        found["rpc"].append((between - began) * 1e3)
+        found["far"].append((ended - between) * 1e3)
+    return found

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks import (
+    dask_rows,
     holding,
     joblib_rows,
     key_rows,
@@ -90,6 +91,11 @@ ROWS = [
     row(joblib_rows.many, "joblib-many", "joblib, 100,000 small results"),
     row(joblib_rows.flight, "joblib-flight", "8 loky workers miss one key together"),
     row(joblib_rows.grid, "joblib-grid", "GridSearchCV over a Pipeline with memory="),
+    row(dask_rows.replicate, "dask-replicate", "dask, 400 MB replicated to 4 workers"),
+    row(dask_rows.fetch, "dask-fetch", "dask, 64 MB fetched by another worker of the node"),
+    row(dask_rows.exchange, "dask-exchange", "dask, computation"),
+    row(dask_rows.tiny, "dask-tiny", "dask, 100,000 tiny tasks"),
+    row(dask_rows.far, "dask-far", "dask, 80 KB found on another node"),
     row(memory_rows.memory, "memory-shares", "entries in a full pool", word="shares"),
     row(memory_rows.memory, "memory-hits", "hit ratio, pool a tenth of the data", word="zipf"),
     row(memory_rows.memory, "memory-mixed", "hit ratio, sizes mixed", word="mixed"),

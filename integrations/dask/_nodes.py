@@ -28,7 +28,7 @@ from plib_cache import Cache, ConfigurationError, PlibCacheError
 from plib_cache.integrations.dask._counts import Counts
 from plib_cache.keys import key_bytes
 from plib_cache.remote.breaker import Breaker
-from plib_cache.remote.naming import Rendezvous
+from plib_cache.remote.naming import Rendezvous, name_of
 from plib_cache.tiers import Parcel, Tier
 
 LIMIT_S = 1.0
@@ -97,6 +97,10 @@ class DaskTier(Tier):
     def others(self) -> tuple[str, ...]:
         """The regions of the other nodes that are known."""
         return tuple(self._homes)
+
+    def is_home(self, key: str | bytes) -> bool:
+        """Whether a key is at home here."""
+        return next(iter(self._ring.by_home([name_of(key_bytes(key)[0])]))) is None
 
     # ---- in the worker's event loop
 
