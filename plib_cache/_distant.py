@@ -50,8 +50,8 @@ class Distant(Protocol):
     def fetch_many(self, keys: Sequence[bytes]) -> dict[bytes, Arrived]:
         """What the tiers have of several keys."""
 
-    def terms(self, arrived: Arrived, terms: Terms) -> Terms | None:
-        """How it is stored on the node; None: not at all."""
+    def terms(self, arrived: Arrived, terms: Terms, total: int) -> Terms | None:
+        """How it is stored on the node, with a generation sum; None: not at all."""
 
     def count(self, name: str) -> None:
         """Count something; see ``RemoteStats``."""
@@ -86,7 +86,7 @@ def promote(
     region: Region, distant: Distant, key: bytes, arrived: Arrived, claim: Claim, terms: Terms
 ) -> bool:
     """Store on the node what came from a tier; False if it was not stored."""
-    kept = distant.terms(arrived, terms._replace(total=claim.total))
+    kept = distant.terms(arrived, terms, claim.total)
     if kept is None:
         return False
     payload = arrived.payload

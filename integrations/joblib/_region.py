@@ -97,9 +97,9 @@ class Opened(NamedTuple):
         return default if self.remote is None else self.writer.get(name, default, copy=copy)
 
 
-# By location, whether it is in memory, and other machines.  Opening twice is harmless, so no lock is
-# needed (which a fork could leave locked).  It is here and not in the backend, so that a backend is
-# only data.
+# By location, whether it is in memory, and other machines.  Opening twice is harmless, so no lock
+# is needed (which a fork could leave locked).  It is here and not in the backend, so that a backend
+# is only data.
 _opened: dict[tuple[str, bool, Any], Opened] = {}
 _warned: set[str] = set()
 

@@ -9,31 +9,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Container, Iterable, Sequence
-from typing import NamedTuple
 
 from plib_cache.remote import splitting
 from plib_cache.remote.counts import Counts
+from plib_cache.remote.layer import Layer, Write
 from plib_cache.remote.leases import Leases
-from plib_cache.remote.naming import name_of
 from plib_cache.remote.options import Place
-from plib_cache.remote.queue import Delivery, Queue, Write
-from plib_cache.remote.signing import OVERHEAD, PARTS, Arrived, Rejected, Signer
+from plib_cache.remote.queue import Delivery, Queue
+from plib_cache.remote.signing import OVERHEAD, Arrived, Rejected, Signer
 from plib_cache.remote.sockets import forget_lookups
 from plib_cache.stats import RemoteStats
-from plib_cache.tiers import Parcel, Tier
+from plib_cache.tiers import Parcel
 
 _SECONDS_TO_END = 5.0  # for what is under way when everything is removed
-
-
-class Layer(NamedTuple):
-    """One tier, and what its names begin with."""
-
-    tier: Tier
-    prefix: bytes = b""
-
-    def name(self, key: bytes) -> bytes:
-        """What a key is called there."""
-        return name_of(key, self.prefix)
 
 
 class Stack:
@@ -130,12 +118,7 @@ class Stack:
         if not raw:  # what is empty is a claim
             return None
         try:
-            arrived = self._signer.open(key, raw, allowed)
-            if arrived.kind == PARTS:
-                listed, most = arrived.payload, self.rules.value_max
-                whole = splitting.join(listed, layer.tier, layer.prefix, most)
-                arrived = arrived._replace(payload=memoryview(whole))
-            return arrived
+            return layer.open(key, raw, allowed, self._signer, self.rules.value_max)
         except Rejected as rejected:
             self.counts.add(rejected.why)
         except Exception as error:
@@ -199,7 +182,7 @@ class Stack:
             for write in writes:
                 if write.tiers is not None and at >= write.tiers:
                     continue
-                parcel = self._parcel(layer, write)
+                parcel = layer.parcel(write, self._signer)
                 if parcel is None:
                     failed.add(write.key)
                 else:
@@ -208,24 +191,6 @@ class Stack:
             if ready:
                 failed.update(parcels[name].key for name in layer.tier.set_many(ready))
         return failed
-
-    def _parcel(self, layer: Layer, write: Write) -> Parcel | None:
-        """What is to be stored under the name of a key; None if its parts could not be."""
-        head, tier = write.head, layer.tier
-        if len(head.payload) + OVERHEAD <= tier.item_max:
-            sealed = self._signer.seal(write.key, [head.payload], head)
-            return Parcel(layer.name(write.key), sealed, write.seconds)
-        size = splitting.part_bytes(tier.item_max)
-        listed, parts = splitting.split(bytes(head.payload), size, layer.prefix)
-        names = list(parts)
-        for group in splitting.groups(range(len(names)), size):
-            some = [Parcel(names[i], bytes(parts[names[i]]), write.seconds) for i in group]
-            if tier.set_many(some):
-                return None
-        head = head._replace(kind=PARTS)
-        return Parcel(
-            layer.name(write.key), self._signer.seal(write.key, [listed], head), write.seconds
-        )
 
     def _delete(self, keys: Sequence[bytes]) -> Collection[bytes]:
         failed: set[bytes] = set()

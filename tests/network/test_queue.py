@@ -12,7 +12,8 @@ from waiting import wait_until
 
 from plib_cache import Cache
 from plib_cache.remote.counts import Counts
-from plib_cache.remote.queue import BYTES_MOST, WRITES_MOST, Delivery, Queue, Write
+from plib_cache.remote.layer import Write
+from plib_cache.remote.queue import BYTES_MOST, WRITES_MOST, Delivery, Queue
 from plib_cache.remote.signing import Arrived
 
 from . import servers

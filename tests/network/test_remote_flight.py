@@ -261,7 +261,7 @@ class TestDecorator:
         assert f(1) == 1
         cache = plib_cache.get_cache()
         assert cache.stats().remote is not None
-        assert cache.wait_remote(30)  # type: ignore[attr-defined]
+        assert cache.wait_remote(30)
         assert counts(cache).writes_delivered == 1
         cache.close()
 
@@ -327,5 +327,5 @@ class TestDecorator:
             return 1
 
         assert f() == 1
-        assert cache.wait_remote(30)  # type: ignore[attr-defined]
+        assert cache.wait_remote(30)
         assert tier.held == {}

@@ -411,6 +411,9 @@ class TestOptions:
         with Cache("x", size="8MiB") as cache:
             assert type(cache) is Cache
             assert cache.stats().remote is None
+            assert cache.wait_remote()
+            with pytest.raises(ConfigurationError, match="remote="):
+                cache.clear(remote=True)
             assert "remote" not in cache.stats().as_dict()
 
     def test_counts_as_dict(self, node: Node) -> None:
