@@ -205,8 +205,8 @@ class Stack:
 
     # ---- single flight between nodes
 
-    def claim(self, key: bytes) -> int | None:
-        """Claim the computation of a key between nodes; see ``Tier.claim``.
+    def claim(self, key: bytes, limit: float) -> int | None:
+        """Claim the computation of a key between nodes, for so long; see ``Tier.claim``.
 
         The first tier that offers claims has them; one that is granted is kept until it is given
         back, or the key is stored.
@@ -216,7 +216,7 @@ class Stack:
             return None
         for layer in self._layers:
             try:
-                token = self._leases.claim(layer.tier, layer.name(key), key)
+                token = self._leases.claim(layer.tier, layer.name(key), key, limit)
             except Exception as error:
                 self._trouble(error)
                 continue

@@ -95,9 +95,9 @@ class Tied:
         """What was under the keys is so no more."""
         self._stack.forget(keys)
 
-    def claim(self, key: bytes) -> int | None:
-        """Claim a computation between nodes."""
-        return self._stack.claim(key)
+    def claim(self, key: bytes, limit: float) -> int | None:
+        """Claim a computation between nodes, for so many seconds at most."""
+        return self._stack.claim(key, limit)
 
     def release(self, key: bytes, stored: bool) -> None:
         """Give such a claim back."""

@@ -295,6 +295,24 @@ class TestComingBack:
         assert max(pauses) == pytest.approx(LONGEST_PAUSE_S)
         assert LONGEST_PAUSE_S <= 5  # and a probe, and what is slow on this machine
 
+    def test_one_that_answers_probes_and_nothing_else(self) -> None:
+        """Its pauses grow as those of one that answers nothing."""
+        now = 0.0
+        breaker = Breaker(lambda: now)
+        pauses = []
+        for _ in range(10):
+            breaker.failed()
+            pause = breaker.due()
+            assert pause is not None
+            pauses.append(pause)
+            now += pause
+            assert breaker.may_probe()
+            breaker.succeeded()
+        assert pauses[-1] == pytest.approx(LONGEST_PAUSE_S)
+        now += 60
+        breaker.failed()
+        assert breaker.due() == pytest.approx(FIRST_PAUSE_S)
+
     def test_half_open_is_one_probe(self) -> None:
         now, told = 0.0, []
         breaker = Breaker(lambda: now, lambda: told.append(breaker.closed))

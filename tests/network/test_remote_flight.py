@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -153,6 +154,42 @@ class TestGetOrCompute:
         work.go.set()
         assert first.result() == second.result() == 42
         assert never.runs == 0
+
+    def test_claims_end_with_the_limit(
+        self, url: str, node: Node, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Who takes longer than ``limit`` is not waited for any more."""
+        monkeypatch.setattr(leases, "LEASE_S", 2.0)
+        monkeypatch.setattr(leases, "_RENEW_S", 0.1)
+        one, other = node("one", url), node("other", url)
+        work = Computation()
+        first = Running(lambda: one.get_or_compute("k", work, limit=0.5))
+        assert work.began.wait(30)
+        assert other.get_or_compute("k", lambda: "other") == "other"
+        work.go.set()
+        assert first.result() == 42
+
+    def test_a_coroutine_that_is_cancelled_holds_up_nobody(self, url: str, node: Node) -> None:
+        one, other = node("one", url), node("other", url)
+        began = asyncio.Event()
+
+        @plib_cache.cache(cache=one, version=1)
+        async def f() -> int:
+            began.set()
+            await asyncio.sleep(300)
+            return 1
+
+        async def cancelled() -> None:
+            task = asyncio.ensure_future(f())
+            await began.wait()
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+        asyncio.run(cancelled())
+        assert stack_of(one)._leases._held == {}
+        layer = stack_of(other)._layers[0]
+        assert layer.tier.get(layer.name(f.cache_key())) is None
 
     def test_a_node_that_died_is_not_waited_for_long(
         self, url: str, node: Node, monkeypatch: pytest.MonkeyPatch, fork: Any
