@@ -62,7 +62,8 @@ class Stack:
 
     def find(self, key: bytes, allowed: Container[int]) -> Arrived | None:
         """What a tier has of a key, if its type code is one of those that may be read."""
-        self._here()
+        if self._pid != os.getpid():
+            self._here()
         if self._queue.hidden(key):
             self.counts.add("hidden")
             self.counts.add("misses")
@@ -79,9 +80,10 @@ class Stack:
             except Exception as error:  # a tier that does not keep its promise
                 self._trouble(error)
                 continue
-            arrived = self._opened(layer, key, raw, allowed)
+            arrived = self._opened(layer, key, raw, allowed) if raw else None
             if arrived is not None:
-                self._raise(key, arrived, at, changes)
+                if at:
+                    self._pass_on(key, arrived, at, changes)
                 return arrived
         return None
 
@@ -101,12 +103,12 @@ class Stack:
             except Exception as error:
                 self._trouble(error)
                 continue
-            for name, payload in raw.items():
-                key = names[name]
+            for name, key in names.items():
+                payload = raw.get(name)
                 arrived = self._opened(layer, key, payload, allowed)
                 if arrived is not None:
                     found[key] = arrived
-                    self._raise(key, arrived, at, changes)
+                    self._pass_on(key, arrived, at, changes)
             left = [key for key in left if key not in found]
         self.counts.add("hits", len(found))
         self.counts.add("misses", len(keys) - len(found))
@@ -125,7 +127,7 @@ class Stack:
             self._trouble(error)
         return None
 
-    def _raise(self, key: bytes, arrived: Arrived, at: int, changes: int) -> None:
+    def _pass_on(self, key: bytes, arrived: Arrived, at: int, changes: int) -> None:
         """Give what a later tier had to the earlier ones."""
         if at and arrived.promotable:
             seconds = None
@@ -177,26 +179,37 @@ class Stack:
     def _write(self, writes: Sequence[Write]) -> Collection[bytes]:
         failed: set[bytes] = set()
         for at, layer in enumerate(self._layers):
-            parcels: dict[bytes, Write] = {}
-            ready: list[Parcel] = []
-            for write in writes:
-                if write.tiers is not None and at >= write.tiers:
-                    continue
-                parcel = layer.parcel(write, self._signer)
-                if parcel is None:
-                    failed.add(write.key)
-                else:
-                    ready.append(parcel)
-                    parcels[parcel.key] = write
-            if ready:
-                failed.update(parcels[name].key for name in layer.tier.set_many(ready))
+            mine = [write for write in writes if write.tiers is None or at < write.tiers]
+            try:
+                failed |= self._write_to(layer, mine)
+            except Exception as error:
+                self._trouble(error)
+                failed.update(write.key for write in mine)
         return failed
+
+    def _write_to(self, layer: Layer, writes: Sequence[Write]) -> set[bytes]:
+        """Store values in one tier; the keys of those that were not."""
+        parcels: dict[bytes, Parcel] = {}
+        failed: set[bytes] = set()
+        for write in writes:
+            parcel = layer.parcel(write, self._signer)
+            if parcel is None:
+                failed.add(write.key)
+            else:
+                parcels[write.key] = parcel
+        refused = set(layer.tier.set_many(list(parcels.values()))) if parcels else set()
+        return failed.union(key for key, parcel in parcels.items() if parcel.key in refused)
 
     def _delete(self, keys: Sequence[bytes]) -> Collection[bytes]:
         failed: set[bytes] = set()
         for layer in self._layers:
-            names = {layer.name(key): key for key in keys}
-            failed.update(names[name] for name in layer.tier.delete_many(list(names)))
+            names = {key: layer.name(key) for key in keys}
+            try:
+                left = set(layer.tier.delete_many(list(names.values())))
+            except Exception as error:
+                self._trouble(error)
+                left = set(names.values())
+            failed.update(key for key, name in names.items() if name in left)
         return failed
 
     def _tend(self) -> float | None:

@@ -140,7 +140,8 @@ class TestMisbehaving:
         assert [one.category for one in told] == [PlibCacheWarning]
         assert "is left alone for a while" in str(told[0].message)
 
-    def test_a_tier_that_raises(self, node: Node) -> None:
+    @pytest.mark.parametrize("write", ["queue", "sync"])
+    def test_a_tier_that_raises(self, node: Node, write: str) -> None:
         class Broken(Tier):
             def get_many(self, keys: Any) -> dict[bytes, bytes]:
                 raise RuntimeError("broken")
@@ -154,7 +155,7 @@ class TestMisbehaving:
             def clear(self) -> bool:
                 raise RuntimeError("broken")
 
-        cache = node("one", Broken())
+        cache = node("one", Broken(), write=write)
         used_in_every_way(cache)
         assert counts(cache).errors >= 1
         with pytest.raises(RemoteError):
