@@ -64,10 +64,10 @@ class Leases:
         with self._lock:
             due = [(key, one) for key, one in self._held.items() if one.renew_at <= now]
         for key, lease in due:
-            token = None
             if now >= lease.until:
-                self._renewed(key, lease, None)
+                self._renewed(key, lease, 0)
                 continue
+            token = None
             with contextlib.suppress(Exception):
                 token = lease.tier.renew(lease.name, lease.token, LEASE_S)
             self._renewed(key, lease, token)
@@ -80,10 +80,10 @@ class Leases:
         with self._lock:
             if self._held.get(key) is not lease:
                 given_back = True
-            elif token is None:
+            elif token == 0:
                 del self._held[key]
-            else:
+            else:  # the same again, where nobody could tell
                 at = time.monotonic() + _RENEW_S
-                self._held[key] = lease._replace(token=token, renew_at=at)
-        if given_back and token is not None:  # meanwhile: what was given back was the old token
+                self._held[key] = lease._replace(token=token or lease.token, renew_at=at)
+        if given_back and token:  # meanwhile: what was given back was the old token
             lease.tier.abandon(lease.name, token)

@@ -178,8 +178,10 @@ class MemcachedTier(ServerTier[_Link]):
         """See ``Tier.renew``: the empty value is stored again in the place of itself (C)."""
         command = b"ms %s 0 C%d c T%d\r\n" % (key, token, _whole(seconds))
         answer = self._ask_meta(key, command)
-        if answer is None or not answer.startswith(b"HD c"):
+        if answer is None:
             return None
+        if not answer.startswith(b"HD c"):
+            return 0
         return int(answer[len(b"HD c") :])
 
     def abandon(self, key: bytes, token: int) -> None:

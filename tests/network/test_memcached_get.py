@@ -80,7 +80,7 @@ def test_what_is_no_answer(answer: bytes) -> None:
 
 
 def test_as_a_real_server_answers(start: Start) -> None:
-    path = start("memcached").url.removeprefix("memcached://")
+    path = start("memcached").where
     tier = MemcachedTier([Address(path, 0)], PATIENT, Counts())
     for value in VALUES:
         assert not tier.set_many([(b"k", value, None)])  # type: ignore[list-item]

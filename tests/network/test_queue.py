@@ -291,7 +291,7 @@ for i in range(200):
 
     def test_many_threads(self, start: Start, node: Node) -> None:
         """Each thread finds what it has stored, by connections that no two use at once."""
-        url = start("memcached").url + "?write=sync&timeout=20"
+        url = start("memcached").url + "&write=sync"
         one, other = node("one", url), node("other", url)
         wrong: list[Any] = []
 

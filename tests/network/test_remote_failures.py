@@ -185,9 +185,9 @@ class TestLimits:
 
     def test_a_circuit_for_each_server(self, node: Node, start: Start) -> None:
         """The keys of the others are found; those of the one that hangs are misses, and stay."""
-        good = start("memcached").url.removeprefix("memcached://")
+        good = start("memcached").where
         with fake(hanging) as server:
-            url = f"memcached://unix:{good},127.0.0.1:{server.port}"
+            url = f"memcached://unix:{good},127.0.0.1:{server.port}?timeout=3&connect=3"
             one = node("one", url)
             keys = [f"k{i}" for i in range(200)]
             one.set_many(dict.fromkeys(keys, 1))
@@ -263,18 +263,15 @@ class TestComingBack:
         cache._region.delete(b"k")
         assert cache.get("k") is None
         server.start()
-        node_two = Cache("two", size="8MiB", remote=server.url)
-        with node_two:
-            eventually(lambda: node_two.set("k", 2) or node_two.get("k") == 2)
+        other = node("other", server.url)
 
-            def hit() -> bool:
-                node_two["k"] = 2
-                node_two.wait_remote(1)
-                cache._region.delete(b"k")
-                return cache.get("k") == 2
+        def hit() -> bool:
+            other["k"] = 2
+            other.wait_remote(1)
+            cache._region.delete(b"k")
+            return bool(cache.get("k") == 2)
 
-            eventually(hit)
-            stack_of(node_two).close()
+        eventually(hit)
         seen = counts(cache)
         assert seen.circuits_opened >= 1
         assert seen.probes >= 1
@@ -336,9 +333,9 @@ class TestComingBack:
     ) -> None:
         """The server was unreachable, and has kept what it had."""
         server = start("memcached")
-        path = server.url.removeprefix("memcached://")
+        path = server.where
         with Relay(path) as relay:
-            cache = node("one", f"memcached://127.0.0.1:{relay.port}")
+            cache = node("one", f"memcached://127.0.0.1:{relay.port}?timeout=5&connect=5")
             other = node("other", server.url)
             cache["k"] = 1
             assert cache.wait_remote(30)
@@ -358,8 +355,8 @@ class TestComingBack:
         self, node: Node, start: Start, eventually: Any
     ) -> None:
         server = start("memcached")
-        with Relay(server.url.removeprefix("memcached://")) as relay:
-            cache = node("one", f"memcached://127.0.0.1:{relay.port}")
+        with Relay(server.where) as relay:
+            cache = node("one", f"memcached://127.0.0.1:{relay.port}?timeout=5&connect=5")
             cache["k"] = "old"
             assert cache.wait_remote(30)
             relay.cut()
@@ -374,7 +371,7 @@ class TestComingBack:
         import signal
 
         server = start("memcached", port=free_port())
-        cache = node("one", server.url)
+        cache = node("one", server.plain + "?timeout=2&connect=2")
         cache["k"] = 1
         assert cache.wait_remote(30)
         server.send_signal(signal.SIGSTOP)
