@@ -50,8 +50,8 @@ class Distant(Protocol):
     def fetch_many(self, keys: Sequence[bytes]) -> dict[bytes, Arrived]:
         """What the tiers have of several keys."""
 
-    def terms(self, arrived: Arrived, terms: Terms) -> Terms | None:
-        """How it is stored on the node; None: not at all."""
+    def terms(self, arrived: Arrived, terms: Terms, total: int) -> Terms | None:
+        """How it is stored on the node, with a generation sum; None: not at all."""
 
     def count(self, name: str) -> None:
         """Count something; see ``RemoteStats``."""
@@ -62,8 +62,8 @@ class Distant(Protocol):
     def forget(self, keys: Iterable[bytes]) -> None:
         """What was under the keys is so no more."""
 
-    def claim(self, key: bytes) -> int | None:
-        """Claim a computation between nodes; see ``tiers.Tier.claim``."""
+    def claim(self, key: bytes, limit: float) -> int | None:
+        """Claim a computation between nodes, for so many seconds at most; see ``tiers.Tier``."""
 
     def release(self, key: bytes, stored: bool) -> None:
         """Give such a claim back."""
@@ -86,7 +86,7 @@ def promote(
     region: Region, distant: Distant, key: bytes, arrived: Arrived, claim: Claim, terms: Terms
 ) -> bool:
     """Store on the node what came from a tier; False if it was not stored."""
-    kept = distant.terms(arrived, terms._replace(total=claim.total))
+    kept = distant.terms(arrived, terms, claim.total)
     if kept is None:
         return False
     payload = arrived.payload
@@ -114,6 +114,7 @@ class Fetching:
     _key: bytes
     _arrived: Arrived | None = None
     _claimed = False
+    _ended = False
     _until = 0.0
 
     def _look_in(self, tiers: Distant, limit_ms: int) -> None:
@@ -132,13 +133,16 @@ class Fetching:
             return Fetched.FOUND
         if not waits or not self.holds:
             return Fetched.ABSENT
-        token = tiers.claim(self._key)
+        left = self._until - time.monotonic()
+        token = tiers.claim(self._key, left) if left > 0 else None
         if token is None:
             return Fetched.ABSENT
-        if token == TAKEN and time.monotonic() < self._until:
+        if token == TAKEN:
             tiers.count("waits")
             return Fetched.ELSEWHERE
         self._claimed = token > 0
+        if self._ended:  # a coroutine was cancelled while its thread was here
+            self.release(stored=False)
         there = token == THERE and self._found(tiers, serializer)  # it came between the two looks
         return Fetched.FOUND if there else Fetched.ABSENT
 
@@ -160,6 +164,7 @@ class Fetching:
 
     def release(self, stored: bool) -> None:
         """The flight ends: no other node need wait any more."""
+        self._ended = True
         if self._claimed and self._tiers is not None:
             self._claimed = False
             self._tiers.release(self._key, stored)

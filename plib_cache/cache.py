@@ -22,6 +22,7 @@ from plib_cache._moments import Expire
 from plib_cache._upkeep import Upkeep
 from plib_cache._verbs import Verbs
 from plib_cache._views import Items, Values
+from plib_cache.exceptions import ConfigurationError
 from plib_cache.keys import key_bytes
 
 __all__ = ["Cache", "Key"]
@@ -158,8 +159,18 @@ class Cache(Verbs, Holding, Upkeep, MutableMapping[Key, Any]):
         """Remove ``key``; False if it was not there."""
         return self._region.delete(key_bytes(key)[0])
 
-    def clear(self) -> None:
-        """Remove everything, in one step for all processes."""
+    def clear(self, *, remote: bool = False) -> None:
+        """Remove everything, in one step for all processes.
+
+        Args:
+            remote: also from the caches on other machines, see docs/network.md for what that is.
+
+        Raises:
+            ConfigurationError: with ``remote``, of a cache that was opened without ``remote=``.
+            RemoteError: with ``remote``: some server could not be told.
+        """
+        if remote:
+            raise ConfigurationError("clear(remote=True) is for a cache opened with remote=")
         self._region.flush()
 
     def setdefault(self, key: Key, default: Any = None) -> Any:

@@ -79,7 +79,8 @@ class Tier(ABC):
         return None
 
     def renew(self, key: bytes, token: int, seconds: float) -> int | None:
-        """Keep a claim for so long from now; its new token, None if it is gone."""
+        """Keep a claim for so long from now; its new token, 0 if it is gone, None if that cannot be
+        told."""
         return None
 
     def abandon(self, key: bytes, token: int) -> None:  # noqa: B027

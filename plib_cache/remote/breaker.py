@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 4.0  # so that hits are back within 6 s of a server's return
+_STEADY_S = 10.0  # who fails sooner after a probe answers probes and nothing else: pauses go on
 
 
 class Breaker:
@@ -36,6 +37,7 @@ class Breaker:
         self._lock = threading.Lock()
         self._pause = FIRST_PAUSE_S
         self._probe_at = 0.0
+        self._closed_at = -_STEADY_S
         self.closed = True
         self.opened = 0  # how often
         self.probing = False
@@ -43,9 +45,10 @@ class Breaker:
     def failed(self) -> bool:
         """The server has failed; True if that has opened the circuit, False if it was open."""
         with self._lock:
-            opens = self.closed
-            self._pause = FIRST_PAUSE_S if opens else min(2 * self._pause, LONGEST_PAUSE_S)
-            self._probe_at = self._clock() + self._pause
+            opens, now = self.closed, self._clock()
+            steady = opens and now - self._closed_at >= _STEADY_S
+            self._pause = FIRST_PAUSE_S if steady else min(2 * self._pause, LONGEST_PAUSE_S)
+            self._probe_at = now + self._pause
             self.closed = self.probing = False
             self.opened += opens
         if opens:
@@ -57,6 +60,7 @@ class Breaker:
         with self._lock:
             closes = not self.closed
             self.closed, self.probing = True, False
+            self._closed_at = self._clock() if closes else self._closed_at
         if closes:
             self._changed()
         return closes

@@ -171,15 +171,7 @@ class RemoteCache(RemoteVerbs):
         return super().pop(key, default)
 
     def clear(self, *, remote: bool = False) -> None:
-        """Remove everything from the region; with ``remote=True`` from all tiers, too.
-
-        Raises:
-            RemoteError: (with ``remote=True``) some server could not be told.
-
-        Notes:
-            A memcached server is emptied whole; of a redis server what has the ``prefix``, or its
-            whole database without one.
-        """
+        """See ``Cache.clear``."""
         self._region.flush()
         if remote and not self._tiers.clear():
             raise RemoteError(

@@ -23,6 +23,7 @@ class _Lease(NamedTuple):
     name: bytes
     token: int
     renew_at: float
+    until: float
 
 
 class Leases:
@@ -40,13 +41,14 @@ class Leases:
     def __contains__(self, key: bytes) -> bool:
         return key in self._held
 
-    def claim(self, tier: Tier, name: bytes, key: bytes) -> int | None:
-        """Claim a key; see ``Tier.claim``."""
+    def claim(self, tier: Tier, name: bytes, key: bytes, limit: float) -> int | None:
+        """Claim a key, and keep it for so many seconds at most; see ``Tier.claim``."""
         token = tier.claim(name, LEASE_S)
         if token is not None and token > 0:
             self._counts.add("claims")
             with self._lock:
-                self._held[key] = _Lease(tier, name, token, time.monotonic() + _RENEW_S)
+                now = time.monotonic()
+                self._held[key] = _Lease(tier, name, token, now + _RENEW_S, now + limit)
         return token
 
     def release(self, key: bytes, stored: bool) -> None:
@@ -62,6 +64,9 @@ class Leases:
         with self._lock:
             due = [(key, one) for key, one in self._held.items() if one.renew_at <= now]
         for key, lease in due:
+            if now >= lease.until:
+                self._renewed(key, lease, 0)
+                continue
             token = None
             with contextlib.suppress(Exception):
                 token = lease.tier.renew(lease.name, lease.token, LEASE_S)
@@ -75,10 +80,10 @@ class Leases:
         with self._lock:
             if self._held.get(key) is not lease:
                 given_back = True
-            elif token is None:
+            elif token == 0:
                 del self._held[key]
-            else:
+            else:  # the same again, where nobody could tell
                 at = time.monotonic() + _RENEW_S
-                self._held[key] = lease._replace(token=token, renew_at=at)
-        if given_back and token is not None:  # meanwhile: what was given back was the old token
+                self._held[key] = lease._replace(token=token or lease.token, renew_at=at)
+        if given_back and token:  # meanwhile: what was given back was the old token
             lease.tier.abandon(lease.name, token)

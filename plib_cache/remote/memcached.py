@@ -3,7 +3,8 @@
 
 pymemcache's ``HashClient`` is not used, for it gives the keys of a server that fails to the others:
 when the server is back, it has values of before that.  Everything here is memcached's text
-protocol; claims are its meta commands (``doc/protocol.txt`` of memcached 1.6), where they exist.
+protocol, of which only the answer to a single get is read here (half of the time of a hit); claims
+are its meta commands (``doc/protocol.txt`` of memcached 1.6), where they exist.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from plib_cache.exceptions import ConfigurationError
 from plib_cache.remote.counts import Counts
 from plib_cache.remote.servers import Refused, ServerTier
-from plib_cache.remote.sockets import Address, Limits, dial
+from plib_cache.remote.sockets import Address, Limits, TimedSocket, dial
 from plib_cache.tiers import TAKEN, THERE, Parcel
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ except ImportError as error:
 
 _META_ANSWER = re.compile(rb"(HD|EN|NF|NS|EX)( ([sc][0-9]{1,19}|t-?[0-9]{1,19}|[WXZ]))*\Z").match
 _AROUND = 512  # what a server adds to a value: its own header, and the key
+_FIRST = 4096  # bytes that are asked for at first
+_END = b"END\r\n"
+_AFTER = b"\r\n" + _END  # what stands behind the last value
 _DAYS_30 = 30 * 86400  # what is longer would be a moment in 1970
 
 
@@ -48,6 +52,45 @@ class _Link(Client):  # type: ignore[misc]
     def _connect(self) -> None:
         self.close()
         self.sock = dial(*self._how)
+
+    def get_plain(self, name: bytes) -> bytes | None:
+        """As ``get`` of a name that needs no check; it takes half of the time that ``get`` takes.
+
+        Raises:
+            ValueError, OSError: there is no such answer.
+        """
+        sock: Any = self.sock
+        if sock is None:
+            self._connect()
+            sock = self.sock
+        sock.sendall(b"get %s\r\n" % name)
+        answer = sock.recv(_FIRST)
+        if answer == _END:
+            return None
+        while b"\r\n" not in answer:
+            answer += _more(sock)
+        line, _, value = answer.partition(b"\r\n")
+        words = line.split(b" ")
+        if len(words) != 4 or words[:2] != [b"VALUE", name] or not words[3].isdigit():
+            raise ValueError(f"{line[:100]!r} is no answer to a get")
+        whole = int(words[3]) + len(_AFTER)
+        if len(value) < whole:
+            chunks, came = [value], len(value)
+            while came < whole:
+                chunks.append(_more(sock))
+                came += len(chunks[-1])
+            value = b"".join(chunks)
+        if len(value) != whole or not value.endswith(_AFTER):
+            raise ValueError("a value does not end where it should")
+        found: bytes = value[: -len(_AFTER)]
+        return found
+
+
+def _more(sock: TimedSocket) -> bytes:
+    data = sock.recv(_FIRST)
+    if not data:
+        raise ConnectionError("the server has hung up")
+    return data
 
 
 class MemcachedTier(ServerTier[_Link]):
@@ -75,8 +118,7 @@ class MemcachedTier(ServerTier[_Link]):
         return _Link(address, self._limits, self._tls)
 
     def _fetch_one(self, connection: _Link, name: bytes) -> bytes | None:
-        found: bytes | None = connection.get(name)
-        return found
+        return connection.get_plain(name)
 
     def _fetch(self, connection: _Link, names: list[bytes]) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = connection.get_many(names)
@@ -136,8 +178,10 @@ class MemcachedTier(ServerTier[_Link]):
         """See ``Tier.renew``: the empty value is stored again in the place of itself (C)."""
         command = b"ms %s 0 C%d c T%d\r\n" % (key, token, _whole(seconds))
         answer = self._ask_meta(key, command)
-        if answer is None or not answer.startswith(b"HD c"):
+        if answer is None:
             return None
+        if not answer.startswith(b"HD c"):
+            return 0
         return int(answer[len(b"HD c") :])
 
     def abandon(self, key: bytes, token: int) -> None:

@@ -8,9 +8,10 @@ import dataclasses
 from typing import Any
 
 from plib_cache.remote.counts import Counts
+from plib_cache.remote.layer import Layer
 from plib_cache.remote.options import Place, parse
 from plib_cache.remote.signing import Signer, secret_key
-from plib_cache.remote.stack import Layer, Stack
+from plib_cache.remote.stack import Stack
 from plib_cache.tiers import Tier
 
 _END_S = 1.0  # what is on its way when the process ends has so long

@@ -22,7 +22,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from plib_cache.remote.counts import Counts
-from plib_cache.remote.signing import Arrived
+from plib_cache.remote.layer import Write
 
 WRITES_MOST = 4096
 BYTES_MOST = 64 << 20
@@ -32,21 +32,6 @@ _BATCH_BYTES = 1 << 20
 _DELETE_BATCH = 1000
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 4.0
-
-
-class Write(NamedTuple):
-    """A value that is to be stored under a key."""
-
-    key: bytes
-    head: Arrived  # the value, and how it is to be read
-    seconds: float | None  # the tiers may forget it then
-    lasting: bool  # nobody stores another value under this key: an old one does no harm
-    tiers: int | None = None  # only the first so many
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the value and its key."""
-        return len(self.head.payload) + len(self.key)
 
 
 class Delivery(NamedTuple):
@@ -149,11 +134,13 @@ class Queue:
         with self._changed:
             self.changes += 1
             self._forget(write.key)
-        if self._deliver.write([write]):
-            with self._changed:
-                self._counts.add("dropped")
-                self._drop(write)
-                self._wake()
+        if not self._deliver.write([write]):
+            self._counts.add("writes_delivered")
+            return
+        self._counts.add("dropped")
+        with self._changed:
+            self._drop(write)
+            self._wake()
 
     def delete_now(self, keys: Sequence[bytes]) -> None:
         """Remove keys in this thread; those that cannot be are removed later."""
@@ -162,6 +149,7 @@ class Queue:
             for key in keys:
                 self._forget(key)
         failed = self._deliver.delete(keys)
+        self._counts.add("deletes_delivered", len(keys) - len(failed))
         if failed:
             with self._changed:
                 self._failed.update(dict.fromkeys(failed))

@@ -114,8 +114,8 @@ class Server(Generic[C]):
             self._counts.add("probes")
             if self._attempt(operation, _PROBE_ROOM) is not None:
                 self.breaker.succeeded()
-            else:
-                self.breaker.failed()  # also if it has refused
+            elif self.breaker.probing:  # it has refused, which is no failure elsewhere
+                self.breaker.failed()
 
     def let_go(self) -> None:
         """Close the connections that nobody uses."""

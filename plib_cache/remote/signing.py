@@ -36,10 +36,11 @@ from plib_cache.serialize import TypeCode
 
 VALUE, PARTS = 0, 1
 _MAGIC = b"\x93plc"
-_HEAD = struct.Struct("<4sBBBBQ")
+_HEAD = struct.Struct("<4sBBBBQ")  # what is signed
+_WHOLE = struct.Struct("<4sBBBBQI")
 _MAC_LENGTH = struct.Struct("<I")
 _MAC = 32
-_START = _HEAD.size + _MAC_LENGTH.size
+_START = _WHOLE.size
 OVERHEAD = _START + _MAC  # bytes
 _KEY_LEAST = 16
 _CODE = frozenset({TypeCode.PICKLE5, TypeCode.CLOUDPICKLE})
@@ -89,7 +90,7 @@ class Signer:
         assert self._secret is not None
         first = b"".join((len(key).to_bytes(8, "little"), key, packed))
         if len(parts) == 1 and len(parts[0]) < 1 << 14:
-            return hmac.digest(self._secret, first + parts[0], "sha256")
+            return hmac.digest(self._secret, b"".join((first, parts[0])), "sha256")
         mac = hmac.new(self._secret, first, "sha256")
         for part in parts:
             mac.update(part)
@@ -110,11 +111,10 @@ class Signer:
             return Arrived(TypeCode.BYTES, memoryview(raw), 0, 0, promotable=False)
         if len(raw) < _START:
             raise Rejected("damaged")
-        _, version, kind, code, cost, deadline = _HEAD.unpack_from(raw)
-        (length,) = _MAC_LENGTH.unpack_from(raw, _HEAD.size)
-        body = memoryview(raw)[_START + length :]
+        _, version, kind, code, cost, deadline, length = _WHOLE.unpack_from(raw)
         if version != 1 or kind > PARTS or length not in (0, _MAC) or len(raw) < _START + length:
             raise Rejected("damaged")
+        body = memoryview(raw)[_START + length :]
         if self._secret is not None:
             if not length:
                 raise Rejected("unsigned")
@@ -125,7 +125,7 @@ class Signer:
             raise Rejected("code_refused")
         if deadline and deadline <= time.time() * 1000:
             raise Rejected("expired")
-        return Arrived(code, body, cost, deadline, kind=kind)
+        return Arrived(code, body, cost, deadline, True, kind)
 
 
 def secret_key() -> bytes | None:

@@ -27,6 +27,7 @@ class _Operation(threading.local):
 
     until: float = 0.0
     room: int = 0
+    first: bool = True
 
 
 _mine = _Operation()
@@ -55,6 +56,7 @@ def begin(limits: Limits, room: int) -> None:
     """An operation begins, in this thread; so many bytes of values are expected at most."""
     _mine.until = _clock() + limits.whole
     _mine.room = room + _SLACK
+    _mine.first = True
 
 
 def _left() -> float:
@@ -77,10 +79,12 @@ class TimedSocket:
         self._sock = sock
 
     def recv(self, nbytes: int) -> bytes:
-        """What has come, up to so much or 64 KiB: who asks for little asks too often."""
+        """What has come, up to so much; and 64 KiB of a long answer, of which pymemcache would ask
+        for 4 KiB at a time."""
         sock = self._sock
         sock.settimeout(_left())
-        data = sock.recv(max(nbytes, _CHUNK))
+        data = sock.recv(nbytes if _mine.first else _CHUNK)
+        _mine.first = False
         _came(len(data))
         return data
 

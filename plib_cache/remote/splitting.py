@@ -47,9 +47,9 @@ def largest(item_max: int) -> int:
     return (part_bytes(item_max) - _HEAD.size) // _DIGEST * part_bytes(item_max)
 
 
-def split(value: bytes, size: int, prefix: bytes) -> Split:
+def split(view: memoryview, size: int, prefix: bytes) -> Split:
     """The parts of a value, of at most ``size`` bytes."""
-    view, random = memoryview(value), os.urandom(16)
+    random = os.urandom(16)
     pieces = [view[at : at + size] for at in range(0, len(view), size)]
     digests = [blake2b(piece, digest_size=_DIGEST).digest() for piece in pieces]
     listed = _HEAD.pack(len(view), size, random) + b"".join(digests)

@@ -9,31 +9,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Container, Iterable, Sequence
-from typing import NamedTuple
 
 from plib_cache.remote import splitting
 from plib_cache.remote.counts import Counts
+from plib_cache.remote.layer import Layer, Write
 from plib_cache.remote.leases import Leases
-from plib_cache.remote.naming import name_of
 from plib_cache.remote.options import Place
-from plib_cache.remote.queue import Delivery, Queue, Write
-from plib_cache.remote.signing import OVERHEAD, PARTS, Arrived, Rejected, Signer
+from plib_cache.remote.queue import Delivery, Queue
+from plib_cache.remote.signing import OVERHEAD, Arrived, Rejected, Signer
 from plib_cache.remote.sockets import forget_lookups
 from plib_cache.stats import RemoteStats
-from plib_cache.tiers import Parcel, Tier
+from plib_cache.tiers import Parcel
 
 _SECONDS_TO_END = 5.0  # for what is under way when everything is removed
-
-
-class Layer(NamedTuple):
-    """One tier, and what its names begin with."""
-
-    tier: Tier
-    prefix: bytes = b""
-
-    def name(self, key: bytes) -> bytes:
-        """What a key is called there."""
-        return name_of(key, self.prefix)
 
 
 class Stack:
@@ -74,7 +62,8 @@ class Stack:
 
     def find(self, key: bytes, allowed: Container[int]) -> Arrived | None:
         """What a tier has of a key, if its type code is one of those that may be read."""
-        self._here()
+        if self._pid != os.getpid():
+            self._here()
         if self._queue.hidden(key):
             self.counts.add("hidden")
             self.counts.add("misses")
@@ -91,9 +80,10 @@ class Stack:
             except Exception as error:  # a tier that does not keep its promise
                 self._trouble(error)
                 continue
-            arrived = self._opened(layer, key, raw, allowed)
+            arrived = self._opened(layer, key, raw, allowed) if raw else None
             if arrived is not None:
-                self._raise(key, arrived, at, changes)
+                if at:
+                    self._pass_on(key, arrived, at, changes)
                 return arrived
         return None
 
@@ -113,12 +103,12 @@ class Stack:
             except Exception as error:
                 self._trouble(error)
                 continue
-            for name, payload in raw.items():
-                key = names[name]
+            for name, key in names.items():
+                payload = raw.get(name)
                 arrived = self._opened(layer, key, payload, allowed)
                 if arrived is not None:
                     found[key] = arrived
-                    self._raise(key, arrived, at, changes)
+                    self._pass_on(key, arrived, at, changes)
             left = [key for key in left if key not in found]
         self.counts.add("hits", len(found))
         self.counts.add("misses", len(keys) - len(found))
@@ -130,19 +120,14 @@ class Stack:
         if not raw:  # what is empty is a claim
             return None
         try:
-            arrived = self._signer.open(key, raw, allowed)
-            if arrived.kind == PARTS:
-                listed, most = arrived.payload, self.rules.value_max
-                whole = splitting.join(listed, layer.tier, layer.prefix, most)
-                arrived = arrived._replace(payload=memoryview(whole))
-            return arrived
+            return layer.open(key, raw, allowed, self._signer, self.rules.value_max)
         except Rejected as rejected:
             self.counts.add(rejected.why)
         except Exception as error:
             self._trouble(error)
         return None
 
-    def _raise(self, key: bytes, arrived: Arrived, at: int, changes: int) -> None:
+    def _pass_on(self, key: bytes, arrived: Arrived, at: int, changes: int) -> None:
         """Give what a later tier had to the earlier ones."""
         if at and arrived.promotable:
             seconds = None
@@ -194,44 +179,37 @@ class Stack:
     def _write(self, writes: Sequence[Write]) -> Collection[bytes]:
         failed: set[bytes] = set()
         for at, layer in enumerate(self._layers):
-            parcels: dict[bytes, Write] = {}
-            ready: list[Parcel] = []
-            for write in writes:
-                if write.tiers is not None and at >= write.tiers:
-                    continue
-                parcel = self._parcel(layer, write)
-                if parcel is None:
-                    failed.add(write.key)
-                else:
-                    ready.append(parcel)
-                    parcels[parcel.key] = write
-            if ready:
-                failed.update(parcels[name].key for name in layer.tier.set_many(ready))
+            mine = [write for write in writes if write.tiers is None or at < write.tiers]
+            try:
+                failed |= self._write_to(layer, mine)
+            except Exception as error:
+                self._trouble(error)
+                failed.update(write.key for write in mine)
         return failed
 
-    def _parcel(self, layer: Layer, write: Write) -> Parcel | None:
-        """What is to be stored under the name of a key; None if its parts could not be."""
-        head, tier = write.head, layer.tier
-        if len(head.payload) + OVERHEAD <= tier.item_max:
-            sealed = self._signer.seal(write.key, [head.payload], head)
-            return Parcel(layer.name(write.key), sealed, write.seconds)
-        size = splitting.part_bytes(tier.item_max)
-        listed, parts = splitting.split(bytes(head.payload), size, layer.prefix)
-        names = list(parts)
-        for group in splitting.groups(range(len(names)), size):
-            some = [Parcel(names[i], bytes(parts[names[i]]), write.seconds) for i in group]
-            if tier.set_many(some):
-                return None
-        head = head._replace(kind=PARTS)
-        return Parcel(
-            layer.name(write.key), self._signer.seal(write.key, [listed], head), write.seconds
-        )
+    def _write_to(self, layer: Layer, writes: Sequence[Write]) -> set[bytes]:
+        """Store values in one tier; the keys of those that were not."""
+        parcels: dict[bytes, Parcel] = {}
+        failed: set[bytes] = set()
+        for write in writes:
+            parcel = layer.parcel(write, self._signer)
+            if parcel is None:
+                failed.add(write.key)
+            else:
+                parcels[write.key] = parcel
+        refused = set(layer.tier.set_many(list(parcels.values()))) if parcels else set()
+        return failed.union(key for key, parcel in parcels.items() if parcel.key in refused)
 
     def _delete(self, keys: Sequence[bytes]) -> Collection[bytes]:
         failed: set[bytes] = set()
         for layer in self._layers:
-            names = {layer.name(key): key for key in keys}
-            failed.update(names[name] for name in layer.tier.delete_many(list(names)))
+            names = {key: layer.name(key) for key in keys}
+            try:
+                left = set(layer.tier.delete_many(list(names.values())))
+            except Exception as error:
+                self._trouble(error)
+                left = set(names.values())
+            failed.update(key for key, name in names.items() if name in left)
         return failed
 
     def _tend(self) -> float | None:
@@ -240,8 +218,8 @@ class Stack:
 
     # ---- single flight between nodes
 
-    def claim(self, key: bytes) -> int | None:
-        """Claim the computation of a key between nodes; see ``Tier.claim``.
+    def claim(self, key: bytes, limit: float) -> int | None:
+        """Claim the computation of a key between nodes, for so long; see ``Tier.claim``.
 
         The first tier that offers claims has them; one that is granted is kept until it is given
         back, or the key is stored.
@@ -251,7 +229,7 @@ class Stack:
             return None
         for layer in self._layers:
             try:
-                token = self._leases.claim(layer.tier, layer.name(key), key)
+                token = self._leases.claim(layer.tier, layer.name(key), key, limit)
             except Exception as error:
                 self._trouble(error)
                 continue

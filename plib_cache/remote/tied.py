@@ -50,7 +50,7 @@ class Tied:
         """What the tiers have of several keys."""
         return dict(self._stack.find_many(keys, self._allowed))
 
-    def terms(self, arrived: Arriving, terms: Terms) -> Terms | None:
+    def terms(self, arrived: Arriving, terms: Terms, total: int) -> Terms | None:
         """How it is stored on the node, with what is left of its lifetime; None: not at all."""
         promote = self._stack.rules.promote
         if not promote or not getattr(arrived, "promotable", True):
@@ -59,7 +59,8 @@ class Tied:
         if promote != math.inf:
             soonest = int((time.time() + promote) * 1000)
             deadline = min(deadline, soonest) if deadline else soonest
-        return terms._replace(deadline_ms=deadline, cost=arrived.cost)
+        _, name, tags, _, text, _, immutable = terms
+        return Terms(deadline, name, tags, arrived.cost, text, total, immutable)
 
     def count(self, name: str) -> None:
         """Count something."""
@@ -94,9 +95,9 @@ class Tied:
         """What was under the keys is so no more."""
         self._stack.forget(keys)
 
-    def claim(self, key: bytes) -> int | None:
-        """Claim a computation between nodes."""
-        return self._stack.claim(key)
+    def claim(self, key: bytes, limit: float) -> int | None:
+        """Claim a computation between nodes, for so many seconds at most."""
+        return self._stack.claim(key, limit)
 
     def release(self, key: bytes, stored: bool) -> None:
         """Give such a claim back."""

@@ -131,12 +131,7 @@ class RemoteVerbs(Cache):
     # ---- upkeep
 
     def wait_remote(self, limit: float = 5.0) -> bool:
-        """Wait until the tiers were told everything; False if that takes more than ``limit``
-        seconds.
-
-        Notes:
-            A write to a server that is away is dropped and no more waited for; a delete is.
-        """
+        """See ``Cache.wait_remote``."""
         return self._tiers.wait(limit)
 
     def stats(self) -> Stats:

@@ -23,11 +23,15 @@ def free_port() -> int:
         return port
 
 
+PATIENT = "?timeout=20&connect=20"  # a machine that is busy is no server that is away
+
+
 class Running:
-    """A server process."""
+    """A server process; ``plain`` is its URL, and ``url`` the same with much patience."""
 
     def __init__(self, command: list[str], url: str, answers: Callable[[], bool]) -> None:
-        self.url = url
+        self.plain, self.url = url, url + PATIENT
+        self.where = url.partition("://")[2]
         self._command = command
         self._answers = answers
         self.start()

@@ -12,7 +12,8 @@ from waiting import wait_until
 
 from plib_cache import Cache
 from plib_cache.remote.counts import Counts
-from plib_cache.remote.queue import BYTES_MOST, WRITES_MOST, Delivery, Queue, Write
+from plib_cache.remote.layer import Write
+from plib_cache.remote.queue import BYTES_MOST, WRITES_MOST, Delivery, Queue
 from plib_cache.remote.signing import Arrived
 
 from . import servers
@@ -287,3 +288,28 @@ for i in range(200):
 """)
         found = node("other", url).get_many([f"k{i}" for i in range(200)])
         assert len(found) == 200
+
+    def test_many_threads(self, start: Start, node: Node) -> None:
+        """Each thread finds what it has stored, by connections that no two use at once."""
+        url = start("memcached").url + "&write=sync"
+        one, other = node("one", url), node("other", url)
+        wrong: list[Any] = []
+
+        def work(number: int) -> None:
+            for i in range(100):
+                key, value = f"{number}-{i}", f"{number} {i}" * 50
+                one[key] = value
+                found = other.get(key)
+                if found != value:
+                    wrong.append((key, found))
+                if i % 3 == 0:
+                    del one[key]
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        assert wrong == []
+        assert counts(other).hits == 800
+        assert counts(one).deletes_delivered == 8 * 34

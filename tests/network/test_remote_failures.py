@@ -140,7 +140,8 @@ class TestMisbehaving:
         assert [one.category for one in told] == [PlibCacheWarning]
         assert "is left alone for a while" in str(told[0].message)
 
-    def test_a_tier_that_raises(self, node: Node) -> None:
+    @pytest.mark.parametrize("write", ["queue", "sync"])
+    def test_a_tier_that_raises(self, node: Node, write: str) -> None:
         class Broken(Tier):
             def get_many(self, keys: Any) -> dict[bytes, bytes]:
                 raise RuntimeError("broken")
@@ -154,7 +155,7 @@ class TestMisbehaving:
             def clear(self) -> bool:
                 raise RuntimeError("broken")
 
-        cache = node("one", Broken())
+        cache = node("one", Broken(), write=write)
         used_in_every_way(cache)
         assert counts(cache).errors >= 1
         with pytest.raises(RemoteError):
@@ -184,9 +185,9 @@ class TestLimits:
 
     def test_a_circuit_for_each_server(self, node: Node, start: Start) -> None:
         """The keys of the others are found; those of the one that hangs are misses, and stay."""
-        good = start("memcached").url.removeprefix("memcached://")
+        good = start("memcached").where
         with fake(hanging) as server:
-            url = f"memcached://unix:{good},127.0.0.1:{server.port}"
+            url = f"memcached://unix:{good},127.0.0.1:{server.port}?timeout=3&connect=3"
             one = node("one", url)
             keys = [f"k{i}" for i in range(200)]
             one.set_many(dict.fromkeys(keys, 1))
@@ -262,18 +263,15 @@ class TestComingBack:
         cache._region.delete(b"k")
         assert cache.get("k") is None
         server.start()
-        node_two = Cache("two", size="8MiB", remote=server.url)
-        with node_two:
-            eventually(lambda: node_two.set("k", 2) or node_two.get("k") == 2)
+        other = node("other", server.url)
 
-            def hit() -> bool:
-                node_two["k"] = 2
-                node_two.wait_remote(1)
-                cache._region.delete(b"k")
-                return cache.get("k") == 2
+        def hit() -> bool:
+            other["k"] = 2
+            other.wait_remote(1)
+            cache._region.delete(b"k")
+            return bool(cache.get("k") == 2)
 
-            eventually(hit)
-            stack_of(node_two).close()
+        eventually(hit)
         seen = counts(cache)
         assert seen.circuits_opened >= 1
         assert seen.probes >= 1
@@ -294,6 +292,24 @@ class TestComingBack:
         assert pauses[1] == pytest.approx(2 * FIRST_PAUSE_S)
         assert max(pauses) == pytest.approx(LONGEST_PAUSE_S)
         assert LONGEST_PAUSE_S <= 5  # and a probe, and what is slow on this machine
+
+    def test_one_that_answers_probes_and_nothing_else(self) -> None:
+        """Its pauses grow as those of one that answers nothing."""
+        now = 0.0
+        breaker = Breaker(lambda: now)
+        pauses = []
+        for _ in range(10):
+            breaker.failed()
+            pause = breaker.due()
+            assert pause is not None
+            pauses.append(pause)
+            now += pause
+            assert breaker.may_probe()
+            breaker.succeeded()
+        assert pauses[-1] == pytest.approx(LONGEST_PAUSE_S)
+        now += 60
+        breaker.failed()
+        assert breaker.due() == pytest.approx(FIRST_PAUSE_S)
 
     def test_half_open_is_one_probe(self) -> None:
         now, told = 0.0, []
@@ -317,9 +333,9 @@ class TestComingBack:
     ) -> None:
         """The server was unreachable, and has kept what it had."""
         server = start("memcached")
-        path = server.url.removeprefix("memcached://")
+        path = server.where
         with Relay(path) as relay:
-            cache = node("one", f"memcached://127.0.0.1:{relay.port}")
+            cache = node("one", f"memcached://127.0.0.1:{relay.port}?timeout=5&connect=5")
             other = node("other", server.url)
             cache["k"] = 1
             assert cache.wait_remote(30)
@@ -339,8 +355,8 @@ class TestComingBack:
         self, node: Node, start: Start, eventually: Any
     ) -> None:
         server = start("memcached")
-        with Relay(server.url.removeprefix("memcached://")) as relay:
-            cache = node("one", f"memcached://127.0.0.1:{relay.port}")
+        with Relay(server.where) as relay:
+            cache = node("one", f"memcached://127.0.0.1:{relay.port}?timeout=5&connect=5")
             cache["k"] = "old"
             assert cache.wait_remote(30)
             relay.cut()
@@ -355,7 +371,7 @@ class TestComingBack:
         import signal
 
         server = start("memcached", port=free_port())
-        cache = node("one", server.url)
+        cache = node("one", server.plain + "?timeout=2&connect=2")
         cache["k"] = 1
         assert cache.wait_remote(30)
         server.send_signal(signal.SIGSTOP)

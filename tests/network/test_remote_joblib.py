@@ -20,7 +20,7 @@ Start = Callable[..., servers.Running]
 
 @pytest.fixture
 def url(start: Start) -> str:
-    return start("memcached").url + "?write=sync"
+    return start("memcached").url + "&write=sync"
 
 
 calls: list[int] = []

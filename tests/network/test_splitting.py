@@ -38,7 +38,7 @@ def test_large_values_arrive(
 ) -> None:
     if key is not None:
         monkeypatch.setenv("PLIB_CACHE_KEY", key)
-    url = start(kind).url + "?timeout=20"
+    url = start(kind).url
     one, other = node("one", url), node("other", url)
     array = np.random.default_rng(1).integers(0, 255, 5_000_000, dtype=np.uint8)
     one["array"] = array
@@ -124,7 +124,7 @@ def test_a_list_that_claims_too_much(node: Node, signed: None) -> None:
 
 
 def test_kept_local_by_option(start: Start, node: Node) -> None:
-    url = start("memcached").url + "?large=local"
+    url = start("memcached").url + "&large=local"
     one, other = node("one", url), node("other", url)
     one["k"] = "old"
     one["small"] = b"x" * 1000
@@ -137,7 +137,7 @@ def test_kept_local_by_option(start: Start, node: Node) -> None:
 
 
 def test_kept_local_beyond_value_max(start: Start, node: Node) -> None:
-    one = node("one", start("memcached").url + "?value_max=2MiB")
+    one = node("one", start("memcached").url + "&value_max=2MiB")
     one["k"] = b"x" * (3 << 20)
     assert one.wait_remote(30)
     assert counts(one).kept_local == 1
@@ -152,7 +152,7 @@ def test_a_server_that_takes_less(start: Start, node: Node) -> None:
     assert other.get_many(["small", "large", "smaller"]) == {"small": 1, "smaller": 2}
     assert counts(one).refused >= 1
     assert counts(one).circuits_opened == 0
-    third = node("third", url + "?item_max=256k")
+    third = node("third", url + "&item_max=256k")
     third["large"] = b"x" * 800_000
     assert third.wait_remote(30)
-    assert node("fourth", url + "?item_max=256k")["large"] == b"x" * 800_000
+    assert node("fourth", url + "&item_max=256k")["large"] == b"x" * 800_000

@@ -34,8 +34,10 @@ def tier(request: pytest.FixtureRequest, start: Start) -> Tier:
     if request.param == "dict":
         return DictTier()
     if request.param.endswith("x 3"):
-        hosts = [start("memcached").url.removeprefix("memcached://") for _ in range(3)]
-        (place,) = parse("memcached://" + ",".join("unix:" + host for host in hosts))
+        hosts = [start("memcached").where for _ in range(3)]
+        (place,) = parse(
+            "memcached://" + ",".join("unix:" + host for host in hosts) + servers.PATIENT
+        )
     else:
         (place,) = parse(start(request.param).url)
     return _layer(place, Counts()).tier
@@ -227,7 +229,7 @@ class TestWriting:
         assert other.get("l") is None
 
     def test_sync_waits(self, url: str, node: Node) -> None:
-        one, other = node("one", url + "?write=sync"), node("other", url)
+        one, other = node("one", url + "&write=sync"), node("other", url)
         for i in range(20):
             one["k"] = i
             assert other.get("k") == i
@@ -329,7 +331,7 @@ class TestWriting:
         assert other["k"] == 1
 
     def test_prefixes_keep_apart(self, url: str, node: Node) -> None:
-        one, other = node("one", url + "?prefix=a:"), node("other", url + "?prefix=b:")
+        one, other = node("one", url + "&prefix=a:"), node("other", url + "&prefix=b:")
         one["k"] = 1
         one.wait_remote(30)
         assert other.get("k") is None
@@ -337,8 +339,8 @@ class TestWriting:
             other["k"] = 2
             other.wait_remote(30)
             other.clear(remote=True)
-            assert node("third", url + "?prefix=a:").get("k") == 1
-            assert node("fourth", url + "?prefix=b:").get("k") is None
+            assert node("third", url + "&prefix=a:").get("k") == 1
+            assert node("fourth", url + "&prefix=b:").get("k") is None
 
     def test_promote_bounds_the_copies_here(self, node: Node, eventually: Any) -> None:
         tier = DictTier()
@@ -411,6 +413,9 @@ class TestOptions:
         with Cache("x", size="8MiB") as cache:
             assert type(cache) is Cache
             assert cache.stats().remote is None
+            assert cache.wait_remote()
+            with pytest.raises(ConfigurationError, match="remote="):
+                cache.clear(remote=True)
             assert "remote" not in cache.stats().as_dict()
 
     def test_counts_as_dict(self, node: Node) -> None:

@@ -43,7 +43,7 @@ def certificate(tmp_path: Path, untested: Callable[[str], NoReturn]) -> tuple[Pa
 @pytest.fixture
 def front(start: Start, certificate: tuple[Path, Path]) -> Iterator[Callable[..., int]]:
     """``front(client_certificates)`` speaks TLS before a memcached; its port."""
-    path = start("memcached").url.removeprefix("memcached://")
+    path = start("memcached").where
     opened: list[servers.Fake] = []
 
     def begun(clients: bool = False) -> int:

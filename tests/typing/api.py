@@ -35,8 +35,12 @@ in_bytes: Cache = Cache("results", size=1 << 30, expected_entry=4096)
 by_path: Cache = Cache(path="/data/results.plib")
 by_path_object: Cache = Cache(path=Path("/data/results.plib"), create=False)
 plain_data: Cache = Cache("results", trust="data", protection="auto", strict=True)
+far: Cache = Cache("results", remote="memcached://a:11211,b:11211", write="sync")
+several: Cache = Cache("results", remote=["memcacheds://a", "redis://b"], trust="network")
+far.clear(remote=True)
+told: bool = far.wait_remote(limit=1.5)
 shared: Cache = get_cache()
-configure(size="2GiB")
+configure(size="2GiB", remote="memcached://a")
 explain_faults()
 
 with Cache("results") as c:
