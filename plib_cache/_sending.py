@@ -97,11 +97,16 @@ def begin() -> None:
 
 
 def array_class() -> Any:
-    """``SharedArray``, of which the picklers know."""
+    """``SharedArray``, of which the picklers know; what there is to do at each hit."""
+    tell_picklers()
+    return _told_class()
+
+
+@functools.lru_cache(maxsize=1)
+def _told_class() -> Any:
     begin()
     cls = shared_class()
-    if cls not in _ways:
-        tell(cls, _array_by_reference, _array_plain)
+    tell(cls, _array_by_reference, _array_plain)
     return cls
 
 
