@@ -104,6 +104,16 @@ def parse_frame(data: memoryview) -> tuple[bytes, list[memoryview]]:
     return copied[len(table) :], buffers
 
 
+def rows_of(data: memoryview) -> list[tuple[int, int]]:
+    """Where the buffers of a frame lie, and their lengths, as it says: nothing of it is proved."""
+    if len(data) < _HEADER.size:
+        return []
+    end = _HEADER.size + _ROW.size * _HEADER.unpack_from(data)[0]
+    if end > len(data):
+        return []
+    return [row[:2] for row in _ROW.iter_unpack(bytes(data[_HEADER.size : end]))]
+
+
 def _parse_rows(data: memoryview, table: bytes, end: int) -> tuple[list[memoryview], int]:
     """The buffers behind ``end``, and where the last one ends."""
     buffers: list[memoryview] = []

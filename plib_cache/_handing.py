@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plib_cache import config
-from plib_cache._core import SET, Found, Region, Terms
+from plib_cache._core import SET, Found, Region, Terms, path_of
 from plib_cache._frame import Encoded
 from plib_cache._open import open_region
 from plib_cache.exceptions import PlibCacheError, SerializationError
@@ -111,45 +111,47 @@ def _open(path: str) -> _Opened:
 # ---- sending
 
 
-def offer(lease: Any, path: str, token: int, address: int) -> Reference | None:
+def told(lease: Any) -> _Opened | None:
+    """The region that a lease is of, opened by its path; None if there is another one now."""
+    found = _told(lease)
+    return None if found is None else found[0]
+
+
+def _told(lease: Any) -> tuple[_Opened, Any] | None:
+    """The same, and another lease of that value."""
+    run = lease.run()
+    try:
+        opened = _open(path_of(lease))
+        own = None if run is None else opened.region.lease_told(run, lease.token)
+    except (PlibCacheError, OSError):
+        return None
+    if own is None or getattr(own[1], "address", None) != lease.address:
+        return None
+    return opened, own[1]
+
+
+def can_offer(lease: Any) -> bool:
+    """Whether ``offer`` would give a reference, but for what happens between."""
+    if len(_kept) >= MOST:
+        collect()
+    return len(_kept) < MOST and told(lease) is not None
+
+
+def offer(lease: Any) -> Reference | None:
     """A reference to the value that a lease keeps; None if its bytes are to be sent instead.
 
     Args:
-        lease: of the region at ``path``; it may have been closed here since.
-        address: of the value's first byte; proves that it is the region there now.
+        lease: whose address proves that the region at its path is still the one that it is of;
+            that may have been closed here since.
     """
     collect()
-    run = lease.run()
-    if run is None or len(_kept) >= MOST:
+    found = _told(lease) if len(_kept) < MOST else None
+    if found is None:
         return None
-    try:
-        region, place = _open(path)
-        own = region.lease_told(run, token)
-    except (PlibCacheError, OSError):
-        return None
-    if own is None or address_of(own) != address:
-        return None
+    opened, own = found
     ack = _ACK + os.urandom(16)
-    _kept[ack] = _Kept(region, own[1], time.monotonic() + KEPT_S)
-    return Reference(place, run, token, ack, os.getpid())
-
-
-def region_at(path: str, leased: Any) -> Region | None:
-    """The region at a path, if it is the one that a lease is of."""
-    run = leased.lease.run()
-    try:
-        region = _open(path).region
-        own = None if run is None else region.lease_told(run, leased.token)
-    except (PlibCacheError, OSError):
-        return None
-    return region if own is not None and address_of(own) == leased.address else None
-
-
-def address_of(found: Found) -> int:
-    """Where the bytes of a value begin."""
-    import numpy as np
-
-    return int(np.frombuffer(found[1], "u1").__array_interface__["data"][0])
+    _kept[ack] = _Kept(opened.region, own, time.monotonic() + KEPT_S)
+    return Reference(opened.place, own.run(), own.token, ack, os.getpid())
 
 
 def collect() -> None:

@@ -15,7 +15,7 @@ from plib_cache._flight import MISSING, Missing
 from plib_cache._frame import DamagedValueError
 from plib_cache._moments import Expire
 from plib_cache._reserve import Reservation
-from plib_cache._shared_array import share
+from plib_cache._sharing import load_shared
 from plib_cache.exceptions import ConfigurationError, CorruptRegionError
 from plib_cache.keys import key_bytes
 from plib_cache.serialize import DefaultSerializer, Encoded, Serializer, TypeCode, buffer_of
@@ -62,14 +62,15 @@ def reader(copy: Copy) -> Callable[..., Found | None]:
     return functools.partial(read_in_place, private=copy == "cow")
 
 
-def decode(serializer: Serializer, found: Found, region: Region, copy: Copy) -> Any:
+def decode(serializer: Serializer, found: Found, copy: Copy) -> Any:
     """The value of what was read so.
 
     Raises:
         SerializationError: it cannot be made.
     """
-    value = serializer.loads(found[0], memoryview(found[1]))
-    return share(value, region, found[3]) if copy == "shared" else value
+    if copy == "shared":
+        return load_shared(serializer, found)
+    return serializer.loads(found[0], memoryview(found[1]))
 
 
 class InPlace(Attached):
@@ -179,7 +180,7 @@ class InPlace(Attached):
         if type_code == 0 and self._plain:
             return bytes(data)
         try:
-            return decode(self._serializer, found, self._region, copy)
+            return decode(self._serializer, found, copy)
         except DamagedValueError as error:
             self._doubt(error)
             return MISSING

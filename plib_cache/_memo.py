@@ -218,7 +218,7 @@ class Memo:
             found = self._read(home.region, key, home.name)
             if found is None:
                 return MISSING
-            value = decode(home.serializer, found, home.region, self.options.copy)
+            value = decode(home.serializer, found, self.options.copy)
         except PlibCacheError as error:
             self.trouble(error)
             return MISSING
@@ -260,7 +260,7 @@ class Memo:
             found = self._read(home.region, key)
             if found is None:
                 return MISSING
-            value = decode(home.serializer, found, home.region, self.options.copy)
+            value = decode(home.serializer, found, self.options.copy)
         except PlibCacheError as error:
             self.trouble(error)
             return MISSING

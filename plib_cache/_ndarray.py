@@ -206,11 +206,16 @@ def elements_of(data: memoryview) -> memoryview:
     return data[_parse_head(data).start :]
 
 
-def decode_array(data: memoryview) -> Any:
-    """The array over ``data``, without copying; writable if it was and the memory is."""
+def decode_array(data: memoryview, cls: Any = None) -> Any:
+    """The array over ``data``, without copying; writable if it was and the memory is.
+
+    Args:
+        cls: of the array; ``numpy.ndarray`` by default.
+    """
     flags, shape, dtype, start = _parse_head(data)
+    cls = numpy().ndarray if cls is None else cls
     try:
-        array = numpy().ndarray(shape, dtype, data, start, None, "F" if flags & _FORTRAN else "C")
+        array = cls(shape, dtype, data, start, None, "F" if flags & _FORTRAN else "C")
     except Exception as error:
         raise damaged(f"an array cannot be made ({error})") from error
     if flags & _READ_ONLY:

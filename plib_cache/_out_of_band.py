@@ -53,13 +53,14 @@ def reduce_array(value: object) -> Any:
 
 
 def _reduce_numpy(np: Any, value: Any) -> Any:
-    cls, dtype = type(value), value.dtype
+    cls = np.ndarray if value.__class__ is np.ndarray else type(value)  # SharedArray says so, too
+    dtype = value.dtype
     if dtype.hasobject or not dtype.itemsize or cls in copyreg.dispatch_table:
         return NotImplemented
     if cls is np.ndarray and value.flags.forc and not _holds_dates(dtype):
         return NotImplemented
     if _inherits(cls, np.ndarray, _METHODS):
-        return _reduce_plain(np, value)
+        return _reduce_plain(np, cls, value)
     if isinstance(value, np.ma.MaskedArray) and _inherits(
         cls, np.ma.MaskedArray, (*_METHODS, "__getstate__", "__new__")
     ):
@@ -81,10 +82,10 @@ def _holds_dates(dtype: Any) -> bool:
     return any(_holds_dates(field[0]) for field in (dtype.fields or {}).values())
 
 
-def _reduce_plain(np: Any, value: Any) -> Any:
+def _reduce_plain(np: Any, cls: Any, value: Any) -> Any:
     raw, fortran = flat_bytes(np.ndarray.view(value, np.ndarray))
     buffer = pickle.PickleBuffer(raw if value.flags.writeable else raw.toreadonly())
-    return make_array, (type(value), value.dtype, value.shape, fortran, buffer)
+    return make_array, (cls, value.dtype, value.shape, fortran, buffer)
 
 
 def _reduce_arrow(pa: Any, value: Any) -> Any:

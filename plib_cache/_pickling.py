@@ -182,7 +182,7 @@ def _children(value: object) -> list[tuple[str, object]]:
     return []
 
 
-class _Unpickler(pickle.Unpickler):
+class Unpickler(pickle.Unpickler):
     """Says which class is missing, rather than how it was looked for."""
 
     def find_class(self, module: str, name: str, /) -> Any:
@@ -195,9 +195,11 @@ class _Unpickler(pickle.Unpickler):
             ) from error
 
 
-def load(payload: bytes, buffers: list[memoryview]) -> object:
+def load(
+    payload: bytes, buffers: list[memoryview], unpickler: type[Unpickler] = Unpickler
+) -> object:
     """The value of a pickle; its arrays lie over ``buffers``."""
-    return guarded(_Unpickler(io.BytesIO(payload), buffers=buffers).load)
+    return guarded(unpickler(io.BytesIO(payload), buffers=buffers).load)
 
 
 def guarded(load_value: Callable[[], object]) -> object:

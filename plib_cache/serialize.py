@@ -49,7 +49,7 @@ from __future__ import annotations
 import enum
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 from plib_cache import _ndarray, _pickling, _restricted
@@ -185,7 +185,7 @@ def _decode_plain(data: memoryview) -> object:
     return _restricted.load_plain(*parse_frame(data))
 
 
-_DECODERS: dict[int, Callable[[memoryview], object]] = {
+DECODERS: dict[int, Callable[[memoryview], object]] = {
     TypeCode.BYTES: _decode_bytes,
     TypeCode.STR: _decode_str,
     TypeCode.INT: _decode_int,
@@ -245,14 +245,22 @@ class DefaultSerializer:
         code = TypeCode.CLOUDPICKLE if pickled.by_value else TypeCode.PICKLE5
         return build_frame(code, pickled.payload, pickled.buffers)
 
-    def loads(self, type_code: int, data: memoryview) -> object:
+    def loads(
+        self,
+        type_code: int,
+        data: memoryview,
+        decoders: Mapping[int, Callable[[memoryview], object]] = DECODERS,
+    ) -> object:
         """The value that ``data``, flat bytes, holds; it may keep ``data``.
+
+        Args:
+            decoders: what makes a value, by type code.
 
         Raises:
             SerializationError: the bytes are damaged, need a class that is missing here, or need
                 code while trust="data".
         """
-        decode = _DECODERS.get(type_code)
+        decode = decoders.get(type_code)
         if decode is None:
             raise damaged(f"there is no type code {type_code}")
         if type_code in _CODE and self.trust == "data":
@@ -277,7 +285,7 @@ def buffer_of(type_code: int, data: memoryview) -> memoryview:
         return data
     if type_code == TypeCode.NDARRAY:
         return _ndarray.elements_of(data)
-    kind = TypeCode(type_code).name if type_code in _DECODERS else f"type code {type_code}"
+    kind = TypeCode(type_code).name if type_code in DECODERS else f"type code {type_code}"
     raise TypeError(
         f"only bytes, str and arrays can be viewed as bytes, and the value is {kind}: "
         "get(key, copy=False) rebuilds such a value in place"

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from plib_cache import Cache
-from plib_cache._shared_array import shared
 
 N = 100_000
 BYTES = 8 * N
@@ -30,16 +29,7 @@ def cache(path: str, in_place: bool = True) -> Cache:
 def put(path: str, key: str, value: Any) -> Any:
     """The value, stored, and read in place such that it goes by reference."""
     cache(path).set(key, value)
-    return get(path, key)
-
-
-def get(path: str, key: str) -> Any:
-    """What is stored, such that it goes by reference."""
-    here = cache(path)
-    found = here._region.lease(key.encode())
-    assert found is not None
-    array = here._serializer.loads(found[0], memoryview(found[1]))
-    return shared(array, here._region, found[3])
+    return cache(path).get(key, copy="shared")
 
 
 def pickled(array: Any) -> bytes:
@@ -49,7 +39,11 @@ def pickled(array: Any) -> bytes:
 
 def where(array: Any) -> tuple[int, int]:
     """The inode and the offset of the file whose memory an array lies in; (0, 0): in no file."""
-    address = array.__array_interface__["data"][0]
+    return file_at(array.__array_interface__["data"][0])
+
+
+def file_at(address: int) -> tuple[int, int]:
+    """The same, of an address."""
     with open("/proc/self/maps", encoding="utf-8") as maps:
         for line in maps:
             span, _, offset, _, inode = line.split()[:5]
@@ -150,3 +144,10 @@ def copies_only(path: str) -> None:
 def context(method: str) -> Any:
     """How processes are started."""
     return multiprocessing.get_context(method)
+
+
+def lease_of(array: Any) -> Any:
+    """The lease over which an array lies."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array.obj if isinstance(array, memoryview) else array

@@ -4,15 +4,24 @@
  * (memoryviews, their slices, arrays, tables) holds it, and its lease ends with the last of them.  A Filling is a value
  * that is being written: its memory can be written to until it is sealed.
  *
+ * A Lease also says which value it is: so what lies over it needs no attributes of its own to be sent to another
+ * process by reference, or to be known by its digest.  Whoever has an array finds the Lease at the end of its bases.
+ *
  * Both bindings use them: a buffer that Python code cannot get around (by the `obj` of a memoryview, say) is nothing
  * that cffi can make.
  */
 #include "fast.h"
 
+#include <stddef.h>
+#include <structmember.h>
+
 typedef struct lease {
     PyObject_HEAD plc_cache *handle; /* handles are never freed */
     plc_view view;
-    bool writable; /* a private copy on write */
+    uint64_t token;  /* of the value */
+    PyObject *weak;  /* list of weak references */
+    uint8_t type;    /* code of the value */
+    bool writable;   /* a private copy on write */
 } Lease;
 
 static int lease_buffer(PyObject *object, Py_buffer *buffer, int flags) {
@@ -24,6 +33,9 @@ static int lease_buffer(PyObject *object, Py_buffer *buffer, int flags) {
 static void lease_dealloc(PyObject *object) {
     PyTypeObject *type = Py_TYPE(object);
     Lease *self = (Lease *)(void *)object;
+    if (self->weak != NULL) {
+        PyObject_ClearWeakRefs(object);
+    }
     plc_release(self->handle, &self->view);
     type->tp_free(object);
     Py_DECREF(type);
@@ -44,10 +56,21 @@ static PyMethodDef lease_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyMemberDef lease_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Lease, weak), READONLY, NULL},
+    {"handle", T_ULONGLONG, offsetof(Lease, handle), READONLY, "The address of the handle that it is of."},
+    {"address", T_ULONGLONG, offsetof(Lease, view.bytes), READONLY, "Where the value begins in this process."},
+    {"nbytes", T_ULONGLONG, offsetof(Lease, view.length), READONLY, "The length of the value."},
+    {"token", T_ULONGLONG, offsetof(Lease, token), READONLY, "Which value it is."},
+    {"type_code", T_UBYTE, offsetof(Lease, type), READONLY, "How its bytes are to be read."},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyType_Slot lease_slots[] = {
     {Py_tp_doc, "A value in place, until the last who reads it is gone."},
     {Py_tp_dealloc, lease_dealloc},
     {Py_tp_methods, lease_methods},
+    {Py_tp_members, lease_members},
     {Py_bf_getbuffer, lease_buffer},
     {0, NULL},
 };
@@ -85,6 +108,8 @@ static PyObject *answer(plc_status status, Lease *self, const plc_found *found) 
         Py_DECREF(self);
         return Py_BuildValue("(iO)", (int)status, Py_None);
     }
+    self->token = found->token;
+    self->type = found->type;
     return Py_BuildValue("(i(iNiK))", (int)status, (int)found->type, (PyObject *)self, (int)found->cost,
                          (unsigned long long)found->token);
 }

@@ -26,6 +26,7 @@ from plib_cache._core.handle import (
     SIZE_MIN,
     TAGS_MAX,
     explain_faults,
+    path_of,
     remove_region,
 )
 from plib_cache._core.inplace import InPlace, Lease, NotInPlaceError
@@ -69,6 +70,7 @@ __all__ = [
     "binding",
     "explain_faults",
     "make_lookup",
+    "path_of",
     "quicken",
     "remove_region",
 ]

@@ -39,6 +39,9 @@ _CLOSED = int(lib.PLC_CLOSED)
 _FIRST_REFUSAL = FULL
 
 SLICE_MS = 50
+_paths: dict[
+    int, str
+] = {}  # by handle: none is ever freed, so what lies in a closed one has a path
 _PROTECTION = {"auto": 0, "none": 1, "pku": 2}
 _REFUSALS = {
     int(getattr(lib, f"PLC_{name}")): name
@@ -48,6 +51,11 @@ _REFUSALS = {
         "NO_PROTECTION NOT_A_REGION LAYOUT_MISMATCH CORRUPT SIZE_MISMATCH INVALID CLOSED"
     ).split()
 }
+
+
+def path_of(lease: Any) -> str:
+    """The path of the region that a ``Lease`` is of; it may have been closed since."""
+    return _paths[lease.handle]
 
 
 def remove_region(path: str) -> None:
@@ -128,6 +136,7 @@ class Handle:
         self.path = path
         self._handle: Any = handle[0]
         self._address = int(ffi.cast("uintptr_t", self._handle))
+        _paths[self._address] = path
         self.copies_only = leased_share < 0  # also if another handle of this process is not
         self.port = make_port(self._address)
         self._names: dict[str, int] = {}

@@ -10,6 +10,7 @@ from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
+import handed_tables as tables
 import joblib
 import numpy as np
 import pandas as pd
@@ -117,6 +118,29 @@ def test_results_go_to_workers_by_reference(
         assert kind == type(back).__name__ == "SharedArray"
         assert total == back.sum()
     assert joblib.hash(result) == joblib.hash(LARGE)
+
+
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
+@pytest.mark.parametrize("make", [memory, ours], ids=["backend", "Memory"])
+@pytest.mark.parametrize("name", ["mixed", "series of texts", "dict", "table", "rows"])
+def test_whatever_holds_arrays_goes_to_workers_by_reference(
+    tmp_path: Path, make: Callable[..., joblib.Memory], backend: str, name: str
+) -> None:
+    """Tables, sparse matrices, Arrow data; joblib dumps nothing of them into files of its own."""
+    value = tables.make(name)
+    cached = make(tmp_path, mmap_mode="r").cache(counting(lambda _: value)[0])
+    result = [cached(1), cached(1)][1]
+    where = {(tmp_path / "joblib" / "region.plib").stat().st_ino}
+    assert len(ForkingPickler.dumps(result)) < 20_000
+    assert tables.same(value, pickle.loads(pickle.dumps(result)))
+    dumped = tmp_path / "dumped"
+    dumped.mkdir()
+    with joblib.Parallel(2, backend=backend, temp_folder=dumped, max_nbytes=10_000) as parallel:
+        call = joblib.delayed(tables.look)
+        for there, back in parallel([call(result), call(result)]):
+            assert there == tables.places(back) == where
+            assert tables.same(value, back)
+        assert [file for file in dumped.rglob("*") if file.is_file()] == []
 
 
 def test_a_result_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

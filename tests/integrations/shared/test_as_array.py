@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 from handed_arrays import N, pickled
 
-from plib_cache import Cache, _handing
-from plib_cache._shared_array import SMALLEST, shared
+from plib_cache import Cache, _handing, _known, keys
+from plib_cache._sending import shared
+from plib_cache._shared_array import SMALLEST, lease_under
 from plib_cache.keys import value_digest
 
 # ---- by value ------------------------------------------------------------------------------------
@@ -74,9 +75,9 @@ def test_what_lies_elsewhere_goes_by_value(array: Any, path: str) -> None:
         assert plain(ForkingPickler.loads(pickled(other)))
         assert np.array_equal(ForkingPickler.loads(pickled(other)), other)
     other = np.arange(float(N))
-    assert shared(other, path, 1) is other
+    assert shared(other) is other
     private = handed.cache(path).get("a", copy="cow")
-    assert shared(private, path, 1) is private
+    assert shared(private) is private
 
 
 @pytest.mark.parametrize(("family", "by_value"), [("AF_INET", True), ("AF_UNIX", False)])
@@ -111,8 +112,9 @@ def test_it_is_an_array(array: Any) -> None:
         assert type(scalar) is np.float64
     for view in (array[5:], array.reshape(10, -1), array.reshape(10, -1).T, array.view("u8")):
         assert type(view) is type(array)
-        assert view._plib is array._plib
-    assert array.copy()._plib is None
+        assert lease_under(view) is lease_under(array)
+    assert type(array.copy()) is type(array[array > 3].copy()) is np.ndarray
+    assert lease_under(array[array > 3]) is None
     with pytest.raises(ValueError, match="read-only"):
         array[0] = 1
     with pytest.raises(ValueError, match="read-only|WRITEABLE"):
@@ -148,21 +150,23 @@ def test_it_is_stored_as_a_plain_array(array: Any, trust: str) -> None:
             assert np.array_equal(got, array)
 
 
-def test_its_digest_goes_with_it(path: str, array: Any) -> None:
-    """Who knows the digest of an array need not compute it; of any other array over the same
-    memory it is not known: neither of a part, nor of another shape or type."""
-    found = array._plib
-    known = shared(np.asarray(array), path, found.token, digest=b"digest")
-    assert known.__plib_digest__() == known[:].__plib_digest__() == b"digest"
-    for other in (known[1:], known[::2], known[::-1], known.reshape(100, -1), known.view("i8")):
-        assert other.__plib_digest__() is None
-    assert ForkingPickler.loads(pickled(known)).__plib_digest__() == b"digest"
-    part = ForkingPickler.loads(pickled(known[1:]))
-    assert part.__plib_digest__() == value_digest(np.array(part))  # it is a whole one there
+def test_its_digest_is_kept_beside_it(array: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for the digest of an array in the cache has it computed once, wherever it is
+    asked for; that of a part is kept nowhere."""
+    digest = array.__plib_digest__()
+    assert digest == array[:].__plib_digest__() == value_digest(np.array(array))
+    for part in (array[1:], array[::2], array[::-1]):
+        assert part.__plib_digest__() is None
+    _known._remembered.clear()
+    monkeypatch.setattr(keys, "value_digest", lambda value: b"computed anew..")
+    assert array.__plib_digest__() == digest
+    assert ForkingPickler.loads(pickled(array)).__plib_digest__() == digest
+    assert len(_known._remembered) == 1
+    assert array.view("i8").__plib_digest__() == b"computed anew.."
 
 
 def test_its_digest_is_that_of_a_plain_array(array: Any) -> None:
-    """Where nobody has told it, it is computed, and found again in the cache."""
+    """However it is looked at."""
     plain = np.array(array)
     for one, same in (
         (array, plain),
@@ -171,6 +175,4 @@ def test_its_digest_is_that_of_a_plain_array(array: Any) -> None:
         (array[1:], plain[1:]),
     ):
         assert value_digest(one) == value_digest(same) == value_digest(one)
-    assert array.__plib_digest__() == value_digest(plain)
-    other = shared(np.asarray(array), array._plib.path, array._plib.token)
-    assert other.__plib_digest__() == value_digest(plain)
+    assert shared(np.asarray(array)).__plib_digest__() == value_digest(plain)

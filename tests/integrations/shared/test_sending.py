@@ -19,7 +19,7 @@ from handed_arrays import BYTES, N, pickled
 from joblib.externals.loky import get_reusable_executor
 
 from plib_cache import SerializationError, _handing
-from plib_cache._shared_array import shared
+from plib_cache._shared_array import lease_under
 
 EXECUTORS = ["fork", "forkserver", "spawn"]
 BACKENDS = ["loky", "multiprocessing", "threading"]
@@ -45,10 +45,10 @@ def call(request: pytest.FixtureRequest) -> Iterator[Call]:
 # ---- there and back ------------------------------------------------------------------------------
 
 
-def test_it_goes_there_by_reference(call: Call, array: Any) -> None:
+def test_it_goes_there_by_reference(call: Call, array: Any, path: str) -> None:
     """A worker sees the same memory, read-only."""
     assert call(handed.look, array) == handed.look(array)
-    assert handed.where(array)[0] == os.stat(array._plib.path).st_ino
+    assert handed.where(array)[0] == os.stat(path).st_ino
 
 
 def test_it_comes_back_by_reference(call: Call, array: Any) -> None:
@@ -102,10 +102,7 @@ def test_any_dtype_and_order(path: str, dtype: Any) -> None:
     """Whatever an array in the cache is, comes."""
     value = np.zeros((300, 400), dtype, order="F")
     value.reshape(-1).view("u1")[:] = 65
-    handed.cache(path).set("any", value)
-    found = handed.cache(path)._region.lease(b"any")
-    here = handed.cache(path)._serializer.loads(found[0], memoryview(found[1]))
-    here = shared(here, path, found[3])
+    here = handed.put(path, "any", value)
     again = ForkingPickler.loads(pickled(here))
     assert again.dtype == value.dtype
     assert again.strides == here.strides
@@ -202,8 +199,7 @@ def test_another_file(array: Any, path: str) -> None:
 
 def test_another_machine(array: Any) -> None:
     """Nor is a file of another machine that has the same name."""
-    leased = array._plib
-    reference = _handing.offer(leased.lease, leased.path, leased.token, leased.address)
+    reference = _handing.offer(lease_under(array))
     assert reference is not None
     place = reference.place._replace(boot="another")
     with pytest.raises(SerializationError, match="another machine"):
@@ -270,10 +266,12 @@ def test_a_fork_child_keeps_nothing_of_its_parents(array: Any, fork: Call) -> No
     assert len(_handing._kept) == 0
 
 
-def test_a_full_cache_does_not_acknowledge(array: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_cache_does_not_acknowledge(
+    array: Any, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The value comes even where no word can be left for its sender."""
     letter = pickled(array)
-    region = _handing._opened[array._plib.path].region
+    region = _handing._opened[path].region
 
     def refuse(*args: Any) -> None:
         raise _handing.PlibCacheError("full")
