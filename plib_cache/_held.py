@@ -87,7 +87,7 @@ class Holding(InPlace):
             found = self._region.lease_told(*where, private=True) or found
         nbytes = memoryview(found[1]).nbytes
         try:
-            value = decode(self._serializer, found, self._region, copy)
+            value = decode(self._serializer, found, copy)
         except DamagedValueError as error:
             self._doubt(error)
             return None

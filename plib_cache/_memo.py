@@ -165,15 +165,13 @@ class Memo:
     def _settle(self) -> Home:
         chosen = self.options.cache
         cache = chosen if isinstance(chosen, Cache) else _shared.open_cache(chosen)
-        region = cache._region
-        serializer = cache._serializer
+        region, serializer = cache._region, cache._serializer
         if self.options.trust is not None:
             serializer = DefaultSerializer(config.check_trust(self.options.trust))
         tags = None if callable(self.options.tags) else self._tags(region, self.options.tags)
-        name = region.name("f:" + self.prefix.hex())
-        terms = Terms(name=name, tags=tags or (), immutable=True)
+        terms = Terms(0, region.name("f:" + self.prefix.hex()), tags or (), immutable=True)
         tiers = cache._tiers_of(self.options.remote, self.options.trust)
-        return Home(region, name, serializer, tags, terms, tiers, cache._immutable)
+        return Home(region, terms.name, serializer, tags, terms, tiers, cache._immutable)
 
     def fresh_home(self) -> Home | None:
         """The place, opened anew if its file was removed; None if there is none."""

@@ -19,15 +19,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from distributed.protocol.serialize import Serialize
 from tornado.ioloop import PeriodicCallback
 
 from plib_cache import Cache, ConfigurationError, PlibCacheError
 from plib_cache.integrations.dask._counts import Counts
+from plib_cache.integrations.dask._ring import Home, Ring
 from plib_cache.keys import key_bytes
-from plib_cache.remote.breaker import Breaker
 from plib_cache.remote.naming import Rendezvous, name_of
 from plib_cache.tiers import Parcel, Tier
 
@@ -42,28 +42,6 @@ _PREFIX = b"plib_cache far "  # begins the names of what others stored here
 def _apart(payload: bytes) -> Any:
     """Bytes that are sent beside the message, not copied into it."""
     return Serialize(payload)  # type: ignore[no-untyped-call]
-
-
-class Home:
-    """A region somewhere, and who can be asked for what is in it."""
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self.addresses: tuple[str, ...] = ()
-        self.breaker = Breaker(changed=changed)
-
-
-class Ring(NamedTuple):
-    """All regions that are known, and who of them a key belongs to."""
-
-    homes: tuple[Home | None, ...]  # None is the own one
-    rendezvous: Rendezvous
-
-    def by_home(self, keys: Iterable[bytes]) -> dict[Home | None, list[bytes]]:
-        """The keys of each home."""
-        found: dict[Home | None, list[bytes]] = {}
-        for key in keys:
-            found.setdefault(self.homes[self.rendezvous.home(key)], []).append(key)
-        return found
 
 
 class DaskTier(Tier):
@@ -149,7 +127,9 @@ class DaskTier(Tier):
 
     def _know(self, regions: Mapping[str, Sequence[str]]) -> None:
         """Take note of the regions that there are, and of their workers."""
-        homes = {region: self._homes.get(region) or Home(self._nudge) for region in regions}
+        homes = {
+            region: self._homes.get(region) or Home(lambda: self._changed()) for region in regions
+        }
         for region, addresses in regions.items():
             homes[region].addresses = tuple(addresses)
         self._homes = homes
@@ -253,9 +233,6 @@ class DaskTier(Tier):
     def watch(self, changed: Callable[[], None]) -> None:
         """Take what is to be called when a node goes or comes back."""
         self._changed = changed
-
-    def _nudge(self) -> None:
-        self._changed()
 
     def _ask(self, home: Home, operation: str, **given: Any) -> Any | None:
         """What a node answers; None if it did not, or did not the last time."""

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The regions of a cluster, and which of them a key is at home in.
+
+Rendezvous hashing chooses it, so when a node comes or goes only its own share of the keys moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from plib_cache.remote.breaker import Breaker
+from plib_cache.remote.naming import Rendezvous
+
+
+class Home:
+    """A region somewhere, and who can be asked for what is in it."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self.addresses: tuple[str, ...] = ()
+        self.breaker = Breaker(changed=changed)
+
+
+class Ring(NamedTuple):
+    """All regions that are known, and who of them a key belongs to."""
+
+    homes: tuple[Home | None, ...]  # None is the own one
+    rendezvous: Rendezvous
+
+    def by_home(self, keys: Iterable[bytes]) -> dict[Home | None, list[bytes]]:
+        """The keys of each home."""
+        found: dict[Home | None, list[bytes]] = {}
+        for key in keys:
+            found.setdefault(self.homes[self.rendezvous.home(key)], []).append(key)
+        return found
