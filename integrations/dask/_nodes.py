@@ -17,6 +17,7 @@ time is left alone after that one wait, and tried in the background until it ans
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -28,7 +29,7 @@ from plib_cache import Cache, ConfigurationError, PlibCacheError
 from plib_cache.integrations.dask._counts import Counts
 from plib_cache.integrations.dask._ring import Home, Ring
 from plib_cache.keys import key_bytes
-from plib_cache.remote.naming import Rendezvous, name_of
+from plib_cache.remote.naming import name_of
 from plib_cache.tiers import Parcel, Tier
 
 LIMIT_S = 1.0
@@ -66,15 +67,14 @@ class DaskTier(Tier):
         self._cache = cache
         self._counts = counts
         self._limit = min(limit, LIMIT_S)
-        self._homes: dict[str, Home] = {}
-        self._ring = Ring((None,), Rendezvous([region]))
+        self._ring = Ring(region, {})
         self._changed: Callable[[], None] = lambda: None
         self._refreshing = PeriodicCallback(self.refresh, _REFRESH_S * 1000)
 
     @property
     def others(self) -> tuple[str, ...]:
         """The regions of the other nodes that are known."""
-        return tuple(self._homes)
+        return tuple(self._ring.others)
 
     def is_home(self, key: str | bytes) -> bool:
         """Whether a key is at home here."""
@@ -96,7 +96,7 @@ class DaskTier(Tier):
         self._worker.metrics.pop(_METRIC, None)
         for name in self._handlers():
             self._worker.handlers.pop(name, None)
-        self._homes = {}
+        self._ring = Ring(self.region, {})
 
     def _told(self, _: Any) -> str:
         """What the scheduler is told of this worker."""
@@ -127,14 +127,15 @@ class DaskTier(Tier):
 
     def _know(self, regions: Mapping[str, Sequence[str]]) -> None:
         """Take note of the regions that there are, and of their workers."""
-        homes = {
-            region: self._homes.get(region) or Home(lambda: self._changed()) for region in regions
-        }
+        known, others = self._ring.others, {}
         for region, addresses in regions.items():
-            homes[region].addresses = tuple(addresses)
-        self._homes = homes
-        ids = [self.region, *homes]
-        self._ring = Ring((None, *homes.values()), Rendezvous(ids))
+            others[region] = known.get(region) or Home(self._tell)
+            others[region].addresses = tuple(addresses)
+        self._ring = Ring(self.region, others)
+
+    def _tell(self) -> None:
+        """A node went or came back."""
+        self._changed()
 
     def _get_here(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
         """Another node asks for what was stored here."""
@@ -182,7 +183,7 @@ class DaskTier(Tier):
     def get_many(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """The payloads of those keys that their homes have."""
         found: dict[bytes, bytes] = {}
-        if not self._homes:
+        if not self._ring.others:
             return found
         for home, theirs in self._ring.by_home(keys).items():
             if home is None:
@@ -194,7 +195,7 @@ class DaskTier(Tier):
 
     def set_many(self, parcels: Sequence[Parcel]) -> Collection[bytes]:
         """Store at the keys' homes; the keys of those that were not."""
-        if not self._homes:
+        if not self._ring.others:
             return []  # nobody is there who would look for it
         by_key = {parcel.key: parcel for parcel in parcels}
         failed: list[bytes] = []
@@ -222,7 +223,7 @@ class DaskTier(Tier):
     def tend(self) -> float | None:
         """Try the nodes that did not answer, if that is due; seconds until it is again."""
         soonest: float | None = None
-        for home in list(self._homes.values()):
+        for home in self._ring.others.values():
             if home.breaker.may_probe() and self._answer(home, "plib_cache_get", keys=[]) is None:
                 home.breaker.failed()
             due = home.breaker.due()
@@ -288,14 +289,12 @@ def _tier_here() -> DaskTier:
     """
     from distributed import get_worker
 
-    try:
+    tier: DaskTier | None = None
+    with contextlib.suppress(ValueError, KeyError):
         tier = get_worker().extensions["plib_cache"].nodes
-    except (ValueError, KeyError):
-        tier = None
     if tier is None:
         raise ConfigurationError(
             "this cache reaches the other nodes of a dask cluster, and can be sent to its workers "
             "only: where it is received is no worker that has a PlibCachePlugin with nodes=True"
         )
-    found: DaskTier = tier
-    return found
+    return tier

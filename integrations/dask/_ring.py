@@ -6,8 +6,7 @@ Rendezvous hashing chooses it, so when a node comes or goes only its own share o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
 
 from plib_cache.remote.breaker import Breaker
 from plib_cache.remote.naming import Rendezvous
@@ -21,15 +20,22 @@ class Home:
         self.breaker = Breaker(changed=changed)
 
 
-class Ring(NamedTuple):
-    """All regions that are known, and who of them a key belongs to."""
+class Ring:
+    """All regions that are known, and which of them a key belongs to; it is never changed.
 
-    homes: tuple[Home | None, ...]  # None is the own one
-    rendezvous: Rendezvous
+    Args:
+        own: the region of the one who asks.
+        others: by region, who can be asked.
+    """
+
+    def __init__(self, own: str, others: Mapping[str, Home]) -> None:
+        self.others = others
+        self._homes = (None, *others.values())
+        self._rendezvous = Rendezvous([own, *others])
 
     def by_home(self, keys: Iterable[bytes]) -> dict[Home | None, list[bytes]]:
-        """The keys of each home."""
+        """The keys of each home; None is the own region."""
         found: dict[Home | None, list[bytes]] = {}
         for key in keys:
-            found.setdefault(self.homes[self.rendezvous.home(key)], []).append(key)
+            found.setdefault(self._homes[self._rendezvous.home(key)], []).append(key)
         return found
