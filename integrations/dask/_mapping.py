@@ -54,6 +54,7 @@ class SharedData:
             store.held.pop(key, None)
             self._own.__setitem__(self, key, value)
             return
+        store.held.pop(key, None)  # so that it is not taken for one of its own
         if self._own.__contains__(self, key):
             self._own.__delitem__(self, key)
         store.held[key] = held
@@ -97,7 +98,6 @@ class _SharedDict(SharedData):
     __eq__ = Mapping.__eq__
     __ne__ = object.__ne__
     get = Mapping.get
-    pop = MutableMapping.pop
     popitem = MutableMapping.popitem
     setdefault = MutableMapping.setdefault
     update = MutableMapping.update
@@ -105,14 +105,26 @@ class _SharedDict(SharedData):
     def __repr__(self) -> str:
         return repr(dict(_pairs(self)))
 
+    def pop(self, key: Any, *default: Any) -> Any:
+        """Remove a key and return its value."""
+        try:
+            value = self[key]
+        except KeyError:
+            if default:
+                return default[0]
+            raise
+        del self[key]
+        return value
+
     def copy(self) -> dict[Any, Any]:
         """A plain dict of the same values."""
         return dict(_pairs(self))
 
 
 def _pairs(data: Any) -> Iterator[tuple[Any, Any]]:
-    yield from [(key, held.value) for key, held in list(data._plib.held.items())]
-    yield from data._own.items(data)
+    shared = dict(data._plib.held)
+    yield from [(key, held.value) for key, held in shared.items()]
+    yield from ((key, value) for key, value in data._own.items(data) if key not in shared)
 
 
 class _Items(ItemsView[Any, Any]):
