@@ -37,7 +37,6 @@ class SharedData:
 
     _own: Any  # the class of the worker's mapping
     _plib: Store
-    _plib_namer: Any  # (key, value) -> the name under which the region is to keep it, or None
 
     def __getitem__(self, key: Any) -> Any:
         held = self._plib.held.get(key)
@@ -49,7 +48,7 @@ class SharedData:
         store = self._plib
         held = store.arrived(value)
         if held is None:
-            held = store.place(value, self._plib_namer and self._plib_namer(key, value))
+            held = store.place(value)
         if held is None:
             store.held.pop(key, None)
             self._own.__setitem__(self, key, value)
@@ -161,7 +160,7 @@ def shared_class(cls: type) -> Any:
     return made
 
 
-def wrap(worker: Any, store: Store, namer: Any) -> bool:
+def wrap(worker: Any, store: Store) -> bool:
     """Have a worker's mapping put its values into the region; False if that cannot be."""
     data = worker.data
     if type(data) is dict:
@@ -173,7 +172,6 @@ def wrap(worker: Any, store: Store, namer: Any) -> bool:
         except TypeError:  # not a class of Python's
             return False
     data._plib = store
-    data._plib_namer = namer
     return True
 
 
@@ -191,7 +189,7 @@ def unwrap(worker: Any) -> None:
         plain.update(kept)
         _replace(worker, plain)
     else:
-        del data._plib, data._plib_namer
+        del data._plib
         data.__class__ = own
         for key, value in kept.items():
             data[key] = value

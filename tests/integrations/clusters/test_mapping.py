@@ -47,7 +47,7 @@ class EverySecond:
     def arrived(self, value: Any) -> None:
         """Nothing comes from elsewhere."""
 
-    def place(self, value: Any, name: Any) -> Held | None:
+    def place(self, value: Any) -> Held | None:
         """Every second length."""
         if len(value) % 2:
             return None
@@ -58,7 +58,7 @@ class EverySecond:
 def wrapped(data: Any) -> tuple[Any, EverySecond, Any]:
     """A worker's mapping, wrapped; the store; and the worker."""
     worker, store = FakeWorker(data), EverySecond()
-    assert wrap(worker, store, None)  # type: ignore[arg-type]
+    assert wrap(worker, store)  # type: ignore[arg-type]
     return worker.data, store, worker
 
 
@@ -146,7 +146,7 @@ def test_a_spill_buffer(tmp_path: Path) -> None:
 
 def test_what_cannot_be_wrapped_is_left() -> None:
     """A mapping of a class that is not Python's stays as it is."""
-    assert wrap(FakeWorker(np.zeros(3)), EverySecond(), None) is False  # type: ignore[arg-type]
+    assert wrap(FakeWorker(np.zeros(3)), EverySecond()) is False  # type: ignore[arg-type]
 
 
 def test_a_worker_without_a_limit(start: Any) -> None:
