@@ -49,7 +49,10 @@ def cached(
         (``PlibCachePlugin(keep=...)``).  A failing cache is counted, and breaks no computation.
     """
     own = isinstance(cache, str)
-    opened = Cache(cache) if isinstance(cache, str) else cache or plib_cache.get_cache()
+    if cache is None:
+        opened = plib_cache.get_cache()
+    else:
+        opened = Cache(cache) if isinstance(cache, str) else cache
     callback = _Keeping(opened, Keep(tuple(keep), min_duration, max_bytes))
     try:
         with callback:
@@ -100,7 +103,7 @@ class _Keeping(Callback):
             return
         try:
             self._memo(name, lambda: value)
-            self.counts.kept += 1
+            self.counts.kept += self._memo.cache_key(name, None) in self._cache
         except PlibCacheError as error:
             self.counts.failed("a result could not be kept", error)
 
