@@ -32,13 +32,15 @@ try:
     from distributed import Worker, WorkerPlugin
 
     from plib_cache.integrations.dask._config import options
+    from plib_cache.integrations.dask._local import cached
+    from plib_cache.integrations.dask._reuse import reuse
     from plib_cache.integrations.dask._worker import EXTENSION, WorkerCache
 except ImportError as error:
     raise ImportError(
         f"plib_cache.integrations.dask needs distributed ({error}): pip install 'plib-cache[dask]'"
     ) from error
 
-__all__ = ["PlibCachePlugin", "counts"]
+__all__ = ["PlibCachePlugin", "cached", "counts", "reuse"]
 
 
 class PlibCachePlugin(WorkerPlugin):
@@ -50,7 +52,7 @@ class PlibCachePlugin(WorkerPlugin):
             quarter of the machine's memory, and at most half of what is free there. A region that
             exists keeps its size.
         keep: names of tasks (``"sum"``, ``"read_csv"``; ``"*"`` is all) whose results outlive the
-            cluster.
+            cluster, besides those annotated with ``plib_cache={"keep": True}``; None: none do.
         threshold: bytes, or as "1 MiB"; smaller values are not shared.
         writeable: whether tasks may write into their inputs. Pages that they write to are copied
             for the worker alone. False gives read-only inputs, which take no second mapping.
@@ -149,6 +151,7 @@ def counts(dask_worker: Any = None) -> dict[str, float]:
     if there is None:
         raise ConfigurationError("this is no worker that has a PlibCachePlugin: register one")
     numbers: dict[str, float] = there.counts.as_dict()
+    numbers["seconds_saved"] = there.results.memo.saved_seconds() if there.results else 0.0
     return numbers
 
 

@@ -31,14 +31,14 @@ dask.config.update_defaults(_defaults)
 class Keep(NamedTuple):
     """Which results outlive the cluster; see the configuration's ``keep``."""
 
-    prefixes: tuple[str, ...]
+    prefixes: tuple[str, ...] | None  # None: nothing is kept; (): only what is annotated
     min_duration: float  # seconds
     max_bytes: int | None
 
     @property
-    def any(self) -> bool:
-        """Whether some are kept without being annotated."""
-        return bool(self.prefixes)
+    def active(self) -> bool:
+        """Whether any may be kept."""
+        return self.prefixes is not None
 
 
 class Options(NamedTuple):
@@ -95,11 +95,13 @@ def options(given: Mapping[str, Any]) -> Options:
 
 
 def _keep(prefixes: Any) -> Keep:
-    if isinstance(prefixes, str) or not all(isinstance(one, str) for one in prefixes):
+    if prefixes is not None and (
+        isinstance(prefixes, str) or not all(isinstance(one, str) for one in prefixes)
+    ):
         raise ConfigurationError(f"keep={prefixes!r:.100}: give names of tasks, as ('name', ...)")
     most = dask.config.get("plib-cache.keep.max-bytes")
     return Keep(
-        tuple(prefixes),
+        None if prefixes is None else tuple(prefixes),
         _seconds("keep.min-duration", dask.config.get("plib-cache.keep.min-duration")),
         None if most is None else _bytes("keep.max-bytes", most),
     )

@@ -37,7 +37,6 @@ class SharedData:
 
     _own: Any  # the class of the worker's mapping
     _plib: Store
-    _plib_namer: Any  # (key, value) -> the name under which the region is to keep it, or None
 
     def __getitem__(self, key: Any) -> Any:
         held = self._plib.held.get(key)
@@ -49,11 +48,12 @@ class SharedData:
         store = self._plib
         held = store.arrived(value)
         if held is None:
-            held = store.place(value, self._plib_namer and self._plib_namer(key, value))
+            held = store.place(value)
         if held is None:
             store.held.pop(key, None)
             self._own.__setitem__(self, key, value)
             return
+        store.held.pop(key, None)  # so that it is not taken for one of its own
         if self._own.__contains__(self, key):
             self._own.__delitem__(self, key)
         store.held[key] = held
@@ -97,7 +97,6 @@ class _SharedDict(SharedData):
     __eq__ = Mapping.__eq__
     __ne__ = object.__ne__
     get = Mapping.get
-    pop = MutableMapping.pop
     popitem = MutableMapping.popitem
     setdefault = MutableMapping.setdefault
     update = MutableMapping.update
@@ -105,14 +104,26 @@ class _SharedDict(SharedData):
     def __repr__(self) -> str:
         return repr(dict(_pairs(self)))
 
+    def pop(self, key: Any, *default: Any) -> Any:
+        """Remove a key and return its value."""
+        try:
+            value = self[key]
+        except KeyError:
+            if default:
+                return default[0]
+            raise
+        del self[key]
+        return value
+
     def copy(self) -> dict[Any, Any]:
         """A plain dict of the same values."""
         return dict(_pairs(self))
 
 
 def _pairs(data: Any) -> Iterator[tuple[Any, Any]]:
-    yield from [(key, held.value) for key, held in list(data._plib.held.items())]
-    yield from data._own.items(data)
+    shared = dict(data._plib.held)
+    yield from [(key, held.value) for key, held in shared.items()]
+    yield from ((key, value) for key, value in data._own.items(data) if key not in shared)
 
 
 class _Items(ItemsView[Any, Any]):
@@ -149,7 +160,7 @@ def shared_class(cls: type) -> Any:
     return made
 
 
-def wrap(worker: Any, store: Store, namer: Any) -> bool:
+def wrap(worker: Any, store: Store) -> bool:
     """Have a worker's mapping put its values into the region; False if that cannot be."""
     data = worker.data
     if type(data) is dict:
@@ -161,7 +172,6 @@ def wrap(worker: Any, store: Store, namer: Any) -> bool:
         except TypeError:  # not a class of Python's
             return False
     data._plib = store
-    data._plib_namer = namer
     return True
 
 
@@ -179,7 +189,7 @@ def unwrap(worker: Any) -> None:
         plain.update(kept)
         _replace(worker, plain)
     else:
-        del data._plib, data._plib_namer
+        del data._plib
         data.__class__ = own
         for key, value in kept.items():
             data[key] = value

@@ -64,17 +64,12 @@ class Store:
             if not _stores[self.proof]:
                 del _stores[self.proof]
 
-    def place(self, value: Any, name: bytes | None = None) -> Held | None:
-        """The value in the region; None if it is better off in the worker's own memory.
-
-        Args:
-            name: under which it stays there, when nobody holds it any more.
-        """
+    def place(self, value: Any) -> Held | None:
+        """The value in the region; None if it is better off in the worker's own memory."""
         if type(value) in _COPIED or self._size(value) < self.threshold:
             return None
-        temporary = _NAME + os.urandom(16)
         try:
-            held = self._put(name or temporary, value, keep=name is not None)
+            held = self._put(_NAME + os.urandom(16), value)
         except (RegionFullError, ValueTooLargeError, SerializationError):
             held = None
         except PlibCacheError as error:
@@ -87,13 +82,12 @@ class Store:
         self.counts.placed_bytes += held.nbytes
         return held
 
-    def _put(self, name: bytes, value: Any, *, keep: bool) -> Held | None:
+    def _put(self, name: bytes, value: Any) -> Held | None:
         self.cache.set(name, value)
         try:
             return self.cache.hold(name, copy=self._copy(self.writeable))
         finally:
-            if not keep:
-                self.cache.delete(name)
+            self.cache.delete(name)
 
     def _size(self, value: Any) -> int:
         """About how large a value is, of a class that dask knows or that can be pickled."""
@@ -126,6 +120,18 @@ class Store:
             _expire()
             _arrived[id(held.value)] = (time.monotonic(), held)
         return held.value
+
+    def find(self, name: bytes) -> Held | None:
+        """What is stored under a name; ``store`` will know its value again.
+
+        Raises:
+            PlibCacheError: it cannot be had.
+        """
+        held = self.cache.hold(name, copy=self._copy(self.writeable))
+        if held is not None and held.where is not None and held.nbytes >= self.threshold:
+            _expire()
+            _arrived[id(held.value)] = (time.monotonic(), held)
+        return held
 
     def arrived(self, value: Any) -> Held | None:
         """What is known of a value that came by reference, once."""

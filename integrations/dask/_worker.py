@@ -17,6 +17,7 @@ from plib_cache.integrations.dask._mapping import unwrap, wrap
 from plib_cache.integrations.dask._memory import Corrected, tell_nanny
 from plib_cache.integrations.dask._nodes import DaskTier
 from plib_cache.integrations.dask._region import open_region
+from plib_cache.integrations.dask._results import Results
 from plib_cache.integrations.dask._store import Store, sweep
 
 EXTENSION = "plib_cache"  # where a worker keeps this
@@ -58,7 +59,7 @@ class WorkerCache:
         await self._reach(options)
         _workers += 1
         self.store = Store(self.opened, options, self.counts)
-        if not wrap(worker, self.store, None):
+        if not wrap(worker, self.store):
             logger.warning(
                 "plib_cache: values of this worker are not shared, as its data is a %s",
                 type(worker.data).__name__,
@@ -67,6 +68,12 @@ class WorkerCache:
         self._corrected = Corrected(worker, self.opened.proof)
         self._sweep = PeriodicCallback(sweep, _SWEEP_MS)
         self._sweep.start()
+        self.results: Results | None = None
+        if options.keep.active:
+            cluster = (await worker.scheduler.identity())["id"]
+            self.results = Results(
+                worker, self.cache, self.store, options.keep, self.counts, cluster
+            )
         await tell_nanny(worker, self.opened.proof)
 
     async def _reach(self, options: Options) -> None:
@@ -84,13 +91,16 @@ class WorkerCache:
 
     def transition(self, key: Any, start: str, finish: str) -> None:
         """A task goes from one state to another; before it runs, if that is what it will do."""
-        if finish != "executing":
-            return
         try:
-            task = self._worker.state.tasks[key]
-            if annotation(task.annotations, "writeable"):
-                for one in task.dependencies:
-                    self.store.make_writeable(one.key)
+            if finish == "executing":
+                task = self._worker.state.tasks[key]
+                if annotation(task.annotations, "writeable"):
+                    for one in task.dependencies:
+                        self.store.make_writeable(one.key)
+                if self.results is not None:
+                    self.results.before(task)
+            elif finish == "memory" and start == "released" and self.results is not None:
+                self.results.given(key)
         except Exception as error:
             self.counts.failed("a task could not be prepared", error)
 

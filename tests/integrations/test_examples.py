@@ -15,6 +15,7 @@ HANGS = 240  # seconds; only for what never ends
 
 # What the example is about, as it appears in its output.
 SHOWN = {
+    "dask_cluster.py": "the second cluster found 6 of 6 results",
     "dask_plugin.py": "both clusters together computed 10",
     "decorator.py": "hits of all processes so far: 3",
     "joblib_memory.py": "there without computing: True",

@@ -4,7 +4,8 @@
     python tests/soak/run.py              all of them
     python tests/soak/run.py kills fuzz   some
 
-What runs: every native test that writes a row (it calls ``soak_line``), the fuzzer, the models.
+What runs: every native test that writes a row (it calls ``soak_line``), the fuzzer, the models, the
+workers of dask that are killed.
 All run even if one fails; a failed one is in the table with its seed.  ``ROUNDS`` is percent of
 each, ``JOBS`` how many run side by side, ``PAGE`` the page whose table is renewed (when everything
 runs whole docs/reliability.md, otherwise a copy in build/soak).  What each printed is there too.
@@ -78,6 +79,8 @@ def soaks() -> list[Soak]:
         parts = operations() if name == "death" else []
         found += [Soak(f"{name}-{part}", command, part) for part in parts] or [Soak(name, command)]
     found.append(Soak("fuzz", [str(ROOT / "tests" / "fuzz" / "run")]))
+    clusters = ROOT / "tests" / "integrations" / "clusters"
+    found.append(Soak("dask-kills", [sys.executable, str(clusters / "storm.py")]))
     found.append(Soak("models", [sys.executable, str(Path(__file__).parent / "protocol.py")]))
     return sorted(found, key=lambda soak: (soak.name in ALONE, soak.name))
 

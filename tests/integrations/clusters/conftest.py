@@ -91,6 +91,7 @@ def start(folder: Path) -> Iterator[Callable[..., Workers]]:
             started += 1
             path = options.pop("path", None) or folder / f"one-{started}"
             path.unlink(missing_ok=True)
+            options.pop("before", lambda: None)()
             workers: Workers = stack.enter_context(workers_of(path, n, plugin or {}, **options))
             return workers
 

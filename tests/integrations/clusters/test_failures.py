@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Whatever goes wrong with a hand-over, the task gets its input, as bytes, and it is counted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import dask_tasks as tasks
+import numpy as np
+import pytest
+from distributed import wait
+
+import plib_cache
+
+
+def break_taking(dask_worker: Any, how: str, times: int) -> None:
+    """The next values that come by reference to this worker cannot be had."""
+    store = dask_worker.extensions["plib_cache"].store
+    take, left = store.take, [times]
+
+    def broken(where: Any) -> Any:
+        if not left[0]:
+            return take(where)
+        left[0] -= 1
+        if how == "lost":
+            return take((1 << 40, 12345))
+        raise RuntimeError("it cannot be rebuilt")
+
+    store.take = broken
+
+
+@pytest.fixture
+def pair(three: Any) -> Any:
+    """Two of three workers, which send each other references again."""
+
+    def trust(dask_worker: Any) -> None:
+        cache = dask_worker.extensions["plib_cache"]
+        cache._hand_over._peers.clear()
+        vars(cache.store).pop("take", None)
+
+    three.client.run(trust)
+    yield three.addresses[:2]
+    three.client.run(trust)
+
+
+@pytest.mark.parametrize("how", ["lost", "broken"])
+@pytest.mark.parametrize("times", [1, 1000])
+def test_what_cannot_be_taken_is_sent(three: Any, pair: Any, how: str, times: int) -> None:
+    """A value that is lost, or cannot be rebuilt there: asked for again, and sent as bytes."""
+    first, second = pair
+    names = ("take_failed", "hand_over_failed", "failures")
+    before = three.counts(*names)
+    three.client.run(break_taking, how=how, times=times, workers=[second])
+    made = three.client.submit(tasks.numbers, 3, workers=[first], pure=False)
+    seen = three.client.submit(tasks.total, made, workers=[second], pure=False)
+    assert seen.result(timeout=60) == tasks.total(tasks.numbers(3))
+    after = three.counts(*names)
+    assert {name: after[name] - before[name] for name in names} == dict.fromkeys(names, 1)
+    taken = three.counts("handed")
+    again = three.client.submit(tasks.numbers, 4, workers=[first], pure=False)
+    seen = three.client.submit(tasks.total, again, workers=[second], pure=False)
+    assert seen.result(timeout=60) == tasks.total(tasks.numbers(4))
+    assert three.counts("handed") == taken  # bytes, for a while
+
+
+def test_a_class_that_cannot_be_rebuilt_over_shared_memory(three: Any, pair: Any) -> None:
+    """Such a value is sent as bytes as well."""
+    first, second = pair
+    before = three.counts("take_failed")["take_failed"]
+    made = three.client.submit(tasks.Spoiled, workers=[first], pure=False)
+    seen = three.client.submit(lambda one: int(one.data.sum()), made, workers=[second], pure=False)
+    assert seen.result(timeout=60) == tasks.total(tasks.numbers(0, 2))
+    assert three.counts("take_failed")["take_failed"] == before + 1
+
+
+def test_replicate_gets_there(three: Any, pair: Any) -> None:
+    """``replicate`` succeeds though references cannot be taken."""
+    first, _ = pair
+    three.client.run(break_taking, how="broken", times=1000)
+    made = three.client.submit(tasks.numbers, 8, workers=[first], pure=False)
+    wait(made)
+    three.client.replicate([made])
+    assert len(three.client.who_has([made])[made.key]) == 3
+
+
+def test_a_region_that_was_removed(start: Callable[..., Any]) -> None:
+    """Workers go on with what they have mapped; a worker that comes later has a new one."""
+    workers = start(2)
+    first, second = workers.addresses
+    made = workers.client.submit(tasks.numbers, 1, workers=[first])
+    wait(made)
+    os.remove(workers.path)
+    assert workers.client.submit(tasks.total, made, workers=[second]).result(
+        timeout=60
+    ) == tasks.total(tasks.numbers(1))
+    workers.cluster.scale(3)
+    workers.client.wait_for_workers(3, timeout=60)
+    (third,) = set(workers.addresses) - {first, second}
+    for array in (made, workers.client.submit(tasks.numbers, 2, workers=[first])):
+        seen = workers.client.submit(tasks.total, array, workers=[third])
+        assert seen.result(timeout=60) == tasks.total(array.result())
+    assert workers.client.submit(tasks.in_region, made, workers=[third]).result(timeout=60)
+
+
+def test_a_full_region(start: Callable[..., Any]) -> None:
+    """What has no room stays in the worker's own memory; all results are right."""
+    workers = start(2, {"size": "64MiB"})
+    first, second = workers.addresses
+    made = workers.client.map(tasks.numbers, range(16), workers=[first], pure=False)
+    wait(made)
+    told = workers.counts("placed", "refused")
+    assert told["placed"] + told["refused"] == 16
+    assert told["placed"] >= 4
+    assert told["refused"] >= 8
+    sums = workers.client.map(tasks.total, made, workers=[second], pure=False)
+    assert workers.client.gather(sums) == [tasks.total(tasks.numbers(n)) for n in range(16)]
+    assert workers.counts("failures", "take_failed") == {"failures": 0, "take_failed": 0}
+
+
+def test_a_value_that_is_too_large(start: Callable[..., Any]) -> None:
+    """It is as if there were no cache."""
+    workers = start(1, {"size": "16MiB"})
+    made = workers.client.submit(np.ones, 4_000_000)
+    assert made.result().sum() == 4_000_000
+    assert workers.counts("placed", "refused") == {"placed": 0, "refused": 1}
+
+
+def test_more_values_than_a_process_can_lease(start: Callable[..., Any]) -> None:
+    """128 in a small region: the others stay in the worker's own memory."""
+    workers = start(1, {"size": "128MiB", "threshold": "64 KiB"})
+    made = workers.client.map(np.full, [10_000] * 200, range(200), pure=False)
+    wait(made)
+    told = workers.counts("placed", "refused")
+    assert told["placed"] + told["refused"] == 200
+    assert 100 < told["placed"] <= 128
+    total = workers.client.submit(tasks.total, *made)
+    assert total.result() == sum(n * 10_000 for n in range(200))
+
+
+def test_a_stopped_writer(start: Callable[..., Any], stopped_holder: Any) -> None:
+    """Somebody has stopped while he held all locks: values stay where they are."""
+    workers = start(1)
+    (worker,) = workers.addresses
+    with plib_cache.Cache(path=workers.path) as cache:
+        child = stopped_holder(cache)
+        made = workers.client.submit(tasks.numbers, 1, workers=[worker])
+        assert made.result(timeout=60).sum() == tasks.total(tasks.numbers(1))
+        child.kill(18)
+        assert child.result() is None
+    told = workers.counts("placed", "refused", "failures")
+    assert told["placed"] == 0
