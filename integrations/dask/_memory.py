@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from distributed.core import Status
 from distributed.diagnostics.plugin import NannyPlugin
 
 from plib_cache.integrations.dask._counts import logger
@@ -28,6 +29,7 @@ from plib_cache.integrations.dask._region import Proof
 
 _WALK_S = 10.0  # between two walks
 _ASK_S = 10.0  # for a nanny to answer
+_STARTING_S = 0.05  # between looks whether a worker has started
 _NUMBER = re.compile(rb"^(\w+):\s+(\d+) kB", re.M)
 NANNY_PLUGIN = "plib-cache-memory"
 
@@ -139,12 +141,23 @@ class _Asking:
         return self._resident[pid]
 
 
+def starting(worker: Any) -> bool:
+    """Whether a worker has not started yet."""
+    lock = getattr(worker, "_startup_lock", None)
+    return worker.status is Status.init or (lock is not None and lock.locked())
+
+
 async def tell_nanny(worker: Any, proof: Proof) -> None:
-    """Have the nanny of a worker, if it has one, not count the region; a failure is told."""
+    """Have the nanny of a worker, if it has one, not count the region; a failure is told.
+
+    A nanny answers nobody before its worker has started, so this is to run beside that.
+    """
     if not worker.nanny:
         return
     plugin = pickle.dumps(NannyMemory(proof))
     try:
+        while starting(worker):
+            await asyncio.sleep(_STARTING_S)
         asked = worker.rpc(worker.nanny).plugin_add(plugin=plugin, name=NANNY_PLUGIN)
         answer = await asyncio.wait_for(asked, _ASK_S)
         if answer.get("status") != "OK":

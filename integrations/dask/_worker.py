@@ -14,7 +14,7 @@ from plib_cache.integrations.dask._config import Options
 from plib_cache.integrations.dask._counts import Counts, logger
 from plib_cache.integrations.dask._handover import HandOver
 from plib_cache.integrations.dask._mapping import unwrap, wrap
-from plib_cache.integrations.dask._memory import Corrected, tell_nanny
+from plib_cache.integrations.dask._memory import Corrected, starting, tell_nanny
 from plib_cache.integrations.dask._nodes import DaskTier
 from plib_cache.integrations.dask._region import open_region
 from plib_cache.integrations.dask._results import Results
@@ -74,7 +74,9 @@ class WorkerCache:
             self.results = Results(
                 worker, self.cache, self.store, options.keep, self.counts, cluster
             )
-        await tell_nanny(worker, self.opened.proof)
+        self._telling = asyncio.ensure_future(tell_nanny(worker, self.opened.proof))
+        if not starting(worker):
+            await self._telling
 
     async def _reach(self, options: Options) -> None:
         """Have tasks use the region, and what other nodes have."""
@@ -108,6 +110,7 @@ class WorkerCache:
         """Have the worker as it was; the region stays, and values that are in use."""
         global _workers  # noqa: PLW0603
         self._sweep.stop()
+        self._telling.cancel()
         if self.nodes is not None:
             self.nodes.end()
         self._corrected.undo()

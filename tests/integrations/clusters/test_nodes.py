@@ -21,6 +21,7 @@ from waiting import wait_until
 import plib_cache
 from plib_cache import ConfigurationError
 from plib_cache.integrations.dask import PlibCachePlugin
+from plib_cache.integrations.dask._memory import NANNY_PLUGIN
 
 from .conftest import QUIET
 
@@ -133,6 +134,15 @@ def test_large_values(nodes: Nodes) -> None:
 
     nodes.on(0, make, 5 << 20)
     assert [nodes.on(node, length) for node in (0, 1, 2)] == [5 << 20] * 3
+
+
+def test_their_nannies_are_told(nodes: Nodes) -> None:
+    """A worker that is started with the plugin tells its nanny what not to count, once it can."""
+
+    def told(dask_worker: Any) -> bool:
+        return NANNY_PLUGIN in dask_worker.plugins
+
+    wait_until(lambda: all(nodes.client.run(told, nanny=True).values()), "the nannies")
 
 
 def test_a_cache_goes_to_workers_only(nodes: Nodes) -> None:
