@@ -37,8 +37,9 @@ def _work() -> Any:
 class Cluster:
     """Workers that are processes, and a client."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, shares: bool = True) -> None:
         self.client = client
+        self.shares = shares  # whether its workers share a region
         self.workers: list[str] = sorted(client.scheduler_info(n_workers=-1)["workers"])
         self.pids: dict[str, int] = client.run(os.getpid)
 
@@ -69,7 +70,7 @@ def cluster(path: Path | None, workers: int, size: int = 0, **plugin: Any) -> It
         if path is not None:
             integration = module("plib_cache.integrations.dask")
             client.register_plugin(integration.PlibCachePlugin(path=path, size=size, **plugin))
-        yield Cluster(client)
+        yield Cluster(client, path is not None)
 
 
 @contextlib.contextmanager
@@ -220,3 +221,36 @@ def far(bench: Bench, work: str) -> list[Line]:
         compared(work, "rpc of 80 KB", found["far"], found["rpc"], unit="ms",
                  direction="ours / theirs", goal=Goal(most=3))
     ]  # fmt: skip
+
+
+def second(bench: Bench, work: str) -> list[Line]:
+    """A cluster computes what one before it has computed."""
+    tasks = bench.scaled(16, 2)
+    logs = {name: bench.fresh(f"log-{name}") for name in (OURS, STOCK)}
+    path, integration = bench.fresh("kept"), module("plib_cache.integrations.dask")
+
+    def compute(one: Cluster, log: Path) -> float:
+        began = time.perf_counter()
+        result = _work().graph(str(log), tasks)
+        found = integration.reuse(one.client, result) if one.shares else None
+        one.client.compute(result).result()
+        took = (time.perf_counter() - began) * 1e3
+        del found
+        return took
+
+    with cluster(path, 2, 256 * MIB, keep=("*",)) as one:
+        compute(one, logs[OURS])
+    logs[OURS].write_text("", encoding="ascii")
+    samples: dict[str, list[float]] = {OURS: [], STOCK: []}
+    for _ in range(min(bench.rounds, 3)):
+        with cluster(path, 2, 256 * MIB, keep=("*",)) as one:
+            samples[OURS].append(compute(one, logs[OURS]))
+        with cluster(None, 2) as one:
+            samples[STOCK].append(compute(one, logs[STOCK]))
+    computed = Line(f"{work}, tasks computed", unit="tasks",
+                    ours=Spread.of([logs[OURS].stat().st_size]),
+                    goal=Goal(most=0, unit="tasks"))  # fmt: skip
+    return [
+        compared(work, STOCK, samples[OURS], samples[STOCK], unit="ms", goal=Goal(least=20)),
+        computed,
+    ]

@@ -6,10 +6,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import dask
 import dask.dataframe
 import distributed
 
 _dd: Any = dask.dataframe
+_delayed: Any = vars(dask)["delayed"]
 _wait: Any = distributed.wait
 
 
@@ -136,3 +138,24 @@ def far_and_rpc(address: str, keys: list[str]) -> dict[str, list[float]]:
         found["rpc"].append((between - began) * 1e3)
         found["far"].append((ended - between) * 1e3)
     return found
+
+
+def heavy(number: int, log: str) -> float:
+    """Some tenths of a second of work, noted in a file."""
+    import numpy as np
+
+    with open(log, "a", encoding="ascii") as file:  # noqa: PTH123 - a path that is data
+        file.write("x")
+    noise = np.random.default_rng(number).normal(size=(500, 500))
+    return float(np.abs(np.linalg.eigvals(noise)).max())
+
+
+def largest(values: list[float]) -> float:
+    """What is made of all of them."""
+    return max(values)
+
+
+def graph(log: str, tasks: int) -> Any:
+    """The same work at each call."""
+    parts = [_delayed(heavy, pure=True)(number, log) for number in range(tasks)]
+    return _delayed(largest, pure=True)(parts)

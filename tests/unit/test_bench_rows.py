@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from benchmarks import joblib_rows, key_rows, large_reading, large_writing, python_rows
+from benchmarks import dask_rows, joblib_rows, key_rows, large_reading, large_writing, python_rows
 from benchmarks.bench import Bench
 from benchmarks.figures import Goal
 from benchmarks.large_peers import MEMCPY, RAW, RAY, memcpy, raw
@@ -102,3 +102,21 @@ def test_rows_of_joblib_run(bench: Bench) -> None:
     assert many[2].facts == ["2000 files of joblib's own"]
     (flight,) = joblib_rows.flight(bench, "flight")
     assert flight.state == "met"
+
+
+def test_rows_of_dask_that_share_run(bench: Bench) -> None:
+    """On one node: whatever is compared is the same work."""
+    lines = dask_rows.replicate(bench, "replicate") + dask_rows.fetch(bench, "fetch")
+    assert all(line.ratio and line.ratio.low > 0 for line in lines if line.peer)
+    assert [line.unit for line in lines] == ["ms", "copies", "ms", "ms"]
+
+
+def test_rows_of_dask_that_compute_run(bench: Bench) -> None:
+    """What is kept is not computed again, and what another node has is found."""
+    found, computed = dask_rows.second(bench, "second")
+    assert found.ratio is not None
+    assert computed.state == "met"
+    (far,) = dask_rows.far(bench, "far")
+    assert far.ratio is not None
+    lines = dask_rows.exchange(bench, "exchange") + dask_rows.tiny(bench, "tiny")
+    assert all(line.ratio and line.ratio.low > 0 for line in lines)
