@@ -7,6 +7,7 @@ INSTALLED := $(VENV)/.installed
 LINTERS := $(VENV)/.linters
 PEERS := $(VENV)/.peers
 JOBLIBS := $(addprefix build/joblib-,$(shell sed -n 's/^\(VERSIONS\|TOO_OLD\) = //p' tests/upstream/table.py | tr -d '(",)'))
+DASKS := $(addprefix build/dask-,$(shell sed -n 's/^OLD_DASK = //p' tests/upstream/table.py | tr -d '"'))
 PIP := $(BIN)/python -m pip --no-input --disable-pip-version-check -qq
 export JOBS ?= 2
 
@@ -24,7 +25,7 @@ build: $(INSTALLED) ## make .venv with everything in it, and build the extension
 demo: build ## several processes share the results of real work
 	$(BIN)/plib-cache demo
 
-test: build $(LINTERS) $(JOBLIBS) ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi keys" chooses)
+test: build $(LINTERS) $(JOBLIBS) $(DASKS) ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi keys" chooses)
 	@scripts/test $(STEPS)
 
 test-pku: build ## the tests that run where the CPU has protection keys: in a guest, on two kernels (ONLY="probe joblib" chooses)
@@ -94,6 +95,13 @@ build/joblib-%: | $(VENV)/pyvenv.cfg
 	@echo "installing joblib $*"
 	@rm -rf $@.new
 	@$(PIP) install --no-deps --target $@.new joblib==$*
+	@mv $@.new $@
+
+# The same for dask and distributed of a year ago.
+build/dask-%: | $(VENV)/pyvenv.cfg
+	@echo "installing dask and distributed $*"
+	@rm -rf $@.new
+	@$(PIP) install --no-deps --target $@.new dask==$* distributed==$*
 	@mv $@.new $@
 
 # What `make bench` compares with, from pyproject.toml.  What cannot be installed is reported as not measured.

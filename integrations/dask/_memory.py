@@ -27,7 +27,8 @@ from plib_cache.integrations.dask._counts import logger
 from plib_cache.integrations.dask._region import Proof
 
 _WALK_S = 10.0  # between two walks
-_ASK_S = 10.0  # for a nanny to answer
+_ASK_S = 30.0  # for a nanny to answer
+_WAIT_S = 1.0  # of it, in which the worker does not go on
 _NUMBER = re.compile(rb"^(\w+):\s+(\d+) kB", re.M)
 NANNY_PLUGIN = "plib-cache-memory"
 
@@ -140,9 +141,21 @@ class _Asking:
 
 
 async def tell_nanny(worker: Any, proof: Proof) -> None:
-    """Have the nanny of a worker, if it has one, not count the region; a failure is told."""
-    if not worker.nanny:
-        return
+    """Have the nanny of a worker, if it has one, not count the region; a failure is told.
+
+    A nanny that has much to do is not waited for.
+    """
+    if worker.nanny:
+        telling = asyncio.ensure_future(_tell(worker, proof))
+        _telling.add(telling)  # or nobody would keep it
+        telling.add_done_callback(_telling.discard)
+        await asyncio.wait({telling}, timeout=_WAIT_S)
+
+
+_telling: set[asyncio.Future[None]] = set()
+
+
+async def _tell(worker: Any, proof: Proof) -> None:
     plugin = pickle.dumps(NannyMemory(proof))
     try:
         asked = worker.rpc(worker.nanny).plugin_add(plugin=plugin, name=NANNY_PLUGIN)
