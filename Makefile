@@ -104,6 +104,13 @@ build/dask-%: | $(VENV)/pyvenv.cfg
 	@$(PIP) install --no-deps --target $@.new dask==$* distributed==$*
 	@mv $@.new $@
 
+# distributed's own tests, of which its wheels have none; only where GitHub can be reached.
+build/distributed-tests: | $(VENV)/pyvenv.cfg
+	@rm -rf $@.new
+	@git clone -q --depth 1 https://github.com/dask/distributed $@.new --branch \
+	  $$($(BIN)/python -c 'import distributed; print(distributed.__version__)') && \
+	  mv $@.new/distributed/tests $@ && rm -rf $@.new
+
 # What `make bench` compares with, from pyproject.toml.  What cannot be installed is reported as not measured.
 $(PEERS): $(VENV)/pyvenv.cfg pyproject.toml
 	@echo "installing what the benchmark compares with"
