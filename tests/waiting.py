@@ -12,10 +12,20 @@ HANG_TIMES = float(os.environ.get("HANG_TIMES", "1"))  # as in tests/native/chec
 HANG_S = 30.0 * HANG_TIMES  # a limit for what hangs, not a stopwatch
 
 
-def wait_until(condition: Callable[[], Any], what: str = "the condition") -> Any:
-    """Look until ``condition()`` is true, and return what it gave."""
-    deadline = time.monotonic() + HANG_S
+def wait_until(
+    condition: Callable[[], Any],
+    what: str = "the condition",
+    times: float = 1,
+    pause: float = 0.002,
+) -> Any:
+    """Look until ``condition()`` is true, and return what it gave.
+
+    Args:
+        times: HANG_S is the limit so often.
+        pause: seconds between two looks, of a condition that is not cheap.
+    """
+    deadline = time.monotonic() + times * HANG_S
     while not (result := condition()):
         assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.002)
+        time.sleep(pause)
     return result

@@ -15,7 +15,6 @@ import os
 import re
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import dask
 import dask_tasks as tasks
 from distributed import Client, LocalCluster
+from waiting import wait_until
 
 import plib_cache
 from plib_cache.integrations.dask import PlibCachePlugin
 
-HANGS_S = 120 * float(os.environ.get("HANG_TIMES", "1"))
+TIMES = 4  # of the usual limit for what hangs
 GROWTH_KIB = 40 << 10  # that dask's own logs and profiles of so many tasks may take
 PAGES = 1 << 20  # bytes that an empty cache may have begun to fill
 QUIET = {"distributed.scheduler.active-memory-manager.start": False}
@@ -58,13 +58,14 @@ def graph(client: Client, number: int, addresses: list[str]) -> None:
 
 def settled(client: Client, cache: plib_cache.Cache) -> dict[str, dict[str, int]]:
     """What the workers are like when they hold nothing any more."""
-    deadline = time.monotonic() + HANGS_S
-    while True:
-        told: dict[str, dict[str, int]] = client.run(measured)
-        if not any(one["held"] for one in told.values()) and not cache.stats().leased:
-            return told
-        assert time.monotonic() < deadline, f"something is held for ever: {told} {cache.stats()}"
-        time.sleep(0.05)
+
+    def told() -> Any:
+        numbers = client.run(measured)
+        held = any(one["held"] for one in numbers.values()) or cache.stats().leased
+        return None if held else numbers
+
+    found: dict[str, dict[str, int]] = wait_until(told, "what is held", TIMES, pause=0.05)
+    return found
 
 
 def main() -> None:
