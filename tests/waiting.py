@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 HANG_TIMES = float(os.environ.get("HANG_TIMES", "1"))  # as in tests/native/check.h
@@ -29,3 +31,17 @@ def wait_until(
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(pause)
     return result
+
+
+def stop(pid: int) -> None:
+    """Stop a process (SIGSTOP), and come back when all of its threads have stopped.
+
+    The signal stops one thread after the other, and those that run go on for a moment.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: set(_states(pid)) <= set("Tt"), f"process {pid} to stop")
+
+
+def _states(pid: int) -> list[str]:
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks]

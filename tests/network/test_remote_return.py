@@ -98,17 +98,15 @@ class TestComingBack:
 
     def test_stopped_and_continued(self, node: Node, start: Start, eventually: Any) -> None:
         """A server that is stopped (SIGSTOP) is a server that hangs."""
-        import signal
-
         server = start("memcached", port=free_port())
         cache = node("one", server.plain + "?timeout=2&connect=2")
         cache["k"] = 1
         assert cache.wait_remote(30)
-        server.send_signal(signal.SIGSTOP)
+        server.pause()
         cache._region.delete(b"k")
         assert cache.get("k") is None
         assert counts(cache).timeouts >= 1
-        server.send_signal(signal.SIGCONT)
+        server.go_on()
         eventually(lambda: cache.get("k") == 1)
 
     def test_deletes_are_bounded(self, node: Node) -> None:
