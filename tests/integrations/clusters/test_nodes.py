@@ -8,6 +8,7 @@ import itertools
 import os
 import pickle
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ import pytest
 from dask_nodes import Nodes, look, store
 from distributed import Client, Nanny, Scheduler, SpecCluster
 from distributed.security import Security
-from waiting import wait_until
+from waiting import stop, wait_until
 
 import plib_cache
 from plib_cache import ConfigurationError
 from plib_cache.integrations.dask import PlibCachePlugin
 from plib_cache.integrations.dask._memory import NANNY_PLUGIN
+from plib_cache.remote import open as open_tiers
 
 from .conftest import QUIET
 
@@ -177,7 +179,7 @@ def test_a_node_that_does_not_answer(tmp_path: Path) -> None:
         made.on(1, store, rest)
         wait_until(lambda: all(made.on(0, look, first[:10])))
         before, stopped = made.counts(0), processes(made)[1]
-        os.kill(stopped, signal.SIGSTOP)
+        stop(stopped)
         try:
             assert not any(made.on(0, look, first[10:]))
             after = made.counts(0)
@@ -202,6 +204,28 @@ def test_a_node_that_dies(tmp_path: Path) -> None:
         # its nanny starts another worker, on the same region
         made.client.wait_for_workers(2, timeout=60)
         wait_until(lambda: len(made.client.scheduler_info(n_workers=-1)["workers"]) == 2)
+
+
+def test_without_the_plugin_nothing_is_left(tmp_path: Path) -> None:
+    """Neither a thread, nor a handler, nor anything that keeps the worker."""
+    with cluster(tmp_path, 2) as made:
+        made.on(0, store, [f"key-{n}" for n in range(KEYS)])
+
+        def left(dask_worker: Any) -> list[str]:
+            threads = [one.name for one in threading.enumerate()]
+            found = [name for name in threads if name.startswith("plib_cache")]
+            found += [str(tier) for key in open_tiers._stacks for tier in key[0]]
+            found += [name for name in dask_worker.handlers if name.startswith("plib_cache")]
+            return found + [name for name in dask_worker.metrics if name.startswith("plib_cache")]
+
+        async def end(dask_worker: Any) -> None:
+            (name,) = [name for name in dask_worker.plugins if name.startswith("plib-cache")]
+            await dask_worker.plugin_remove(name=name)
+
+        worker = made.addresses[0]
+        assert made.client.run(left, workers=[worker])[worker]
+        made.client.run(end, workers=[worker])
+        wait_until(lambda: not made.client.run(left, workers=[worker])[worker])
 
 
 def test_tls(tmp_path: Path) -> None:
