@@ -27,8 +27,9 @@ from typing import Any
 from distributed.protocol.serialize import dask_deserialize, dask_serialize
 
 from plib_cache.integrations.dask._mapping import Handed, handing
+from plib_cache.integrations.dask._placing import Placing
 from plib_cache.integrations.dask._region import Proof
-from plib_cache.integrations.dask._store import Store, store_of
+from plib_cache.integrations.dask._store import store_of
 
 _PEERS_MOST = 10_000
 _STRANGER_TIMES = 5  # as long is remembered that a worker has another region
@@ -67,9 +68,10 @@ _registries[1].register(Handed, _take)
 class HandOver:
     """The giver's side, and the answers to who asks which region a worker has."""
 
-    def __init__(self, worker: Any, store: Store, timeout_s: float, remember_s: float) -> None:
+    def __init__(self, worker: Any, placing: Placing, timeout_s: float, remember_s: float) -> None:
         self._worker = worker
-        self._store = store
+        self._placing = placing
+        self._store = placing.store
         self._timeout_s = timeout_s
         self._remember_s = remember_s
         self._peers: dict[str, tuple[float, bool]] = {}
@@ -102,13 +104,13 @@ class HandOver:
         **others: Any,
     ) -> Any:
         """dask's ``get_data``, with descriptors for who can use them."""
-        held = self._store.held
         if (
             not who
             or comm.peer_address.startswith("inproc://")  # gets the very objects
             or (serializers is not None and "dask" not in serializers)
-            or not any(key in held for key in keys)
+            or not self._placing.may_share(keys)
             or not await self._is_same(who)
+            or not await self._placing.ready(keys)
         ):
             return await self._get_data(comm, keys=keys, who=who, serializers=serializers, **others)
         token = handing.set(True)

@@ -4,7 +4,7 @@
 The worker's own mapping stays what it is, of the same class and with the same methods, and goes on
 keeping, spilling and restoring all values that are not in the region.  Values in the region are in
 nobody's own memory, so they neither count for the worker's spilling, nor would spilling them free
-anything that it could use.
+anything that it could use.  When a value comes into the region is not decided here.
 
 A mapping of a class of Python's becomes one of a subclass, in place; a plain dict, which cannot,
 is replaced.
@@ -14,13 +14,29 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 from plib_cache import Held
 from plib_cache.integrations.dask._store import Store
 
 # Set while values are read to be sent to a worker of the same region.
 handing: ContextVar[bool] = ContextVar("plib_cache_handing", default=False)
+
+
+class Region(Protocol):
+    """What a mapping knows of the region, and tells of itself."""
+
+    store: Store
+    held: dict[Any, Held]
+
+    def arrived(self, value: Any) -> Held | None:
+        """Where a value that came by reference lies in the region."""
+
+    def stored(self, key: Any, value: Any) -> None:
+        """A value is there that may come into the region; see ``share``."""
+
+    def forget(self, key: Any) -> None:
+        """A key is to have another value, or none."""
 
 
 class Handed:
@@ -36,29 +52,27 @@ class SharedData:
     instances of that class could not become instances of it."""
 
     _own: Any  # the class of the worker's mapping
-    _plib: Store
+    _plib: Region
 
     def __getitem__(self, key: Any) -> Any:
         held = self._plib.held.get(key)
         if held is None:
             return self._own.__getitem__(self, key)
-        return Handed(held, self._plib) if handing.get() else held.value
+        return Handed(held, self._plib.store) if handing.get() else held.value
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        store = self._plib
-        held = store.arrived(value)
+        region = self._plib
+        region.forget(key)
+        region.held.pop(key, None)
+        held = region.arrived(value)
         if held is None:
-            held = store.place(value)
-        if held is None:
-            store.held.pop(key, None)
             self._own.__setitem__(self, key, value)
-            return
-        store.held.pop(key, None)  # so that it is not taken for one of its own
-        if self._own.__contains__(self, key):
-            self._own.__delitem__(self, key)
-        store.held[key] = held
+            region.stored(key, value)
+        else:
+            share(self, key, held)
 
     def __delitem__(self, key: Any) -> None:
+        self._plib.forget(key)
         if self._plib.held.pop(key, None) is None:
             self._own.__delitem__(self, key)
 
@@ -86,8 +100,8 @@ class SharedData:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._plib.held.clear()
-        self._own.clear(self)
+        for key in list(self):
+            del self[key]
 
 
 class _SharedDict(SharedData):
@@ -118,6 +132,20 @@ class _SharedDict(SharedData):
     def copy(self) -> dict[Any, Any]:
         """A plain dict of the same values."""
         return dict(_pairs(self))
+
+
+def share(data: Any, key: Any, held: Held) -> None:
+    """Have the value of a key in the region from now on, and not in the worker's own memory."""
+    if data._own.__contains__(data, key):
+        data._own.__delitem__(data, key)
+    data._plib.held[key] = held
+
+
+def in_memory(data: Any, key: Any) -> bool:
+    """Whether a mapping has a key's value in the worker's memory, neither in a file nor shared."""
+    if not hasattr(data, "_plib") or key in data._plib.held:
+        return False
+    return key in getattr(data, "fast", data)
 
 
 def _pairs(data: Any) -> Iterator[tuple[Any, Any]]:
@@ -160,8 +188,8 @@ def shared_class(cls: type) -> Any:
     return made
 
 
-def wrap(worker: Any, store: Store) -> bool:
-    """Have a worker's mapping put its values into the region; False if that cannot be."""
+def wrap(worker: Any, region: Region) -> bool:
+    """Have values of a worker's mapping lie in the region; False if that cannot be."""
     data = worker.data
     if type(data) is dict:
         data = shared_class(dict)(data)
@@ -171,7 +199,7 @@ def wrap(worker: Any, store: Store) -> bool:
             data.__class__ = shared_class(type(data))
         except TypeError:  # not a class of Python's
             return False
-    data._plib = store
+    data._plib = region
     return True
 
 
@@ -179,10 +207,10 @@ def unwrap(worker: Any) -> None:
     """Give a worker its own mapping back, with all values: they lie in the region as long as
     somebody uses them, but new ones do not come there."""
     data = worker.data
-    store = getattr(data, "_plib", None)
-    if store is None:
+    region = getattr(data, "_plib", None)
+    if region is None:
         return
-    kept = {key: held.value for key, held in store.held.items()}
+    kept = {key: held.value for key, held in region.held.items()}
     own = data._own
     if own is dict:
         plain = dict(dict.items(data))
@@ -193,7 +221,7 @@ def unwrap(worker: Any) -> None:
         data.__class__ = own
         for key, value in kept.items():
             data[key] = value
-    store.held.clear()
+    region.held.clear()
 
 
 def _replace(worker: Any, data: Any) -> None:

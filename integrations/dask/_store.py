@@ -17,7 +17,7 @@ from typing import Any
 
 import dask.sizeof
 
-from plib_cache import Held, PlibCacheError, RegionFullError, SerializationError, ValueTooLargeError
+from plib_cache import Held, RegionFullError, SerializationError, ValueTooLargeError
 from plib_cache.integrations.dask._config import Options
 from plib_cache.integrations.dask._counts import Counts
 from plib_cache.integrations.dask._region import Opened, Proof
@@ -64,23 +64,24 @@ class Store:
             if not _stores[self.proof]:
                 del _stores[self.proof]
 
+    def shareable(self, value: Any) -> int:
+        """About how many bytes a value is, if the region is the place for it; else 0."""
+        if type(value) in _COPIED:
+            return 0
+        nbytes = self._size(value)
+        return nbytes if nbytes >= self.threshold else 0
+
     def place(self, value: Any) -> Held | None:
-        """The value in the region; None if it is better off in the worker's own memory."""
-        if type(value) in _COPIED or self._size(value) < self.threshold:
-            return None
+        """The value in the region; None if it cannot be there.
+
+        Raises:
+            PlibCacheError: something is wrong with the region.
+        """
         try:
             held = self._put(_NAME + os.urandom(16), value)
         except (RegionFullError, ValueTooLargeError, SerializationError):
-            held = None
-        except PlibCacheError as error:
-            self.counts.failed("a value could not be put into the region", error)
-            held = None
-        if held is None or held.where is None:
-            self.counts.refused += 1
             return None
-        self.counts.placed += 1
-        self.counts.placed_bytes += held.nbytes
-        return held
+        return None if held is None or held.where is None else held
 
     def _put(self, name: bytes, value: Any) -> Held | None:
         self.cache.set(name, value)

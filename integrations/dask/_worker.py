@@ -16,6 +16,7 @@ from plib_cache.integrations.dask._handover import HandOver
 from plib_cache.integrations.dask._mapping import unwrap, wrap
 from plib_cache.integrations.dask._memory import Corrected, starting, tell_nanny
 from plib_cache.integrations.dask._nodes import DaskTier
+from plib_cache.integrations.dask._placing import Placing
 from plib_cache.integrations.dask._region import open_region
 from plib_cache.integrations.dask._results import Results
 from plib_cache.integrations.dask._store import Store, sweep
@@ -60,12 +61,15 @@ class WorkerCache:
         await self._reach(options)
         _workers += 1
         self.store = Store(self.opened, options, self.counts)
-        if not wrap(worker, self.store):
+        self.placing = Placing(worker, self.store)
+        if not wrap(worker, self.placing):
             logger.warning(
                 "plib_cache: values of this worker are not shared, as its data is a %s",
                 type(worker.data).__name__,
             )
-        self._hand_over = HandOver(worker, self.store, options.peer_timeout, options.peer_remember)
+        self._hand_over = HandOver(
+            worker, self.placing, options.peer_timeout, options.peer_remember
+        )
         self._corrected = Corrected(worker, self.opened.proof)
         self._sweep = PeriodicCallback(sweep, _SWEEP_MS)
         self._sweep.start()
@@ -104,6 +108,7 @@ class WorkerCache:
                     self.results.before(task)
             elif finish == "memory" and start == "released" and self.results is not None:
                 self.results.given(key)
+            self.placing.look_later()
         except Exception as error:
             self.counts.failed("a task could not be prepared", error)
 
@@ -117,6 +122,7 @@ class WorkerCache:
         self._corrected.undo()
         self._hand_over.close()
         unwrap(self._worker)
+        self.placing.close()
         self.store.close()
         _workers -= 1
         if not _workers:

@@ -45,6 +45,15 @@ class Workers:
         told = self.client.run(counts).values()
         return {name: sum(one[name] for one in told) for name in names}
 
+    def settle(self) -> None:
+        """Wait until all values that come into the region are there."""
+
+        def pending(dask_worker: Any) -> int:
+            there: int = dask_worker.extensions["plib_cache"].placing.pending
+            return there
+
+        wait_until(lambda: not any(self.client.run(pending).values()), "values to be placed")
+
     def forget(self) -> None:
         """Wait until the workers have forgotten all tasks, as nobody wants their results."""
 

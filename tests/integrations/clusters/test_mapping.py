@@ -21,7 +21,7 @@ from distributed.spill import SpillBuffer
 from zict.tests import utils_test
 
 from plib_cache import Held
-from plib_cache.integrations.dask._mapping import unwrap, wrap
+from plib_cache.integrations.dask._mapping import in_memory, share, unwrap, wrap
 
 
 class FakeWorker:
@@ -38,28 +38,35 @@ class FakeWorker:
 
 
 class EverySecond:
-    """A store that has values of an even length, as if they lay in the region."""
+    """A region that has values of an even length, as soon as they are stored."""
+
+    store: Any = None
 
     def __init__(self) -> None:
         self.held: dict[Any, Held] = {}
         self.placed = 0
+        self.data: Any = None
 
     def arrived(self, value: Any) -> None:
         """Nothing comes from elsewhere."""
 
-    def place(self, value: Any) -> Held | None:
+    def forget(self, key: Any) -> None:
+        """Nothing is on its way."""
+
+    def stored(self, key: Any, value: Any) -> None:
         """Every second length."""
-        if len(value) % 2:
-            return None
-        self.placed += 1
-        return Held(value, len(value), (1, 1), None)
+        assert in_memory(self.data, key)
+        if len(value) % 2 == 0:
+            self.placed += 1
+            share(self.data, key, Held(value, len(value), (1, 1), None))
 
 
 def wrapped(data: Any) -> tuple[Any, EverySecond, Any]:
-    """A worker's mapping, wrapped; the store; and the worker."""
-    worker, store = FakeWorker(data), EverySecond()
-    assert wrap(worker, store)  # type: ignore[arg-type]
-    return worker.data, store, worker
+    """A worker's mapping, wrapped; the region; and the worker."""
+    worker, region = FakeWorker(data), EverySecond()
+    assert wrap(worker, region)
+    region.data = worker.data
+    return worker.data, region, worker
 
 
 def mappings(folder: Path) -> dict[str, Any]:
@@ -146,7 +153,7 @@ def test_a_spill_buffer(tmp_path: Path) -> None:
 
 def test_what_cannot_be_wrapped_is_left() -> None:
     """A mapping of a class that is not Python's stays as it is."""
-    assert wrap(FakeWorker(np.zeros(3)), EverySecond()) is False  # type: ignore[arg-type]
+    assert wrap(FakeWorker(np.zeros(3)), EverySecond()) is False
 
 
 def test_a_worker_without_a_limit(start: Any) -> None:
