@@ -28,6 +28,7 @@ class Counts:
     kept: int = 0  # results that were stored to outlive the cluster
     kept_bytes: int = 0
     found: int = 0  # results that were there already, and so not computed
+    missed: int = 0  # results that were looked for, and computed as they were not there
     failures: int = 0  # of the cache, each of which changed nothing but speed
 
     def as_dict(self) -> dict[str, float]:
