@@ -158,7 +158,7 @@ def counts(dask_worker: Any = None) -> dict[str, float]:
 
 
 async def dask_setup(server: Any) -> None:
-    """Called by ``--preload``: a worker opens its cache, a scheduler has a page in its dashboard."""
+    """Called by ``--preload``: a worker opens its cache, a scheduler gets its page."""
     if isinstance(server, Worker):
         await PlibCachePlugin().setup(server)
     elif isinstance(server, Scheduler):

@@ -21,14 +21,10 @@ _MARK = "plib_cache_dashboard"  # among the scheduler's extensions, once the pag
 class Excuse(RequestHandler):
     """Says why there is no page."""
 
-    def initialize(self, why: str) -> None:
-        """Take what is to be said."""
-        self.why = why
-
     def get(self) -> None:
         """Say it."""
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.write(f"plib_cache has no page here: {self.why}\n")
+        self.write(f"plib_cache has no page here: {self.extra['why']}\n")
 
 
 def install(dask_scheduler: Any) -> None:
@@ -39,7 +35,7 @@ def install(dask_scheduler: Any) -> None:
     try:
         why = _add_page(dask_scheduler)
         if why is not None:
-            handlers = [(rf"(?:/.*)?/{PAGE}", Excuse, {"why": why})]
+            handlers = [(rf"(?:/.*)?/{PAGE}", Excuse, {"extra": {"why": why}})]
             dask_scheduler.http_application.add_handlers(r".*$", handlers)
     except Exception as error:
         logger.warning("plib_cache: no page in the dashboard (%s: %s)", type(error).__name__, error)
@@ -55,20 +51,21 @@ def _add_page(scheduler: Any) -> str | None:
     except ImportError as error:
         return f"the dashboard needs bokeh, and the scheduler cannot import it ({error})"
     routes = scheduler.http_application
-    theirs = [one for one in routes.applications if isinstance(one, _tornado_of_bokeh())]
+    theirs: list[Any] = [one for one in routes.applications if isinstance(one, _bokeh())]
     if not theirs:
         return "the dashboard is off"
     prefix = theirs[0].prefix
     shown = template_variables(scheduler)  # of all pages: it has the links of the menu "More..."
     shown["plots"].append({"url": PAGE, "name": "plib_cache"})
-    made = BokehApplication({f"/{PAGE}": page}, scheduler, prefix, template_variables=shown)
+    make: Any = BokehApplication
+    made = make({f"/{PAGE}": page}, scheduler, prefix, template_variables=shown)
     routes.add_application(made)  # from here on it ends with the scheduler
     made.initialize(IOLoop.current())
     made.start()
     return None
 
 
-def _tornado_of_bokeh() -> type:
+def _bokeh() -> Any:
     from bokeh.server.tornado import BokehTornado
 
     return BokehTornado

@@ -13,6 +13,7 @@ from typing import Any
 from bokeh.models import (
     Column,
     ColumnDataSource,
+    CustomJS,
     CustomJSTickFormatter,
     DataRange1d,
     DataTable,
@@ -40,7 +41,7 @@ _ROWS_MOST = 20  # that are seen without scrolling
 
 # The tables: field, title, kind, pixels.
 _REGION = (
-    ("path", "region", "text", 300),
+    ("path", "region", "text", 320),
     ("workers", "workers", "count", 70),
     ("used", "in use", "bytes", 90),
     ("size", "size", "bytes", 90),
@@ -78,8 +79,13 @@ _LEGEND = (
 )
 _EMPTY = (
     "<p style='font-size: 15px'>No worker of this cluster shares a region. To have them do so:</p>"
-    "<pre>from plib_cache.integrations.dask import PlibCachePlugin\n"
+    "<pre style='font-size: 13px; margin-top: 10px'>"
+    "from plib_cache.integrations.dask import PlibCachePlugin\n"
     "client.register_plugin(PlibCachePlugin())</pre>"
+)
+_TABLE_CSS = (
+    ".bk-data-table { z-index: 0 }"  # below the menu
+    " .slick-header-column:nth-child(n + %d) .slick-column-name { float: right }"  # as the numbers
 )
 # As dask.utils.format_bytes says it, in the browser, where the numbers remain sortable.
 _SIZE_JS = (
@@ -105,19 +111,26 @@ def _column(field: str, title: str, kind: str, width: int) -> TableColumn:
 
 
 def _table(columns: Any) -> DataTable:
-    return DataTable(
+    first_number = 1 + sum(kind == "text" for _, _, kind, _ in columns)
+    table = DataTable(
         source=ColumnDataSource({field: [] for field, *_ in columns}),
         columns=[_column(*column) for column in columns],
         index_position=None,
         sortable=True,
         row_height=_ROW,
         sizing_mode="stretch_width",
+        stylesheets=[_TABLE_CSS % first_number],
     )
+    # Some versions of bokeh draw a table anew only if the number of its rows has changed.
+    again = CustomJS(args={"view": table.view}, code="view.change.emit()")
+    table.source.js_on_change("data", again)
+    return table
 
 
 def _fill(table: DataTable, rows: list[dict[str, Any]]) -> None:
     update(table.source, {name: [row[name] for row in rows] for name in table.source.data})
-    table.height = _HEAD + _ROW * min(max(len(rows), 1), _ROWS_MOST)
+    # A new height also has the columns' widths, which were none while hidden, worked out anew.
+    table.height = _HEAD + _ROW * min(len(rows), _ROWS_MOST)
 
 
 def told(scheduler: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -164,11 +177,11 @@ def _sums(regions: list[dict[str, Any]], workers: list[dict[str, Any]]) -> str:
     return f"<div style='display: flex; flex-wrap: wrap; gap: 12px 36px'>{cards}</div>"
 
 
-class Panel(DashboardComponent):  # type: ignore[misc]
+class Panel(DashboardComponent):
     """The page's contents; ``update`` brings them to what the scheduler knows now."""
 
     def __init__(self, scheduler: Any) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._scheduler = scheduler
         self._empty = Div(text=_EMPTY)
         self._totals = Div(sizing_mode="stretch_width")
@@ -226,13 +239,20 @@ def _chart(source: ColumnDataSource) -> Any:
         sizing_mode="stretch_width",
         height=120,
     )
-    series = (("held_bytes", "leased", -0.18, "#4c78a8"), ("handed_bytes", "not sent", 0.18, "#f58518"))
+    series = (
+        ("held_bytes", "leased", -0.18, "#4c78a8"),
+        ("handed_bytes", "not sent", 0.18, "#f58518"),
+    )
     for field, label, shift, color in series:
         where = dodge("label", -shift, range=chart.y_range)
         chart.hbar(
             y=where, right=field, height=0.32, source=source, color=color, legend_label=label
         )
-    tips = [("worker", "@label"), ("leased", "@held_bytes{0,0} B"), ("not sent", "@handed_bytes{0,0} B")]
+    tips = [
+        ("worker", "@label"),
+        ("leased", "@held_bytes{0,0} B"),
+        ("not sent", "@handed_bytes{0,0} B"),
+    ]
     chart.add_tools(HoverTool(tooltips=tips))
     chart.xaxis.formatter = CustomJSTickFormatter(code=_TICK_JS)
     chart.ygrid.visible = False
@@ -243,7 +263,7 @@ def _chart(source: ColumnDataSource) -> Any:
 def page(scheduler: Any, extra: dict[str, Any], doc: Any) -> None:
     """Make the page for one who looks at it, as dask's own pages are made."""
     panel = Panel(scheduler)
-    add_periodic_callback(doc, panel, _EVERY_MS)
+    add_periodic_callback(doc, panel, _EVERY_MS)  # type: ignore[no-untyped-call]
     doc.add_root(panel.root)
     doc.title = "Dask: plib_cache"
     doc.theme = BOKEH_THEME

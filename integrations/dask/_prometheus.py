@@ -38,9 +38,7 @@ OF_WORKER = (
     ),
     Family("taken_total", "taken", "Values that came from another worker by reference"),
     Family("taken_bytes_total", "taken_bytes", "Bytes of values that came by reference"),
-    Family(
-        "hand_over_failures_total", "hand_over_failed", "Transfers that were repeated as bytes"
-    ),
+    Family("hand_over_failures_total", "hand_over_failed", "Transfers that were repeated as bytes"),
     Family("take_failures_total", "take_failed", "Values that came by reference and were not had"),
     Family("strangers_total", "strangers", "Workers asked that do not have this region"),
     Family("nodes_asked_total", "nodes_asked", "Looks, stores and removals at another node"),
@@ -76,7 +74,9 @@ class Collector:
         regions, there = {one.cache.path: one for one in _open}, list(_open)
         return [
             *_families(OF_WORKER, "worker", there, lambda one: one.address, of_worker),
-            *_families(OF_REGION, "region", regions.values(), lambda one: one.cache.path, of_region),
+            *_families(
+                OF_REGION, "region", regions.values(), lambda one: one.cache.path, of_region
+            ),
         ]
 
 
