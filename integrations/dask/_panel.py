@@ -11,6 +11,7 @@ from html import escape
 from typing import Any
 
 from bokeh.models import (
+    BasicTicker,
     Column,
     ColumnDataSource,
     CustomJS,
@@ -117,6 +118,7 @@ def _table(columns: Any) -> DataTable:
         columns=[_column(*column) for column in columns],
         index_position=None,
         sortable=True,
+        reorderable=False,
         row_height=_ROW,
         sizing_mode="stretch_width",
         stylesheets=[_TABLE_CSS % first_number],
@@ -254,6 +256,7 @@ def _chart(source: ColumnDataSource) -> Any:
         ("not sent", "@handed_bytes{0,0} B"),
     ]
     chart.add_tools(HoverTool(tooltips=tips))
+    chart.xaxis.ticker = BasicTicker(base=1024, mantissas=[2**n for n in range(10)])
     chart.xaxis.formatter = CustomJSTickFormatter(code=_TICK_JS)
     chart.ygrid.visible = False
     chart.add_layout(chart.legend[0], "right")

@@ -189,7 +189,10 @@ def tab(untested: Any) -> Iterator[Any]:
         page.set_default_timeout(HANG_S * 1000)
         troubles: list[str] = []
         page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("console", lambda one: troubles.append(one.text) if one.type == "error" else None)
+        page.on(
+            "console",
+            lambda one: troubles.append(one.text) if one.type in ("error", "warning") else None,
+        )
         yield page
         browser.close()
     assert not troubles
