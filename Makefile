@@ -7,6 +7,7 @@ INSTALLED := $(VENV)/.installed
 LINTERS := $(VENV)/.linters
 PEERS := $(VENV)/.peers
 JOBLIBS := $(addprefix build/joblib-,$(shell sed -n 's/^\(VERSIONS\|TOO_OLD\) = //p' tests/upstream/table.py | tr -d '(",)'))
+DASKS := $(addprefix build/dask-,$(shell sed -n 's/^OLD_DASK = //p' tests/upstream/table.py | tr -d '"'))
 PIP := $(BIN)/python -m pip --no-input --disable-pip-version-check -qq
 export JOBS ?= 2
 
@@ -24,7 +25,7 @@ build: $(INSTALLED) ## make .venv with everything in it, and build the extension
 demo: build ## several processes share the results of real work
 	$(BIN)/plib-cache demo
 
-test: build $(LINTERS) $(JOBLIBS) ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi keys" chooses)
+test: build $(LINTERS) $(JOBLIBS) $(DASKS) ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi keys" chooses)
 	@scripts/test $(STEPS)
 
 test-pku: build ## the tests that run where the CPU has protection keys: in a guest, on two kernels (ONLY="probe joblib" chooses)
@@ -95,6 +96,20 @@ build/joblib-%: | $(VENV)/pyvenv.cfg
 	@rm -rf $@.new
 	@$(PIP) install --no-deps --target $@.new joblib==$*
 	@mv $@.new $@
+
+# The same for dask and distributed of a year ago.
+build/dask-%: | $(VENV)/pyvenv.cfg
+	@echo "installing dask and distributed $*"
+	@rm -rf $@.new
+	@$(PIP) install --no-deps --target $@.new dask==$* distributed==$*
+	@mv $@.new $@
+
+# distributed's own tests, of which its wheels have none; only where GitHub can be reached.
+build/distributed-tests: | $(VENV)/pyvenv.cfg
+	@rm -rf $@.new
+	@git clone -q --depth 1 https://github.com/dask/distributed $@.new --branch \
+	  $$($(BIN)/python -c 'import distributed; print(distributed.__version__)') && \
+	  mv $@.new/distributed/tests $@ && rm -rf $@.new
 
 # What `make bench` compares with, from pyproject.toml.  What cannot be installed is reported as not measured.
 $(PEERS): $(VENV)/pyvenv.cfg pyproject.toml

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import importlib.util
 import os
@@ -64,11 +65,15 @@ def build(name: str, tree: Path = ROOT) -> Path:
     """
     if name in NEEDS and not _compiles(NEEDS[name][0]):
         raise MissingError(f"{NEEDS[name][0]} is missing (Debian package {NEEDS[name][1]})")
-    made = subprocess.run(
-        ["make", "-s", "-C", tree / NATIVE, f"-j{os.environ.get('JOBS', '2')}", f"PROGRAMS={name}",
-         f"OUT={tree / BUILT}", f"CC={compiler()}", f"CORE_FLAGS={core_flags()}"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    (tree / BUILT).mkdir(parents=True, exist_ok=True)
+    with (tree / BUILT / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two tests at once would write one file
+        made = subprocess.run(
+            ["make", "-s", "-C", tree / NATIVE, f"-j{os.environ.get('JOBS', '2')}",
+             f"PROGRAMS={name}", f"OUT={tree / BUILT}", f"CC={compiler()}",
+             f"CORE_FLAGS={core_flags()}"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
     if made.returncode:
         raise BrokenError(f"{name} does not build:\n{made.stdout}{made.stderr}")
     return tree / BUILT / name

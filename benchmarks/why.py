@@ -54,7 +54,7 @@ _STORING = (
 WHY: dict[tuple[str, str], str] = {
     ("key-array", "joblib.hash"): _MEMORY,
     ("joblib-hit-1m", "joblib, files"): _BINDING,
-    ("joblib, 100,000 small results, store all", "joblib, files"): _STORING,
+    ("joblib-many", "joblib, files"): _STORING,
     ("c-get-hot", "LMDB in C"): _GET,
     ("c-set-hot", "LMDB in C"): _SET,
     ("c-set-hot", "libmemcached"): _SET,

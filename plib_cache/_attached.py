@@ -196,16 +196,11 @@ class Attached(Quick):
             return self._no_terms[text]
         return Terms(
             deadline_ms=deadline_ms(expire),
-            name=self._namespace(namespace),
+            name=0 if namespace is None else self._region.name(namespace_name(namespace)),
             tags=tag_numbers(self._region, tags),
             text=text,
             immutable=self._immutable,
         )
-
-    def _namespace(self, namespace: str | None) -> int:
-        if namespace is None:
-            return 0
-        return self._region.name(namespace_name(namespace))
 
     def _store(
         self,
@@ -218,7 +213,10 @@ class Attached(Quick):
         token: int = 0,
     ) -> int:
         raw, text = key_bytes(key)
-        terms = self._terms(text, expire, namespace, tags)
+        return self._put(verb, raw, value, self._terms(text, expire, namespace, tags), token)
+
+    def _put(self, verb: int, raw: bytes, value: object, terms: Terms, token: int) -> int:
+        """Store a value under the bytes of its key."""
         return self._region.store(verb, raw, self._serializer.dumps(value), terms, token)
 
     def set(

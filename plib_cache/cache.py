@@ -228,11 +228,16 @@ class Cache(Verbs, Holding, Upkeep, MutableMapping[Key, Any]):
         pairs = mapping.items() if isinstance(mapping, Mapping) else mapping
         tags = tags if isinstance(tags, (str, bytes)) else tuple(tags)  # read once, used twice
         text_terms, terms = (self._terms(text, expire, namespace, tags) for text in (True, False))
-        items = []
+        items, values = [], []
         for key, value in pairs:
             raw, text = key_bytes(key)
             encoded = self._serializer.dumps(value)
             items.append(Item(raw, encoded, text_terms if text else terms))
+            values.append(value)
+        self._put_many(items, values)
+
+    def _put_many(self, items: list[Item], values: list[Any]) -> None:
+        """Store what these values were encoded as."""
         self._region.store_many(items)
 
     def delete_many(self, keys: Iterable[Key]) -> int:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from waiting import wait_until
 
 _WIRE = str(Path(__file__).with_name("wire.py"))
 _HANGS = 60.0  # seconds; only for what never ends
@@ -116,14 +117,16 @@ class Machines:
         command = [*inside, *unshare, sys.executable, _WIRE, "wait"]
         before = os.readlink("/proc/self/ns/net" if room is None else f"/proc/{room.pid}/ns/net")
         holder = self._open(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        while True:  # until it is there
+
+        def apart() -> bool:
             if holder.poll() is not None:
                 assert holder.stderr is not None
                 raise UnavailableError(holder.stderr.read().strip())
             name = os.readlink(f"/proc/{holder.pid}/ns/net")
-            if name not in (before, os.readlink("/proc/self/ns/net")):
-                return holder
-            time.sleep(0.01)
+            return name not in (before, os.readlink("/proc/self/ns/net"))
+
+        wait_until(apart, "a network namespace")
+        return holder
 
     def _plug(self, at: int, holder: subprocess.Popen[Any]) -> None:
         end, ip = f"w{at}", ["ip"]

@@ -28,7 +28,7 @@ from plib_cache.integrations.dask._counts import logger
 from plib_cache.integrations.dask._region import Proof
 
 _WALK_S = 10.0  # between two walks
-_ASK_S = 10.0  # for a nanny to answer
+_ASK_S = 30.0  # for a nanny to answer
 _STARTING_S = 0.05  # between looks whether a worker has started
 _NUMBER = re.compile(rb"^(\w+):\s+(\d+) kB", re.M)
 NANNY_PLUGIN = "plib-cache-memory"

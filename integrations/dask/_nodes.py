@@ -30,6 +30,7 @@ from plib_cache.integrations.dask._counts import Counts
 from plib_cache.integrations.dask._ring import Home, Ring
 from plib_cache.keys import key_bytes
 from plib_cache.remote.naming import name_of
+from plib_cache.remote.open import close_tier
 from plib_cache.tiers import Parcel, Tier
 
 LIMIT_S = 1.0
@@ -97,6 +98,7 @@ class DaskTier(Tier):
         for name in self._handlers():
             self._worker.handlers.pop(name, None)
         self._ring = Ring(self.region, {})
+        close_tier(self)
 
     def _told(self, _: Any) -> str:
         """What the scheduler is told of this worker."""
@@ -121,8 +123,9 @@ class DaskTier(Tier):
             region = described.get("metrics", {}).get(_METRIC)
             if region and region != self.region:
                 regions.setdefault(region, []).append(address)
-        pause_s = max(_REFRESH_S, len(found["workers"]) / _WORKERS_PER_S)
-        self._refreshing.callback_time = pause_s * 1000
+        self._refreshing.callback_time = 1000 * max(
+            _REFRESH_S, len(found["workers"]) / _WORKERS_PER_S
+        )
         self._know(regions)
 
     def _know(self, regions: Mapping[str, Sequence[str]]) -> None:
@@ -134,8 +137,7 @@ class DaskTier(Tier):
         self._ring = Ring(self.region, others)
 
     def _tell(self) -> None:
-        """A node went or came back."""
-        self._changed()
+        self._changed()  # a node went or came back
 
     def _get_here(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
         """Another node asks for what was stored here."""
@@ -222,14 +224,12 @@ class DaskTier(Tier):
 
     def tend(self) -> float | None:
         """Try the nodes that did not answer, if that is due; seconds until it is again."""
-        soonest: float | None = None
-        for home in self._ring.others.values():
+        homes = self._ring.others.values()
+        for home in homes:
             if home.breaker.may_probe() and self._answer(home, "plib_cache_get", keys=[]) is None:
                 home.breaker.failed()
-            due = home.breaker.due()
-            if due is not None:
-                soonest = due if soonest is None else min(soonest, due)
-        return soonest
+        dues = [home.breaker.due() for home in homes]
+        return min((due for due in dues if due is not None), default=None)
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Take what is to be called when a node goes or comes back."""

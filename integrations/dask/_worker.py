@@ -24,6 +24,7 @@ from plib_cache.integrations.dask._store import Store, sweep
 
 EXTENSION = "plib_cache"  # where a worker keeps this
 _SWEEP_MS = 30_000
+_NANNY_S = 1.0  # for which a worker waits until its nanny is told
 
 # How many workers of this process use the default cache; more than one in clusters of threads.
 _workers = 0
@@ -85,7 +86,7 @@ class WorkerCache:
         _prometheus.begin(self)
         self._telling = asyncio.ensure_future(tell_nanny(worker, self.opened.proof))
         if not starting(worker):
-            await self._telling
+            await asyncio.wait({self._telling}, timeout=_NANNY_S)  # it may have much to do
 
     async def _reach(self, options: Options) -> None:
         """Have tasks use the region, and what other nodes have."""

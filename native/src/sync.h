@@ -89,7 +89,7 @@ static inline void copy_racing(void *to, const void *from, size_t n) {
 }
 static inline void fill_racing(void *to, const void *from, size_t n) {
     if (n != 0) {
-        memcpy(to, from, n);
+        memmove(to, from, n); /* an entry may be copied to a run that garbage has laid over it */
     }
 }
 /* Keys are short: a call of memcmp would cost more than the comparing. */

@@ -112,7 +112,7 @@ class Names(Handle):
         taken: list[int] = []
         try:
             if fast is not None:
-                return Claim._make(fast.claim(self._address, key, terms, limit_ms, taken))
+                return Claim(*fast.claim(self._address, key, terms, limit_ms, taken))
         except BaseException:
             for token in taken:
                 self.abandon(key, token)

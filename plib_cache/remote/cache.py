@@ -14,17 +14,14 @@ from typing import Any
 
 from plib_cache import config
 from plib_cache._attached import Key
-from plib_cache._core import EXISTS, OK, SET, Claim, Item, Terms
+from plib_cache._core import OK, Encoding, Item, Terms
 from plib_cache._distant import promote, value_of
-from plib_cache._flight import MISSING, Missing
+from plib_cache._flight import MISSING
 from plib_cache._inplace import Copy
-from plib_cache._moments import Expire
 from plib_cache.cache import Cache
 from plib_cache.exceptions import (
-    BusyError,
     ConfigurationError,
     PlibCacheError,
-    RegionFullError,
     RemoteError,
 )
 from plib_cache.keys import key_bytes
@@ -32,8 +29,12 @@ from plib_cache.remote.open import open_stack
 from plib_cache.remote.tied import Tied
 from plib_cache.remote.verbs import RemoteVerbs
 
-_CLAIM_MS = 5000  # for a look in the tiers, and storing what they have
 _local_get = Cache.get
+
+
+def _general(name: str, own: str = "") -> Any:
+    """A method of ``Cache`` as it is in Python, where another one in C stands in its place."""
+    return getattr(Cache, f"_general_{name}", None) or getattr(Cache, own or name)
 
 
 class RemoteCache(RemoteVerbs):
@@ -52,55 +53,28 @@ class RemoteCache(RemoteVerbs):
         if config.trusts_network(trust):
             self._options["trust"] = "network"
 
-    # ---- between the region and the tiers
-
-    def _pull(self, raw: bytes, text: bool) -> Any | Missing:
-        """The value that the tiers have of a key, which is stored in the region."""
-        terms = self._no_terms[text]
-        claim = self._claimed(raw, terms)
-        if claim is not None and claim.status == EXISTS:
-            return self._load(self._find(raw))
-        token = claim.token if claim is not None and claim.status == OK else 0
-        try:
-            arrived = self._tiers.fetch(raw)
-            if arrived is None:
-                return MISSING
-            value = value_of(arrived, self._serializer, self._tiers)
-            if value is not MISSING and token and claim is not None:
-                if promote(self._region, self._tiers, raw, arrived, claim, terms):
-                    token = 0
-            return value
-        finally:
-            if token:
-                self._region.abandon(raw, token)
-
-    def _claimed(self, raw: bytes, terms: Terms) -> Claim | None:
-        """A claim, so that a delete that comes between is not undone; None: there is no room."""
-        try:
-            return self._region.claim(raw, terms, _CLAIM_MS)
-        except (RegionFullError, BusyError):
-            return None
-
-    def _store(
-        self,
-        verb: int,
-        key: Key,
-        value: object,
-        expire: Expire = None,
-        namespace: str | None = None,
-        tags: Iterable[str] = (),
-        token: int = 0,
-    ) -> int:
-        raw, text = key_bytes(key)
-        tags = tags if isinstance(tags, (str, bytes)) else tuple(tags)
-        terms = self._terms(text, expire, namespace, tags)
+    def _put(self, verb: int, raw: bytes, value: object, terms: Terms, token: int) -> int:
         encoded = self._serializer.dumps(value)
         status = self._region.store(verb, raw, encoded, terms, token)
-        if status == OK and self._stays(namespace, tags):
-            self._tiers.keep_local(raw)
-        elif status == OK:
-            self._tiers.send(raw, value, encoded, terms)
+        if status == OK:
+            self._tell(raw, value, encoded, terms)
         return status
+
+    def _put_many(self, items: list[Item], values: list[Any]) -> None:
+        try:
+            super()._put_many(items, values)
+        except PlibCacheError:
+            self._tiers.forget([item.key for item in items])  # some are stored, and others not
+            raise
+        for item, value in zip(items, values, strict=True):
+            self._tell(item.key, value, item.value, item.terms)
+
+    def _tell(self, raw: bytes, value: object, encoded: Encoding, terms: Terms) -> None:
+        """Tell the tiers what was stored, or that they are not to have it."""
+        if self._stays(terms.name, terms.tags):
+            self._tiers.keep_local(raw)
+        else:
+            self._tiers.send(raw, value, encoded, terms)
 
     # ---- the mapping
 
@@ -126,20 +100,8 @@ class RemoteCache(RemoteVerbs):
     def __contains__(self, key: object) -> bool:
         return self.get(key, MISSING, copy=False) is not MISSING  # type: ignore[arg-type]
 
-    def set(
-        self,
-        key: Key,
-        value: Any,
-        expire: Expire = None,
-        *,
-        namespace: str | None = None,
-        tags: Iterable[str] = (),
-    ) -> None:
-        """See ``Cache.set``; the tiers are told."""
-        self._store(SET, key, value, expire, namespace, tags)
-
-    def __setitem__(self, key: Key, value: Any) -> None:
-        self._store(SET, key, value)
+    set = _general("set")  # in Python: it tells the tiers
+    __setitem__ = _general("setitem", "__setitem__")
 
     def delete(self, key: Key) -> bool:
         """Remove ``key`` here and from the tiers; False if it was not here."""
@@ -210,34 +172,6 @@ class RemoteCache(RemoteVerbs):
         finally:
             for raw, claim in held.items():
                 self._region.abandon(raw, claim.token)
-
-    def set_many(
-        self,
-        mapping: Mapping[Key, Any] | Iterable[tuple[Key, Any]],
-        expire: Expire = None,
-        *,
-        namespace: str | None = None,
-        tags: Iterable[str] = (),
-    ) -> None:
-        """See ``Cache.set_many``; the tiers are told."""
-        pairs = mapping.items() if isinstance(mapping, Mapping) else mapping
-        tags = tags if isinstance(tags, (str, bytes)) else tuple(tags)
-        both = {text: self._terms(text, expire, namespace, tags) for text in (False, True)}
-        items, values = [], []
-        for key, value in pairs:
-            raw, text = key_bytes(key)
-            items.append(Item(raw, self._serializer.dumps(value), both[text]))
-            values.append(value)
-        try:
-            self._region.store_many(items)
-        except PlibCacheError:
-            self._tiers.forget([item.key for item in items])  # some are stored, and others not
-            raise
-        for item, value in zip(items, values, strict=True):
-            if self._stays(namespace, tags):
-                self._tiers.keep_local(item.key)
-            else:
-                self._tiers.send(item.key, value, item.value, item.terms)
 
     def delete_many(self, keys: Iterable[Key]) -> int:
         """Remove many keys here and from the tiers; how many were here."""

@@ -67,6 +67,14 @@ def _layer(place: Place | Tier, counts: Counts) -> Layer:
     return Layer(tier, prefix)
 
 
+def close_tier(tier: Tier) -> None:
+    """Let go of a ``Tier`` that comes to its end, and of what was made for it here."""
+    for key, stack in list(_stacks.items()):
+        if tier in key[0]:
+            stack.close()
+            _stacks.pop(key, None)
+
+
 def close_all() -> None:
     """Forget all tiers, with what is on its way to them; for tests, and the end of a process."""
     for stack in list(_stacks.values()):

@@ -63,18 +63,14 @@ class Queue:
         self._pause = _FIRST_PAUSE_S
         self._again_at = 0.0
         self._nudged = False
+        self._resting = False  # the thread ends when nothing waits
 
     def __len__(self) -> int:
         return len(self._writes) + len(self._deletes) + len(self._failed) + len(self._flying)
 
     def hidden(self, key: bytes) -> bool:
         """Whether what a tier has of a key is older than what this process did."""
-        return (
-            key in self._failed
-            or key in self._deletes
-            or key in self._writes
-            or key in self._flying
-        )
+        return self._waits(key) or key in self._failed or key in self._flying
 
     # ---- from the callers
 
@@ -83,13 +79,11 @@ class Queue:
         with self._changed:
             self.changes += 1
             self._forget(write.key)
-            full = len(self._writes) >= WRITES_MOST or self._bytes + write.nbytes > BYTES_MOST
-            if full:
+            if len(self._writes) >= WRITES_MOST or self._bytes + write.nbytes > BYTES_MOST:
                 self._counts.add("dropped")
                 self._drop(write)
             else:
-                self._writes[write.key] = write
-                self._bytes += write.nbytes
+                self._enter(write)
             self._wake()
 
     def pass_on(self, write: Write, changes: int) -> None:
@@ -97,9 +91,12 @@ class Queue:
         with self._changed:
             if self.changes == changes and len(self._writes) < WRITES_MOST:
                 self._forget(write.key)
-                self._writes[write.key] = write
-                self._bytes += write.nbytes
+                self._enter(write)
                 self._wake()
+
+    def _enter(self, write: Write) -> None:
+        self._writes[write.key] = write
+        self._bytes += write.nbytes
 
     def delete(self, keys: Iterable[bytes]) -> None:
         """Keys to be removed."""
@@ -194,6 +191,12 @@ class Queue:
         with self._changed:
             return self._changed.wait_for(done, limit)
 
+    def rest(self) -> None:
+        """Have the thread end once nothing waits and nothing is due; a new one starts at need."""
+        with self._changed:
+            self._resting = self._thread is not None
+            self._changed.notify_all()
+
     # ---- in the background
 
     def _wake(self) -> None:
@@ -207,6 +210,9 @@ class Queue:
         while True:
             due = self._guarded(self._deliver.tend)
             with self._changed:
+                if self._resting and due is None and not self._nudged and not len(self):
+                    self._thread, self._resting = None, False
+                    return
                 self._pace(due)
                 deletes, writes = self._take()
             self._guarded(functools.partial(self._send_deletes, deletes))
@@ -227,13 +233,11 @@ class Queue:
 
     def _pace(self, due: float | None) -> None:
         """Wait until there is something to do."""
-        if self._writes or self._deletes or self._nudged:
-            self._nudged = False
-            return
-        waits = [] if due is None else [due]
-        if self._failed:
-            waits.append(max(0.0, self._again_at - time.monotonic()))
-        self._changed.wait(min(waits, default=None))
+        if not (self._writes or self._deletes or self._nudged):
+            waits = [] if due is None else [due]
+            if self._failed:
+                waits.append(max(0.0, self._again_at - time.monotonic()))
+            self._changed.wait(min(waits, default=None))
         self._nudged = False
 
     def _take(self) -> tuple[list[bytes], list[Write]]:

@@ -276,6 +276,7 @@ class Stack:
         return self.counts.stats(len(self._queue))
 
     def close(self) -> None:
-        """Let the connections go; the next use makes new ones."""
+        """Let the connections and the thread go; the next use makes new ones."""
+        self._queue.rest()
         for layer in self._layers:
             layer.tier.close()

@@ -12,14 +12,19 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from plib_cache._attached import Key
+from plib_cache._core import EXISTS, OK, Claim, Terms
+from plib_cache._distant import promote, value_of
+from plib_cache._flight import MISSING, Missing
 from plib_cache._moments import Expire
 from plib_cache._reserve import Reservation
 from plib_cache.cache import Cache
+from plib_cache.exceptions import BusyError, RegionFullError
 from plib_cache.keys import key_bytes
 from plib_cache.remote.tied import Tied
 from plib_cache.stats import Stats
 
 T = TypeVar("T")
+_CLAIM_MS = 5000  # for a look in the tiers, and storing what they have
 _CLOSE_S = 1.0  # what is on its way has so long when the cache is closed
 
 
@@ -28,8 +33,32 @@ class RemoteVerbs(Cache):
 
     _tiers: Tied
 
-    def _pull(self, raw: bytes, text: bool) -> Any:
-        raise NotImplementedError
+    def _pull(self, raw: bytes, text: bool) -> Any | Missing:
+        """The value that the tiers have of a key, which is stored in the region."""
+        terms = self._no_terms[text]
+        claim = self._claimed(raw, terms)
+        if claim is not None and claim.status == EXISTS:
+            return self._load(self._find(raw))
+        token = claim.token if claim is not None and claim.status == OK else 0
+        try:
+            arrived = self._tiers.fetch(raw)
+            if arrived is None:
+                return MISSING
+            value = value_of(arrived, self._serializer, self._tiers)
+            if value is not MISSING and token and claim is not None:
+                if promote(self._region, self._tiers, raw, arrived, claim, terms):
+                    token = 0
+            return value
+        finally:
+            if token:
+                self._region.abandon(raw, token)
+
+    def _claimed(self, raw: bytes, terms: Terms) -> Claim | None:
+        """A claim, so that a delete that comes between is not undone; None: there is no room."""
+        try:
+            return self._region.claim(raw, terms, _CLAIM_MS)
+        except (RegionFullError, BusyError):
+            return None
 
     def _ensure(self, key: Key) -> bytes:
         """Have in the region what there is of a key; its bytes."""
@@ -38,9 +67,9 @@ class RemoteVerbs(Cache):
             self._pull(raw, text)
         return raw
 
-    def _stays(self, namespace: str | None, tags: Iterable[str]) -> bool:
+    def _stays(self, namespace: object, tags: object) -> bool:
         """Whether an entry is kept from the tiers, where no invalidation would reach it."""
-        return not self._immutable and (namespace is not None or bool(tags))
+        return not self._immutable and bool(namespace or tags)
 
     # ---- look, and store
 

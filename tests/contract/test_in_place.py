@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from waiting import stop
 
 from plib_cache import Cache
 
@@ -174,7 +175,7 @@ class TestGone:
 
         first = fork(hold)
         eventually(lambda: "held" in cache)
-        first.kill(signal.SIGSTOP)
+        stop(first.pid)
         cache["bytes"] = b"new"
         churn(cache)
         assert cache.stats().leased > len(RAW)

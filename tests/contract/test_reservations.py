@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from waiting import stop
 
 from plib_cache import Cache
 
@@ -189,7 +190,7 @@ class TestGivingBack:
 
         child = fork(filler)
         eventually(lambda: "reserved" in cache)
-        child.kill(signal.SIGSTOP)
+        stop(child.pid)
         cache["k"] = b"by others"
         for n in range(100):
             cache[f"churn-{n}"] = bytes(LENGTH)

@@ -109,7 +109,7 @@ static plc_status take(struct hold *h, const plc_entry *e, uint16_t name) {
     plc_status s = PATIENTLY(plc_lease(c, e->key, e->key_length, name, &h->view, &found));
     if (s == PLC_OK) {
         uint64_t at = (uint64_t)((const uint8_t *)h->view.bytes - c->view);
-        CHECK(at < c->geo.size_bytes && h->view.length <= c->geo.size_bytes - at);
+        CHECK(at <= c->geo.size_bytes && h->view.length <= c->geo.size_bytes - at); /* no bytes may be at its end */
         read_whole(h);
         in_place[0]++;
     }

@@ -289,6 +289,17 @@ static void reap(struct peer *p) {
     p->pid = 0;
 }
 
+/* Waits until a child works.  One that has ended by itself is an error, and how it ended is told. */
+static void await_work(struct peer *p) {
+    uint64_t value = 0;
+    if (read(p->from, &value, sizeof value) != sizeof value) {
+        int status = peer_end(p);
+        (void)fprintf(stderr, "child %d ended by itself: signal %d, exit status %d\n", p->pid,
+                      WIFSIGNALED(status) ? WTERMSIG(status) : 0, WIFEXITED(status) ? WEXITSTATUS(status) : 0);
+    }
+    CHECK(value == 1);
+}
+
 /* One in eight is waited for at once.  The others go on dying when the next ones come: not reaped, their memory
  * perhaps not torn down, their lock bytes perhaps still held. */
 static void child_kill(unsigned i) {
@@ -322,7 +333,7 @@ static void storm(uint64_t kills) {
         (void)alarm(HANG_SECONDS); /* for each */
         unsigned which = (unsigned)below(CHILDREN);
         if (below(4) != 0) { /* else it may be attaching */
-            CHECK(hear(children[which].from) == 1);
+            await_work(&children[which]);
         }
         for (uint64_t steps = below(60); steps > 0; steps--) {
             step();
@@ -331,7 +342,7 @@ static void storm(uint64_t kills) {
         child_start(which);
     }
     for (unsigned i = 0; i < CHILDREN; i++) {
-        CHECK(hear(children[i].from) == 1);
+        await_work(&children[i]);
         tell(children[i].to, 1);
         peer_done(&children[i]);
     }

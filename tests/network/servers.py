@@ -6,13 +6,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from waiting import HANG_S, wait_until
+from waiting import HANG_S, stop, wait_until
 
 
 def free_port() -> int:
@@ -51,9 +52,13 @@ class Running:
         assert self.process.poll() is None, f"{self._command} has ended"
         return self._answers()
 
-    def send_signal(self, number: int) -> None:
-        """Send it a signal."""
-        self.process.send_signal(number)
+    def pause(self) -> None:
+        """Stop it, so that it hangs."""
+        stop(self.process.pid)
+
+    def go_on(self) -> None:
+        """Have it go on."""
+        self.process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """End it."""
@@ -117,8 +122,9 @@ class Fake:
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self.url = f"memcached://127.0.0.1:{self.port}"
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._open: dict[threading.Thread, socket.socket] = {}
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def _accept(self) -> None:
         while True:
@@ -127,22 +133,24 @@ class Fake:
             except OSError:
                 return
             self.connections += 1
-            self._open.append(connection)
-            threading.Thread(target=self._handle, args=(connection,), daemon=True).start()
+            handling = threading.Thread(target=self._handle, args=(connection,), daemon=True)
+            self._open[handling] = connection
+            handling.start()
 
     def _handle(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):
+        with connection, contextlib.suppress(OSError):
             self.behaviour(connection)
 
     def close(self) -> None:
-        """Hang up on everybody."""
+        """Hang up on everybody, also on who was just taken."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join(HANG_S)
         self._listener.close()
-        for connection in self._open:
+        for handling, connection in self._open.items():
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
+            handling.join(HANG_S)
 
 
 def answering(answer: bytes) -> Behaviour:

@@ -4,8 +4,8 @@
     python tests/soak/run.py              all of them
     python tests/soak/run.py kills fuzz   some
 
-What runs: every native test that writes a row (it calls ``soak_line``), the fuzzer, the models, the
-workers of dask that are killed.
+What runs: every native test that writes a row (it calls ``soak_line``), the fuzzer, the models,
+workers of dask that are killed, and that live long.
 All run even if one fails; a failed one is in the table with its seed.  ``ROUNDS`` is percent of
 each, ``JOBS`` how many run side by side, ``PAGE`` the page whose table is renewed (when everything
 runs whole docs/reliability.md, otherwise a copy in build/soak).  What each printed is there too.
@@ -81,6 +81,7 @@ def soaks() -> list[Soak]:
     found.append(Soak("fuzz", [str(ROOT / "tests" / "fuzz" / "run")]))
     clusters = ROOT / "tests" / "integrations" / "clusters"
     found.append(Soak("dask-kills", [sys.executable, str(clusters / "storm.py")]))
+    found.append(Soak("dask-life", [sys.executable, str(clusters / "life.py")]))
     found.append(Soak("models", [sys.executable, str(Path(__file__).parent / "protocol.py")]))
     return sorted(found, key=lambda soak: (soak.name in ALONE, soak.name))
 

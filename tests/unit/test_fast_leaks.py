@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 import plib_cache
 from plib_cache import Cache
@@ -57,7 +61,7 @@ class TestLeaks:
             "general hit": lambda: f([1]),
         }
 
-    def test_nothing_is_left(self) -> None:
+    def nothing_is_left(self) -> None:
         """No object stays, however often a path is taken."""
         with Cache("leaks", size="16MiB") as cache:
             for name, work in self.works(cache).items():
@@ -71,7 +75,7 @@ class TestLeaks:
                 gc.collect()
                 assert sys.getallocatedblocks() - before < rounds / 20, name
 
-    def test_no_memory_is_left(self) -> None:
+    def no_memory_is_left(self) -> None:
         """Nor any memory that is not of objects."""
         with Cache("leaks", size="16MiB") as cache:
             for name, work in self.works(cache).items():
@@ -87,6 +91,18 @@ class TestLeaks:
                 finally:
                     tracemalloc.stop()
                 assert grown < 10_000, name  # 20 bytes for each
+
+    @pytest.mark.parametrize("what", ["nothing_is_left", "no_memory_is_left"])
+    def test_what_is_left(self, what: str) -> None:
+        """In a process of its own: what other tests have left running has memory, too."""
+        program = f"from unit.test_fast_leaks import TestLeaks; TestLeaks().{what}()"
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
 
     def test_references(self) -> None:
         """Keys, values and defaults have as many references as before."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which versions of joblib are tested, and which of joblib's own tests cannot pass here.
+"""Which versions of joblib and dask are tested, and which of joblib's own tests cannot pass here.
 
 A test may be listed for two reasons only: it looks at the files of joblib's own store, or it
 demands ``np.memmap``.  Each is listed with what its failure must say, so that another failure of
@@ -13,6 +13,9 @@ from typing import NamedTuple
 # Read by the Makefile, which installs each into build/joblib-VERSION.
 VERSIONS = ("1.4.2", "1.5.3", "1.6.0")
 TOO_OLD = "1.3.2"
+
+# dask and distributed of a year ago; the Makefile installs them into build/dask-VERSION.
+OLD_DASK = "2025.9.0"
 
 FILES = "looks at the files of joblib's own store"
 MEMMAP = "demands np.memmap"

@@ -15,6 +15,7 @@ pytest.importorskip("distributed")
 
 import dask
 from distributed import Client, LocalCluster
+from waiting import wait_until
 
 from plib_cache.integrations.dask import PlibCachePlugin, counts
 
@@ -45,8 +46,12 @@ class Workers:
         return {name: sum(one[name] for one in told) for name in names}
 
     def forget(self) -> None:
-        """Nothing is in memory anywhere, nor in the region."""
-        self.client.restart(wait_for_workers=True)
+        """Wait until the workers have forgotten all tasks, as nobody wants their results."""
+
+        def known(dask_worker: Any) -> int:
+            return len(dask_worker.state.tasks)
+
+        wait_until(lambda: not any(self.client.run(known).values()), "all to be forgotten")
 
 
 @contextlib.contextmanager

@@ -31,10 +31,11 @@ import dask
 import dask_tasks as tasks
 import numpy as np
 from distributed import Client, LocalCluster
+from waiting import HANG_S, wait_until
 
 import plib_cache
 
-HANGS_S = 120 * float(os.environ.get("HANG_TIMES", "1"))
+TIMES = 4  # of the usual limit for what hangs
 WORKERS = 3
 SIZE = "128MiB"
 # Where the armed process dies: as the taker, before or after it has its lease, or when it is about
@@ -136,14 +137,14 @@ class Storm:
                 del self.nannies[name]
         while len(self.nannies) < WORKERS:
             self.start_worker()
-        deadline = time.monotonic() + HANGS_S
-        while True:
+
+        def all_there() -> dict[str, str] | None:
             told = self.client.scheduler_info(n_workers=-1)["workers"]
             there = {one["name"]: address for address, one in told.items()}
-            if set(there) == set(self.nannies):
-                return there
-            assert time.monotonic() < deadline, f"waited in vain for workers: {there}"
-            time.sleep(0.02)
+            return there if set(there) == set(self.nannies) else None
+
+        found: dict[str, str] = wait_until(all_there, "workers", TIMES, pause=0.02)
+        return found
 
     def round(self, number: int) -> None:
         """Make, hand over, and have somebody die."""
@@ -165,7 +166,7 @@ class Storm:
             for part in parts
         ]
         if not armed:
-            time.sleep(self.random.random() * 0.3)
+            time.sleep(self.random.random() * 0.3)  # a moment of chance, of which all are right
             kill(pid)
         values = self.client.gather(made + sums)
         arrays = [tasks.numbers(number + i, 2) for i in range(6)]
@@ -182,7 +183,7 @@ class Storm:
             process.terminate()
         for process in self.nannies.values():
             try:
-                process.wait(HANGS_S)
+                process.wait(TIMES * HANG_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -208,10 +209,8 @@ def usable(path: Path) -> dict[str, Any]:
         faults = [str(one) for one in cache.check()]
         cache.clear()
         half = cache.info().value_max - (1 << 20)
-        deadline = time.monotonic() + HANGS_S
-        while not all_fits(cache, half):  # workers may be about to end still
-            assert time.monotonic() < deadline, f"pages are lost: {cache.stats()}"
-            time.sleep(0.1)
+        # workers may be about to end still
+        wait_until(lambda: all_fits(cache, half), "pages that are lost", TIMES, pause=0.1)
         faults += [str(one) for one in cache.check()]
         stats = cache.stats()
         return {"faults": faults, "leased": stats.leased, "used": stats.used}

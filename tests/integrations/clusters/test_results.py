@@ -107,13 +107,13 @@ def test_the_next_cluster_computes_nothing(
     assert steps.graph().compute(scheduler=workers.client) == 2 * SUM
     assert steps.computed() == []
     assert workers.counts("found", "kept") == {"found": 7, "kept": 0}
-    workers.client.restart()
+    workers.forget()
     kept = reuse(workers.client, steps.graph())
     assert len(kept) == 1  # the last one is all that is needed
-    assert workers.counts("found") == {"found": 1}
+    assert workers.counts("found") == {"found": 8}
     assert steps.graph().compute(scheduler=workers.client) == 2 * SUM
     assert steps.computed() == []
-    assert workers.counts("found") == {"found": 1}
+    assert workers.counts("found") == {"found": 8}
 
 
 def start_again(start: Callable[..., Any], path: Path, n: int, **plugin: Any) -> Any:
@@ -132,12 +132,19 @@ def test_a_part_of_a_graph(start: Callable[..., Any], steps: Steps) -> None:
     workers = start(2, {"keep": ("double",)})
     assert steps.graph().compute(scheduler=workers.client) == 2 * SUM
     assert steps.computed() == ALL
-    workers.client.restart()
+    workers.forget()
     kept = reuse(workers.client, steps.graph())
     assert len(kept) == 3
     assert steps.graph().compute(scheduler=workers.client) == 2 * SUM
     assert steps.computed() == ["total"]
     del kept
+
+
+def load_anew() -> None:
+    """Have this process import the module anew."""
+    sys.modules.pop("kept_steps", None)
+    importlib.invalidate_caches()
+    linecache.clearcache()
 
 
 def test_edited_code_is_computed_anew(start: Callable[..., Any], steps: Steps) -> None:
@@ -147,7 +154,8 @@ def test_edited_code_is_computed_anew(start: Callable[..., Any], steps: Steps) -
     assert before.compute(scheduler=workers.client) == 2 * SUM
     assert steps.computed() == ALL
     steps.write(factor=3)
-    workers.client.restart()
+    workers.forget()
+    workers.client.run(load_anew)
     after = steps.graph()
     assert after.key == before.key
     assert len(reuse(workers.client, after)) == 3  # the loads
@@ -176,7 +184,7 @@ def test_only_what_is_asked_for(asked: None, start: Callable[..., Any], steps: S
             future = workers.client.submit(function, 1, pure=True)
             wait(future)
         future.release()
-        workers.client.restart()
+        workers.forget()
 
     for annotation, expected in ((None, 2), ({"keep": True}, 1), ({"keep": False}, 2)):
         run(module.slow, annotation)
@@ -226,8 +234,8 @@ def test_values_that_are_kept_are_shared(start: Callable[..., Any], steps: Steps
         seen = workers.client.submit(spoil, made, workers=[address], pure=False)
         assert seen.result() == base + 200_000
     assert workers.counts("placed", "kept")["placed"] == 0
-    made.release()
-    workers.client.restart()
+    del made, seen
+    workers.forget()
     again = workers.client.submit(module.load, 0)
     np.testing.assert_array_equal(again.result(), np.arange(200_000))
     assert steps.computed() == ["load 0"]
