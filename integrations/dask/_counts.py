@@ -33,7 +33,7 @@ class Counts:
 
     def as_dict(self) -> dict[str, float]:
         """The numbers by name."""
-        return dataclasses.asdict(self)
+        return {name: getattr(self, name) for name in _NAMES}
 
     def failed(self, what: str, error: BaseException) -> None:
         """Count a failure that the computation does not notice; the first of a kind is told."""
@@ -42,3 +42,6 @@ class Counts:
         if what not in told:
             told.add(what)
             logger.warning("plib_cache: %s (%s: %s)", what, type(error).__name__, error)
+
+
+_NAMES = tuple(field.name for field in dataclasses.fields(Counts))
