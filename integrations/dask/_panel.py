@@ -76,7 +76,8 @@ _LEGEND = (
     " by reference · <b>taken</b>: come by reference · <b>leases, leased</b>: values held in the"
     " region now · <b>kept</b>: results that outlive the cluster · <b>refused</b>: large values"
     " that stayed in the worker's own memory · <b>repeated</b>: transfers that were done again as"
-    " bytes · <b>failures</b>: of the cache; they change nothing but speed"
+    " bytes · <b>nodes lost</b>: times that another node did not answer · <b>failures</b>: of the"
+    " cache; they change nothing but speed"
 )
 _EMPTY = (
     "<p style='font-size: 15px'>No worker of this cluster shares a region. To have them do so:</p>"
@@ -84,6 +85,15 @@ _EMPTY = (
     "from plib_cache.integrations.dask import PlibCachePlugin\n"
     "client.register_plugin(PlibCachePlugin())</pre>"
 )
+# dask's menu covers the top of a page where it has more than one line; here it takes its place.
+_TEMPLATE = """{% extends "simple.html" %}
+{% block extra_resources %}
+<style>
+    body { height: auto; min-height: 100%; padding-top: 0 }
+    .navbar { position: sticky; margin: 0 -10px }
+</style>
+{% endblock %}
+"""
 _TABLE_CSS = (
     ".bk-data-table { z-index: 0 }"  # below the menu
     " .slick-header-column:nth-child(n + %d) .slick-column-name { float: right }"  # as the numbers
@@ -121,12 +131,18 @@ def _table(columns: Any) -> DataTable:
         reorderable=False,
         row_height=_ROW,
         sizing_mode="stretch_width",
+        min_width=sum(width for *_, width in columns),
         stylesheets=[_TABLE_CSS % first_number],
     )
     # Some versions of bokeh draw a table anew only if the number of its rows has changed.
     again = CustomJS(args={"view": table.view}, code="view.change.emit()")
     table.source.js_on_change("data", again)
     return table
+
+
+def _scrolled(table: DataTable) -> Column:
+    """In a window that is narrower than the table, there are no columns cut off."""
+    return Column(table, sizing_mode="stretch_width", styles={"overflow-x": "auto"})
 
 
 def _fill(table: DataTable, rows: list[dict[str, Any]]) -> None:
@@ -145,7 +161,8 @@ def told(scheduler: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
             continue
         own = metric["worker"]
         row = {field: own.get(field, 0) for field, *_ in _WORKER}
-        row |= {"name": str(state.name), "address": state.address}
+        name = str(state.name)  # its address, if it was given none
+        row |= {"name": "" if name == state.address else name, "address": state.address}
         row["repeated"] = own.get("hand_over_failed", 0) + own.get("take_failed", 0)
         workers.append(row)
         before = regions.get(metric["region"], dict.fromkeys((one[0] for one in _REGION), 0))
@@ -194,9 +211,9 @@ class Panel(DashboardComponent):
         self._full = Column(
             self._totals,
             _title("Regions"),
-            self._regions,
+            _scrolled(self._regions),
             _title("Workers"),
-            self._workers,
+            _scrolled(self._workers),
             self._chart,
             Div(text=_LEGEND, sizing_mode="stretch_width", styles={"color": "#666"}),
             sizing_mode="stretch_width",
@@ -217,7 +234,7 @@ class Panel(DashboardComponent):
         _fill(self._regions, regions)
         _fill(self._workers, workers)
         first = workers[:_BARS_MOST]
-        labels = [f"{row['name']}  ({row['address']})" for row in first]
+        labels = [f"{row['name']}  {row['address']}".lstrip() for row in first]
         if list(self._chart.y_range.factors) != labels[::-1]:
             self._chart.y_range.factors = labels[::-1]
             self._chart.height = 90 + 36 * len(labels)
@@ -270,5 +287,5 @@ def page(scheduler: Any, extra: dict[str, Any], doc: Any) -> None:
     doc.add_root(panel.root)
     doc.title = "Dask: plib_cache"
     doc.theme = BOKEH_THEME
-    doc.template = env.get_template("simple.html")
+    doc.template = env.from_string(_TEMPLATE)
     doc.template_variables.update(extra)
