@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 pytest.importorskip("distributed")
 
 import dask
-from distributed import Client, LocalCluster
+import dask_tasks as tasks
+from distributed import Client, LocalCluster, wait
 from waiting import wait_until
 
 from plib_cache.integrations.dask import PlibCachePlugin, counts
@@ -45,6 +47,14 @@ class Workers:
         told = self.client.run(counts).values()
         return {name: sum(one[name] for one in told) for name in names}
 
+    def exchange(self) -> Any:
+        """One makes an array and another one looks at it; one keeps a result. Gives the array."""
+        first, second, *_ = self.addresses
+        made = self.client.submit(tasks.numbers, 1, workers=[first], pure=False)
+        wait(self.client.submit(tasks.own_pid, made, workers=[second], pure=False))
+        assert self.client.submit(tasks.slow, 1, workers=[first], pure=True).result() == 2
+        return made
+
     def forget(self) -> None:
         """Wait until the workers have forgotten all tasks, as nobody wants their results."""
 
@@ -58,11 +68,10 @@ class Workers:
 def workers_of(path: Path, n: int, plugin: dict[str, Any] | None, **options: Any) -> Iterator[Any]:
     """A cluster of n workers; plugin None: without it."""
     config = {**QUIET, **options.pop("config", {})}
+    options = {"dashboard_address": ":0", **options}
     with (
         dask.config.set(config),
-        LocalCluster(
-            n_workers=n, threads_per_worker=1, dashboard_address=":0", **options
-        ) as cluster,
+        LocalCluster(n_workers=n, threads_per_worker=1, **options) as cluster,
         Client(cluster, timeout=60) as client,
     ):
         client.wait_for_workers(n, timeout=60)
@@ -101,3 +110,25 @@ def start(folder: Path) -> Iterator[Callable[..., Workers]]:
             return workers
 
         yield begin
+
+
+@pytest.fixture(scope="module")
+def bare(folder: Path) -> Iterator[Workers]:
+    """Two workers without the plugin, for all tests of a module that take it off again."""
+    with workers_of(folder / "none", 2, None) as workers:
+        yield workers
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def two(bare: Workers, folder: Path) -> Iterator[Workers]:
+    """``bare``, with the plugin for one test, and a new region that keeps what ``slow`` gives."""
+    workers = Workers(bare.cluster, bare.client, folder / f"two-{next(_numbers)}")
+    plugin = PlibCachePlugin(path=workers.path, size="256MiB", keep=("slow",))
+    workers.client.register_plugin(plugin)
+    yield workers
+    with contextlib.suppress(ValueError):  # the test did it
+        workers.client.unregister_worker_plugin(plugin.name)
+    workers.path.unlink()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The page in dask's dashboard, seen by a browser, and the metrics that Prometheus scrapes."""
+"""The page in dask's dashboard, seen by a browser, and what is there where it cannot be."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,259 +13,173 @@ from typing import Any
 
 import dask_tasks as tasks
 import pytest
-from distributed import Client, LocalCluster, wait
+from distributed import Client, LocalCluster
 from waiting import HANG_S, wait_until
 
 from plib_cache.integrations.dask import PlibCachePlugin, add_dashboard
 
-playwright = pytest.importorskip("playwright.sync_api")
-parser = pytest.importorskip("prometheus_client.parser")
-
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MIB = 1 << 20
+LOOK_S = 0.1  # between two looks at a page
 OF_BOKEH = "Bokeh.embed.embed_items"  # what a page has that bokeh made
+EMPTY = "No worker of this cluster shares a region"
+
+# Of a page: the tables' rows, and what cannot be read of them or lies below the menu.
+CELLS = "rows => rows.map(row => [...row.querySelectorAll('.slick-cell')].map(c => c.innerText))"
+CUT = """all => all.filter(one => one.offsetWidth && one.scrollWidth > one.offsetWidth)
+                   .map(one => one.innerText)"""
+TOP = "one => one.getBoundingClientRect().top"
+BOTTOM = "one => one.getBoundingClientRect().bottom"
 
 
-def fetch(url: str) -> tuple[str, str]:
-    """What a server answers, and of which type it is."""
+def fetch(url: str) -> str:
+    """What a server answers."""
     with urllib.request.urlopen(url, timeout=HANG_S) as answer:
-        return answer.read().decode(), answer.headers["Content-Type"]
+        text: str = answer.read().decode()
+        return text
 
 
-def scrape(client: Client) -> list[dict[str, Any]]:
-    """Each worker's families of ours, by name, as Prometheus reads them."""
-    ports = client.run(lambda dask_worker: dask_worker.http_server.port)
-    found = []
-    for _, port in sorted(ports.items()):
-        text, kind = fetch(f"http://127.0.0.1:{port}/metrics")
-        assert kind.startswith("text/plain")
-        families = list(parser.text_string_to_metric_families(text))
-        assert "dask_worker_threads" in [one.name for one in families]  # dask's, as ever
-        ours = [one for one in families if one.name.startswith("plib_cache")]
-        found.append({one.name: one for one in ours})
-        assert len(found[-1]) == len(ours), "a family is told twice"
-    return found
+class Tab:
+    """A tab of a browser; ``page`` is playwright's."""
 
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.troubles: list[str] = []
+        page.set_default_timeout(HANG_S * 1000)
+        page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        page.on("console", self._told)
 
-def summed(told: list[dict[str, Any]], name: str) -> float:
-    """A family of the workers, added up."""
-    return sum(sample.value for one in told for sample in one[name].samples)
+    def _told(self, message: Any) -> None:
+        if message.type == "error":
+            self.troubles.append(message.text)
 
+    def rows(self) -> list[list[str]]:
+        """The cells of the tables, row by row, as they are drawn."""
+        return [row for row in self.page.locator(".slick-row").evaluate_all(CELLS) if row]
 
-def slow(number: int) -> int:
-    """Takes some time."""
-    time.sleep(0.05)
-    return number + 1
+    def row(self, name: str) -> list[str]:
+        """The row that has this in one of its first two cells; empty while there is none."""
+        return next((row for row in self.rows() if name in row[:2]), [])
 
+    def workers(self) -> list[str]:
+        """The addresses in the rows of workers."""
+        return [row[1] for row in self.rows() if "://" in row[1]]
 
-def work(workers: Any) -> None:
-    """One worker makes an array, another one looks at it."""
-    first, second, *_ = workers.addresses
-    made = workers.client.submit(tasks.numbers, 1, workers=[first], pure=False)
-    seen = workers.client.submit(tasks.own_pid, made, workers=[second], pure=False)
-    wait(seen)
-    workers.client.submit(slow, 1, pure=True, workers=[first]).result()
-    workers.held = made
+    def wait(self, condition: Callable[[], Any], what: str) -> None:
+        """Look until that is so."""
+        wait_until(condition, what, pause=LOOK_S)
 
+    def shows(self, text: str) -> bool:
+        """Whether it can be seen."""
+        return bool(self.page.get_by_text(text).first.is_visible())
 
-# ---- Prometheus
+    def follow_menu(self) -> None:
+        """From another page of the dashboard to ours, as a person gets there."""
+        self.page.get_by_text("More...").hover()
+        self.page.get_by_role("link", name="plib_cache").click()
 
-
-def test_metrics_grow_with_work(start: Callable[..., Any]) -> None:
-    """Each kind of work is in its family; what is held is told as long as it is."""
-    workers = start(2, {"keep": ("slow",)})
-    before = scrape(workers.client)
-    assert [summed(before, name) for name in ("plib_cache_placed", "plib_cache_held_bytes")] == [
-        0,
-        0,
-    ]
-    work(workers)
-    after = scrape(workers.client)
-    size = tasks.numbers(1).nbytes
-    for name in ("placed", "handed", "taken", "misses", "kept"):
-        assert summed(after, f"plib_cache_{name}") == 1, name
-    for name in ("placed_bytes", "not_sent_bytes", "taken_bytes"):
-        assert size <= summed(after, f"plib_cache_{name}") < size + MIB, name
-    assert summed(after, "plib_cache_held") == 2  # the one copy, with a lease of each worker
-    assert summed(after, "plib_cache_failures") == 0
-    assert after[0]["plib_cache_region_leased_bytes"].samples[0].value >= 2 * size
-
-    del workers.held
-    wait_until(lambda: summed(scrape(workers.client), "plib_cache_held") == 0, "leases given back")
-    wait_until(
-        lambda: (
-            workers.client.submit(slow, 1, pure=True).result() == 2
-            and summed(scrape(workers.client), "plib_cache_hits") >= 1
-        ),
-        "a hit",
-    )
-    saved = scrape(workers.client)[0]["plib_cache_region_saved_seconds"].samples[0].value
-    assert saved >= 0.05
-
-
-def test_metrics_are_named_and_described(three: Any) -> None:
-    """As Prometheus wants it: counters are ``_total``, units are in the name, each has its help."""
-    (first, *others) = scrape(three.client)
-    assert len(first) > 20
-    for name, family in first.items():
-        assert family.type in ("counter", "gauge"), name
-        assert family.documentation.endswith("."), name
-        suffix = "_total" if family.type == "counter" else ""
-        assert [sample.name for sample in family.samples] == [name + suffix], name
-        label = "region" if name.startswith("plib_cache_region_") else "worker"
-        assert list(family.samples[0].labels) == [label], name
-    (region,) = {
-        sample.labels["region"]
-        for one in (first, *others)
-        for sample in one["plib_cache_region_size_bytes"].samples
-    }
-    assert region == str(three.path)
-    told = [one["plib_cache_placed"].samples[0].labels["worker"] for one in (first, *others)]
-    assert sorted(told) == three.addresses
-
-
-def test_metrics_come_and_go_with_the_plugin(start: Callable[..., Any]) -> None:
-    """Without it there are dask's own only, also after it was there."""
-    workers = start(2)
-    assert all(scrape(workers.client))
-    told = "lambda dask_scheduler: [sorted(w.metrics) for w in dask_scheduler.workers.values()]"
-    metrics = eval(told)  # pickled by value
-    wait_until(
-        lambda: all("plib_cache" in one for one in workers.client.run_on_scheduler(metrics)),
-        "heartbeats",
-    )
-    workers.client.unregister_worker_plugin(PlibCachePlugin(path=workers.path).name)
-    assert scrape(workers.client) == [{}, {}]
-    wait_until(
-        lambda: not any("plib_cache" in one for one in workers.client.run_on_scheduler(metrics)),
-        "heartbeats without it",
-    )
-
-
-def test_workers_of_one_process(folder: Path) -> None:
-    """Each family is told once, with a label for each of them; the last one removes it."""
-    from prometheus_client import REGISTRY
-
-    with (
-        LocalCluster(
-            n_workers=2, processes=False, threads_per_worker=1, dashboard_address=":0"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        client.register_plugin(PlibCachePlugin(path=folder / "threads", size="64MiB"))
-        for told in scrape(client):
-            workers = {sample.labels["worker"] for sample in told["plib_cache_placed"].samples}
-            assert workers == set(client.scheduler_info()["workers"])
-            assert len(told["plib_cache_region_hits"].samples) == 1
-    assert not [one for one in REGISTRY.collect() if one.name.startswith("plib_cache")]
-
-
-def test_a_cache_that_cannot_be_asked(start: Callable[..., Any]) -> None:
-    """The region's families are left out, the endpoint and the heartbeats go on."""
-    workers = start(1)
-
-    def close(dask_worker: Any) -> None:
-        dask_worker.extensions["plib_cache"].cache.close()
-
-    workers.client.run(close)
-    (told,) = scrape(workers.client)
-    assert "plib_cache_placed" in told
-    assert "plib_cache_region_hits" not in told
-    assert summed(scrape(workers.client), "plib_cache_failures") >= 1
-
-
-# ---- the page
+    def check_readable(self) -> None:
+        """No text of the tables is cut off, in none of the usual widths; none is below the menu."""
+        for width in (1600, 1300, 900):
+            self.page.set_viewport_size({"width": width, "height": 900})
+            for texts in (".slick-column-name", ".slick-cell"):
+                self.wait(
+                    lambda t=texts: self.page.locator(t).evaluate_all(CUT) == [],  # type: ignore[misc]
+                    f"all of the texts at {width}",
+                )
+            menu = self.page.locator(".navbar").evaluate(BOTTOM)
+            first = self.page.get_by_text("hits", exact=True).first.locator("xpath=..")
+            assert first.evaluate(TOP) >= menu > 20, width
 
 
 @pytest.fixture
-def tab(untested: Any) -> Iterator[Any]:
-    """A tab of a real browser, which must not complain about what it shows."""
+def tab(untested: Any) -> Iterator[Tab]:
+    """A tab of a real browser, which must not complain about what it shows.
+
+    Of the fixtures of a test it is the last: it goes before the cluster does.
+    """
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         untested("dask's dashboard in a browser: no chromium (Debian package: chromium)")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.set_default_timeout(HANG_S * 1000)
-        troubles: list[str] = []
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on(
-            "console",
-            lambda one: troubles.append(one.text) if one.type == "error" else None,
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        untested(f"dask's dashboard in a browser: {error} (pip install playwright)")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=found, args=["--no-sandbox"], timeout=4 * HANG_S * 1000
         )
-        yield page
+        made = Tab(browser.new_page(viewport={"width": 1400, "height": 900}))
+        yield made
         browser.close()
-    assert not troubles
+    assert not made.troubles
 
 
-def rows(page: Any) -> list[list[str]]:
-    """The cells of the tables, row by row, as they are drawn."""
-    texts = [
-        row.locator(".slick-cell").all_inner_texts() for row in page.locator(".slick-row").all()
-    ]
-    return [text for text in texts if text]
-
-
-def worker_rows(page: Any) -> dict[str, list[str]]:
-    """The drawn rows of workers by their address."""
-    return {row[1]: row for row in rows(page) if len(row) > 1 and "://" in row[1]}
-
-
-def test_a_browser_shows_it_live(start: Callable[..., Any], tab: Any, tmp_path: Path) -> None:
+def test_a_browser_shows_it_live(two: Any, tab: Tab, tmp_path: Path) -> None:
     """Nothing is shared; then workers come, and their numbers change while one looks."""
-    workers = start(2, {"keep": ("slow",)})
-    client = workers.client
-    name = PlibCachePlugin(path=workers.path).name
-    client.unregister_worker_plugin(name)
+    client = two.client
+    plugin = PlibCachePlugin(path=two.path, keep=("slow",))
+    client.unregister_worker_plugin(plugin.name)
     link = add_dashboard(client)
     assert link == add_dashboard(client) == client.dashboard_link.replace("status", "plib-cache")
-    tab.goto(link)
-    playwright.expect(tab.get_by_text("No worker of this cluster shares a region")).to_be_visible()
-    assert rows(tab) == []
+    tab.page.goto(client.dashboard_link.replace("status", "workers"))
+    tab.follow_menu()
+    tab.wait(lambda: tab.shows(EMPTY), "what is there without the plugin")
+    assert tab.page.url == link
+    assert tab.rows() == []
 
-    client.register_plugin(PlibCachePlugin(path=workers.path, keep=("slow",)))
-    first, second = workers.addresses
-    wait_until(lambda: set(worker_rows(tab)) == {first, second}, "the workers' rows")
-    playwright.expect(tab.get_by_text("No worker of this cluster")).to_be_hidden()
-    assert worker_rows(tab)[first][4:6] == ["0 B", "0 B"]
-    work(workers)
+    client.register_plugin(plugin)
+    first, second = two.addresses
+    tab.wait(lambda: set(tab.workers()) == {first, second}, "the workers' rows")
+    tab.wait(lambda: not tab.shows(EMPTY), "the notice to go")
+    tab.wait(lambda: tab.row(first)[4:6] == ["0 B", "0 B"], "no bytes")
+    made = [two.exchange()]  # not in a variable itself: playwright looks at those, and keeps them
     size = f"{tasks.numbers(1).nbytes / MIB:.1f} MiB"
-    wait_until(lambda: worker_rows(tab)[first][4:6] == [size, size], "shared, not sent")
-    wait_until(lambda: worker_rows(tab)[second][6:9] == [size, "1", size], "taken and leased")
-    wait_until(lambda: worker_rows(tab)[first][2:4] == ["0", "1"], "a miss")
-    (region,) = [row for row in rows(tab) if row[0] == str(workers.path)]
-    assert region[1] == "2"
-    assert region[3].endswith(" MiB")
-    assert region[8].endswith(" %")
-    assert {row[-1] for row in worker_rows(tab).values()} == {"0"}  # failures
-    tab.screenshot(path=tmp_path / "page.png", full_page=True)
+    tab.wait(lambda: tab.row(first)[4:6] == [size, size], "shared, not sent")
+    tab.wait(lambda: tab.row(second)[6:9] == [size, "1", size], "taken and leased")
+    tab.wait(lambda: tab.row(first)[2:4] == ["0", "1"], "a miss")
+    assert {tab.row(one)[-1:][0] for one in (first, second) if tab.row(one)} == {"0"}  # failures
+    place = str(two.path)
+    tab.wait(lambda: tab.row(place)[1:2] == ["2"], "the region's workers")
+    tab.wait(lambda: re.fullmatch(r"[\d.]+ MiB", "".join(tab.row(place)[3:4])), "its size")
+    tab.wait(lambda: re.fullmatch(r"[\d.]+ %", "".join(tab.row(place)[8:9])), "its hit rate")
+    tab.check_readable()
+    tab.page.screenshot(path=tmp_path / "page.png", full_page=True)
     assert (tmp_path / "page.png").stat().st_size > 20_000  # an empty one has 10 kB
     print(tmp_path / "page.png")
 
-    client.unregister_worker_plugin(name)
-    playwright.expect(tab.get_by_text("No worker of this cluster")).to_be_visible()
+    made.clear()
+    two.forget()
+    tab.wait(lambda: tab.row(second)[7:9] == ["0", "0 B"], "leases given back")
+    assert client.submit(tasks.slow, 1, workers=[first], pure=True).result() == 2
+    tab.wait(lambda: tab.row(first)[2:4] == ["1", "1"], "a hit")
+    tab.wait(lambda: tab.row(place)[10:11] == ["0.1"], "seconds saved")
+    client.unregister_worker_plugin(plugin.name)
+    tab.wait(lambda: tab.shows(EMPTY), "the notice again")
 
 
-def test_the_menu_leads_there(start: Callable[..., Any], tab: Any) -> None:
-    """Scheduler with ``--preload``: dask's pages have a link, and all of them still work."""
-    preload = {"distributed.scheduler.preload": ["plib_cache.integrations.dask"]}
-    workers = start(1, config=preload)
-    tab.goto(workers.client.dashboard_link)
-    tab.get_by_text("More...").hover()
-    tab.get_by_role("link", name="plib_cache").click()
-    wait_until(lambda: list(worker_rows(tab)) == workers.addresses, "the worker's row")
-    tab.get_by_role("link", name="Workers", exact=True).click()
-    wait_until(lambda: any(workers.addresses[0] in row for row in rows(tab)), "dask's own page")
+@pytest.fixture
+def prefixed(start: Callable[..., Any]) -> Any:
+    """A worker, and a scheduler with ``--preload`` whose dashboard has a prefix."""
+    return start(
+        1,
+        processes=False,
+        config={"distributed.scheduler.preload": ["plib_cache.integrations.dask"]},
+        scheduler_kwargs={"http_prefix": "/pre"},
+    )
 
 
-def test_prefix_of_the_dashboard(start: Callable[..., Any], tab: Any) -> None:
-    """The page is where the others are."""
-    workers = start(1, scheduler_kwargs={"http_prefix": "/pre"})
-    add_dashboard(workers.client)
-    port = workers.cluster.scheduler.http_server.port
-    tab.goto(f"http://127.0.0.1:{port}/pre/plib-cache")
-    wait_until(lambda: list(worker_rows(tab)) == workers.addresses, "the worker's row")
-    assert tab.title() == "Dask: plib_cache"
+def test_preload_and_a_prefix(prefixed: Any, tab: Tab) -> None:
+    """The menu leads there, and from there back to dask's pages."""
+    (address,) = prefixed.addresses
+    at = f"http://127.0.0.1:{prefixed.cluster.scheduler.http_server.port}/pre"
+    tab.page.goto(f"{at}/workers")
+    tab.follow_menu()
+    tab.wait(lambda: tab.workers() == [address], "the worker's row")
+    assert tab.page.url == f"{at}/plib-cache"
+    assert tab.page.title() == "Dask: plib_cache"
+    tab.page.get_by_role("link", name="Workers", exact=True).click()
+    tab.wait(lambda: any(address in "".join(row) for row in tab.rows()), "dask's own page")
 
 
 def test_asynchronous_client(folder: Path) -> None:
@@ -279,24 +193,32 @@ def test_asynchronous_client(folder: Path) -> None:
             Client(cluster, asynchronous=True) as client,
         ):
             link = await add_dashboard(client)
-            return link, (await asyncio.to_thread(fetch, link))[0]
+            return link, await asyncio.to_thread(fetch, link)
 
     link, text = asyncio.run(ask())
     assert link.endswith("/plib-cache")
     assert OF_BOKEH in text
 
 
+def test_no_dashboard(start: Callable[..., Any]) -> None:
+    """A line of text says so; the rest of the integration works."""
+    workers = start(1, processes=False, dashboard_address=None)
+    add_dashboard(workers.client)
+    port = workers.cluster.scheduler.http_server.port
+    assert "the dashboard is off" in fetch(f"http://127.0.0.1:{port}/plib-cache")
+    assert workers.client.submit(tasks.slow, 1).result() == 2
+    assert workers.counts("failures") == {"failures": 0}
+
+
 WITHOUT = """
 import json, sys, urllib.request
-for name in sys.argv[1].split(","):
-    sys.modules[name] = None  # as if it was not installed
+sys.modules[sys.argv[1]] = None  # as if it was not installed
 from distributed import Client, LocalCluster
 from plib_cache.integrations.dask import PlibCachePlugin, add_dashboard, counts
 
-address = ":0" if sys.argv[2] == "on" else None
-with LocalCluster(n_workers=1, processes=False, dashboard_address=address) as cluster, \\
+with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as cluster, \\
         Client(cluster) as client:
-    client.register_plugin(PlibCachePlugin(path=sys.argv[3], size="64MiB"))
+    client.register_plugin(PlibCachePlugin(path=sys.argv[2], size="64MiB"))
     add_dashboard(client)
     port = cluster.scheduler.http_server.port
     page = urllib.request.urlopen(f"http://127.0.0.1:{port}/plib-cache").read().decode()
@@ -308,18 +230,14 @@ print(json.dumps([page, metrics, fine]))
 
 
 @pytest.mark.parametrize(
-    ("missing", "dashboard", "said"),
-    [
-        ("bokeh", "on", "the dashboard needs bokeh"),
-        ("nothing_at_all", "off", "the dashboard is off"),
-        ("prometheus_client", "on", OF_BOKEH),
-    ],
+    ("missing", "said"),
+    [("bokeh", "the dashboard needs bokeh"), ("prometheus_client", OF_BOKEH)],
 )
 def test_what_is_not_installed(
-    program: Callable[..., Any], tmp_path: Path, missing: str, dashboard: str, said: str
+    program: Callable[..., Any], tmp_path: Path, missing: str, said: str
 ) -> None:
     """A plain message is where the page would be; everything else works."""
-    page, metrics, fine = program(WITHOUT, missing, dashboard, str(tmp_path / "region"))
+    page, metrics, fine = program(WITHOUT, missing, str(tmp_path / "region"))
     assert said in page
     assert ("plib_cache_placed_total" in metrics) == (missing != "prometheus_client")
     assert fine
