@@ -29,6 +29,11 @@ QUIET = {
 }
 
 
+# Of the plugin, where failures are counted: to ask a busy scheduler which nodes there are may take
+# longer than the second that workers wait for it, and is such a failure.
+NO_NODES = {"nodes": False}
+
+
 class Workers:
     """A cluster, a client, and what tests ask of them."""
 
@@ -90,7 +95,7 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def three(folder: Path) -> Iterator[Workers]:
     """Three workers that share a region, for all tests of a module that harm none."""
-    with workers_of(folder / "three", 3, {}) as workers:
+    with workers_of(folder / "three", 3, NO_NODES) as workers:
         yield workers
 
 
@@ -126,7 +131,7 @@ _numbers = itertools.count()
 def two(bare: Workers, folder: Path) -> Iterator[Workers]:
     """``bare``, with the plugin for one test, and a new region that keeps what ``slow`` gives."""
     workers = Workers(bare.cluster, bare.client, folder / f"two-{next(_numbers)}")
-    plugin = PlibCachePlugin(path=workers.path, size="256MiB", keep=("slow",))
+    plugin = PlibCachePlugin(path=workers.path, size="256MiB", keep=("slow",), **NO_NODES)
     workers.client.register_plugin(plugin)
     yield workers
     with contextlib.suppress(ValueError):  # the test did it

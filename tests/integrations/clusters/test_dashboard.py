@@ -118,7 +118,7 @@ def tab(untested: Any) -> Iterator[Tab]:
 def test_a_browser_shows_it_live(two: Any, tab: Tab, tmp_path: Path) -> None:
     """Nothing is shared; then workers come, and their numbers change while one looks."""
     client = two.client
-    plugin = PlibCachePlugin(path=two.path, keep=("slow",))
+    plugin = PlibCachePlugin(path=two.path, keep=("slow",), nodes=False)
     client.unregister_worker_plugin(plugin.name)
     link = add_dashboard(client)
     assert link == add_dashboard(client) == client.dashboard_link.replace("status", "plib-cache")
@@ -202,7 +202,7 @@ def test_asynchronous_client(folder: Path) -> None:
 
 def test_no_dashboard(start: Callable[..., Any]) -> None:
     """A line of text says so; the rest of the integration works."""
-    workers = start(1, processes=False, dashboard_address=None)
+    workers = start(1, {"nodes": False}, processes=False, dashboard_address=None)
     add_dashboard(workers.client)
     port = workers.cluster.scheduler.http_server.port
     assert "the dashboard is off" in fetch(f"http://127.0.0.1:{port}/plib-cache")
