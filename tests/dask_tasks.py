@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,12 @@ def numbers(n: int, mib: int = 8) -> Any:
 def total(*arrays: Any) -> int:
     """The sum of all elements."""
     return sum(int(np.asarray(array).sum()) for array in arrays)
+
+
+def slow(number: int) -> int:
+    """Takes some time."""
+    time.sleep(0.05)
+    return number + 1
 
 
 def own_pid(*_: Any) -> int:

@@ -29,10 +29,12 @@ from typing import Any
 from plib_cache import ConfigurationError
 
 try:
-    from distributed import Worker, WorkerPlugin
+    from distributed import Scheduler, Worker, WorkerPlugin
 
     from plib_cache.integrations.dask._config import options
+    from plib_cache.integrations.dask._dashboard import add_dashboard, install
     from plib_cache.integrations.dask._local import cached
+    from plib_cache.integrations.dask._numbers import seconds_saved
     from plib_cache.integrations.dask._reuse import reuse
     from plib_cache.integrations.dask._worker import EXTENSION, WorkerCache
 except ImportError as error:
@@ -40,7 +42,7 @@ except ImportError as error:
         f"plib_cache.integrations.dask needs distributed ({error}): pip install 'plib-cache[dask]'"
     ) from error
 
-__all__ = ["PlibCachePlugin", "cached", "counts", "reuse"]
+__all__ = ["PlibCachePlugin", "add_dashboard", "cached", "counts", "reuse"]
 
 
 class PlibCachePlugin(WorkerPlugin):
@@ -151,14 +153,16 @@ def counts(dask_worker: Any = None) -> dict[str, float]:
     if there is None:
         raise ConfigurationError("this is no worker that has a PlibCachePlugin: register one")
     numbers: dict[str, float] = there.counts.as_dict()
-    numbers["seconds_saved"] = there.results.memo.saved_seconds() if there.results else 0.0
+    numbers["seconds_saved"] = seconds_saved(there)
     return numbers
 
 
-async def dask_setup(worker: Any) -> None:
-    """Called by ``--preload``; only workers have a cache to open."""
-    if isinstance(worker, Worker):
-        await PlibCachePlugin().setup(worker)
+async def dask_setup(server: Any) -> None:
+    """Called by ``--preload``: a worker opens its cache, a scheduler gets its page."""
+    if isinstance(server, Worker):
+        await PlibCachePlugin().setup(server)
+    elif isinstance(server, Scheduler):
+        install(server)
 
 
 async def dask_teardown(worker: Any) -> None:

@@ -28,11 +28,12 @@ class Counts:
     kept: int = 0  # results that were stored to outlive the cluster
     kept_bytes: int = 0
     found: int = 0  # results that were there already, and so not computed
+    missed: int = 0  # results that were looked for, and computed as they were not there
     failures: int = 0  # of the cache, each of which changed nothing but speed
 
     def as_dict(self) -> dict[str, float]:
         """The numbers by name."""
-        return dataclasses.asdict(self)
+        return {name: getattr(self, name) for name in _NAMES}
 
     def failed(self, what: str, error: BaseException) -> None:
         """Count a failure that the computation does not notice; the first of a kind is told."""
@@ -41,3 +42,6 @@ class Counts:
         if what not in told:
             told.add(what)
             logger.warning("plib_cache: %s (%s: %s)", what, type(error).__name__, error)
+
+
+_NAMES = tuple(field.name for field in dataclasses.fields(Counts))

@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 from plib_cache import Held
-from plib_cache.integrations.dask._store import Store
+from plib_cache.integrations.dask._store import HeldValues, Store
 
 # Set while values are read to be sent to a worker of the same region.
 handing: ContextVar[bool] = ContextVar("plib_cache_handing", default=False)
@@ -27,7 +27,7 @@ class Region(Protocol):
     """What a mapping knows of the region, and tells of itself."""
 
     store: Store
-    held: dict[Any, Held]
+    held: HeldValues
 
     def arrived(self, value: Any) -> Held | None:
         """Where a value that came by reference lies in the region."""
@@ -63,7 +63,8 @@ class SharedData:
     def __setitem__(self, key: Any, value: Any) -> None:
         region = self._plib
         region.forget(key)
-        region.held.pop(key, None)
+        if key in region.held:
+            region.held.pop(key)
         held = region.arrived(value)
         if held is None:
             self._own.__setitem__(self, key, value)
@@ -73,7 +74,9 @@ class SharedData:
 
     def __delitem__(self, key: Any) -> None:
         self._plib.forget(key)
-        if self._plib.held.pop(key, None) is None:
+        if key in self._plib.held:
+            self._plib.held.pop(key)
+        else:
             self._own.__delitem__(self, key)
 
     def __contains__(self, key: Any) -> bool:

@@ -73,8 +73,10 @@ class Placing:
 
     def forget(self, key: Any) -> None:
         """The mapping has another value under that key, or none."""
-        self._coming.pop(key, None)
-        self._nbytes -= self.waiting.pop(key, 0)
+        if key in self.waiting:
+            self._nbytes -= self.waiting.pop(key)
+        elif key in self._coming:
+            del self._coming[key]
 
     # ---- in the worker's event loop
 

@@ -140,8 +140,8 @@ class Once:
 
         results = self.results
         value = results.memo(self.name, run)
-        if not computed:
-            results.counts.found += 1
+        results.counts.found += not computed
+        results.counts.missed += bool(computed)
         try:
             shared = results.store.find(results.memo.cache_key(self.name, run))
         except PlibCacheError as error:

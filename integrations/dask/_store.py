@@ -39,11 +39,41 @@ _stores: dict[Proof, list[Store]] = {}
 _lock = threading.Lock()
 
 
+class HeldValues(dict[Any, Held]):
+    """What a worker's mapping has in the region, by the task's key; changed by these methods only.
+
+    Attributes:
+        nbytes: of all of them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nbytes = 0
+
+    def __setitem__(self, key: Any, held: Held) -> None:
+        self.pop(key, None)
+        self.nbytes += held.nbytes
+        super().__setitem__(key, held)
+
+    def pop(self, key: Any, default: Any = None) -> Any:
+        """Take a value out; the default if there is none."""
+        found = super().pop(key, None)
+        if found is None:
+            return default
+        self.nbytes -= found.nbytes
+        return found
+
+    def clear(self) -> None:
+        """Take out all."""
+        super().clear()
+        self.nbytes = 0
+
+
 class Store:
     """The values of one worker.
 
     Attributes:
-        held: by the task's key, what the worker's mapping has in the region.
+        held: what the worker's mapping has in the region.
     """
 
     def __init__(self, opened: Opened, options: Options, counts: Counts) -> None:
@@ -53,7 +83,7 @@ class Store:
         self.threshold = max(options.threshold, self.cache.info().in_place_from)
         self.writeable = options.writeable
         self.counts = counts
-        self.held: dict[Any, Held] = {}
+        self.held = HeldValues()
         with _lock:
             _stores.setdefault(self.proof, []).append(self)
 

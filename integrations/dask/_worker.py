@@ -10,12 +10,14 @@ from tornado.ioloop import PeriodicCallback
 
 import plib_cache
 from plib_cache.config import check_trust
+from plib_cache.integrations.dask import _prometheus
 from plib_cache.integrations.dask._config import Options
 from plib_cache.integrations.dask._counts import Counts, logger
 from plib_cache.integrations.dask._handover import HandOver
 from plib_cache.integrations.dask._mapping import unwrap, wrap
 from plib_cache.integrations.dask._memory import Corrected, starting, tell_nanny
 from plib_cache.integrations.dask._nodes import DaskTier
+from plib_cache.integrations.dask._numbers import Told
 from plib_cache.integrations.dask._placing import Placing
 from plib_cache.integrations.dask._region import open_region
 from plib_cache.integrations.dask._results import Results
@@ -48,6 +50,11 @@ class WorkerCache:
         self.options = options
         self.counts = Counts()
 
+    @property
+    def address(self) -> str:
+        """The worker's; "not-running" before it has one."""
+        return str(self._worker.address_safe)
+
     async def open(self) -> None:
         """Open the region, and set up everything.
 
@@ -79,6 +86,8 @@ class WorkerCache:
             self.results = Results(
                 worker, self.cache, self.store, options.keep, self.counts, cluster
             )
+        self._told = Told(worker, self)
+        _prometheus.begin(self)
         self._telling = asyncio.ensure_future(tell_nanny(worker, self.opened.proof))
         if not starting(worker):
             await asyncio.wait({self._telling}, timeout=_NANNY_S)  # it may have much to do
@@ -117,6 +126,8 @@ class WorkerCache:
         global _workers  # noqa: PLW0603
         self._sweep.stop()
         self._telling.cancel()
+        self._told.stop()
+        _prometheus.end(self)
         if self.nodes is not None:
             self.nodes.end()
         self._corrected.undo()

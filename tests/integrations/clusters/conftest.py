@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 pytest.importorskip("distributed")
 
 import dask
-from distributed import Client, LocalCluster
+import dask_tasks as tasks
+from distributed import Client, LocalCluster, wait
 from waiting import wait_until
 
 from plib_cache.integrations.dask import PlibCachePlugin, counts
@@ -25,6 +27,11 @@ QUIET = {
     "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.comm.timeouts.connect": "30s",
 }
+
+
+# Of the plugin, where failures are counted: to ask a busy scheduler which nodes there are may take
+# longer than the second that workers wait for it, and is such a failure.
+NO_NODES = {"nodes": False}
 
 
 class Workers:
@@ -54,6 +61,14 @@ class Workers:
 
         wait_until(lambda: not any(self.client.run(pending).values()), "values to be placed")
 
+    def exchange(self) -> Any:
+        """One makes an array and another one looks at it; one keeps a result. Gives the array."""
+        first, second, *_ = self.addresses
+        made = self.client.submit(tasks.numbers, 1, workers=[first], pure=False)
+        wait(self.client.submit(tasks.own_pid, made, workers=[second], pure=False))
+        assert self.client.submit(tasks.slow, 1, workers=[first], pure=True).result() == 2
+        return made
+
     def forget(self) -> None:
         """Wait until the workers have forgotten all tasks, as nobody wants their results."""
 
@@ -67,11 +82,10 @@ class Workers:
 def workers_of(path: Path, n: int, plugin: dict[str, Any] | None, **options: Any) -> Iterator[Any]:
     """A cluster of n workers; plugin None: without it."""
     config = {**QUIET, **options.pop("config", {})}
+    options = {"dashboard_address": ":0", **options}
     with (
         dask.config.set(config),
-        LocalCluster(
-            n_workers=n, threads_per_worker=1, dashboard_address=":0", **options
-        ) as cluster,
+        LocalCluster(n_workers=n, threads_per_worker=1, **options) as cluster,
         Client(cluster, timeout=60) as client,
     ):
         client.wait_for_workers(n, timeout=60)
@@ -90,7 +104,7 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def three(folder: Path) -> Iterator[Workers]:
     """Three workers that share a region, for all tests of a module that harm none."""
-    with workers_of(folder / "three", 3, {}) as workers:
+    with workers_of(folder / "three", 3, NO_NODES) as workers:
         yield workers
 
 
@@ -110,3 +124,25 @@ def start(folder: Path) -> Iterator[Callable[..., Workers]]:
             return workers
 
         yield begin
+
+
+@pytest.fixture(scope="module")
+def bare(folder: Path) -> Iterator[Workers]:
+    """Two workers without the plugin, for all tests of a module that take it off again."""
+    with workers_of(folder / "none", 2, None) as workers:
+        yield workers
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def two(bare: Workers, folder: Path) -> Iterator[Workers]:
+    """``bare``, with the plugin for one test, and a new region that keeps what ``slow`` gives."""
+    workers = Workers(bare.cluster, bare.client, folder / f"two-{next(_numbers)}")
+    plugin = PlibCachePlugin(path=workers.path, size="256MiB", keep=("slow",), **NO_NODES)
+    workers.client.register_plugin(plugin)
+    yield workers
+    with contextlib.suppress(ValueError):  # the test did it
+        workers.client.unregister_worker_plugin(plugin.name)
+    workers.path.unlink()

@@ -106,7 +106,7 @@ def test_a_region_that_was_removed(start: Callable[..., Any]) -> None:
 
 def test_a_full_region(start: Callable[..., Any]) -> None:
     """What has no room stays in the worker's own memory; all results are right."""
-    workers = start(2, {"size": "64MiB"})
+    workers = start(2, {"size": "64MiB", "nodes": False})
     first, second = workers.addresses
     made = workers.client.map(tasks.numbers, range(16), workers=[first], pure=False)
     wait(made)

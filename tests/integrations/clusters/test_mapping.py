@@ -22,6 +22,7 @@ from zict.tests import utils_test
 
 from plib_cache import Held
 from plib_cache.integrations.dask._mapping import in_memory, share, unwrap, wrap
+from plib_cache.integrations.dask._store import HeldValues
 
 
 class FakeWorker:
@@ -43,7 +44,7 @@ class EverySecond:
     store: Any = None
 
     def __init__(self) -> None:
-        self.held: dict[Any, Held] = {}
+        self.held = HeldValues()
         self.placed = 0
         self.data: Any = None
 
@@ -89,6 +90,7 @@ def test_zicts_checks(name: str, tmp_path: Path) -> None:
         utils_test.check_empty_mapping(data)
     utils_test.stress_test_mapping_updates(data)
     assert store.placed > 50
+    assert store.held.nbytes == sum(one.nbytes for one in store.held.values())
 
 
 def test_a_plain_dict() -> None:
@@ -124,6 +126,7 @@ def test_another_value_in_its_place() -> None:
         assert dict(data) == {"key": value}
         assert len(data) == len(list(data)) == 1
         assert ("key" in store.held) is (len(value) % 2 == 0)
+        assert store.held.nbytes == (0 if len(value) % 2 else len(value))
 
 
 def test_a_spill_buffer(tmp_path: Path) -> None:
