@@ -38,10 +38,13 @@ import plib_cache
 TIMES = 4  # of the usual limit for what hangs
 WORKERS = 3
 SIZE = "128MiB"
-# Where the armed process dies: as the taker, before or after it has its lease, or when it is about
-# to store the value; as the giver, when it describes a value, or before the taker's "OK"; as one
-# who is asked for its region; or at any moment.
-MOMENTS = ("before lease", "after lease", "storing", "describing", "given", "asked", "any", "nanny")
+# Where the armed process dies: as the giver, when it puts a value into the region, when it
+# describes it, or before the taker's "OK"; as the taker, before or after it has its lease, or when
+# it is about to store the value; as one who is asked for its region; or at any moment.
+MOMENTS = (
+    *("before placing", "placed", "describing", "given", "before lease", "after lease"),
+    *("storing", "asked", "any", "nanny"),
+)
 
 
 def arm(dask_worker: Any, moment: str) -> None:
@@ -59,12 +62,12 @@ def arm(dask_worker: Any, moment: str) -> None:
 
         return wrapped
 
-    if moment == "before lease":
-        store.take = dies
-    elif moment == "after lease":
-        store.take = dies_after(store.take)
-    elif moment == "storing":
-        store.arrived = dies
+    before = {"before placing": "place", "before lease": "take", "storing": "arrived"}
+    after = {"placed": "place", "after lease": "take"}
+    if moment in before:
+        setattr(store, before[moment], dies)
+    elif moment in after:
+        setattr(store, after[moment], dies_after(getattr(store, after[moment])))
     elif moment == "describing":
         store.proof = _Dying()
     elif moment == "asked":
