@@ -19,7 +19,7 @@ from dask.utils import key_split
 
 import plib_cache
 from plib_cache import Cache, PlibCacheError
-from plib_cache.integrations.dask._codes import data_fingerprint, fingerprint
+from plib_cache.integrations.dask._codes import data_fingerprint, does_more, fingerprint
 from plib_cache.integrations.dask._config import Keep
 from plib_cache.integrations.dask._counts import Counts
 from plib_cache.integrations.dask._notes import Notes
@@ -71,7 +71,7 @@ class Results:
         known = [self.notes.get(one.key) for one in task.dependencies]
         name = fingerprint(task.key, task.run_spec, known)
         self.notes.set(task.key, name)
-        if name is None or not self._wanted(task):
+        if name is None or not self._wanted(task) or does_more(task.run_spec):
             return
         if not task.run_spec.is_coro and self._in_threads(task):
             task.run_spec = Once(task.run_spec, name, self)
