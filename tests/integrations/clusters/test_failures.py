@@ -76,6 +76,71 @@ def test_a_class_that_cannot_be_rebuilt_over_shared_memory(three: Any, pair: Any
     assert three.counts("take_failed")["take_failed"] == before + 1
 
 
+class Forgetful(dict[Any, Any]):
+    """Lets go of a value as soon as it was looked at, as if its key was released just then."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The value, once."""
+        return self.pop(key, default)
+
+
+def test_a_giver_that_lets_go_meanwhile(three: Any, pair: Any) -> None:
+    """What is on its way is there until the taker has it, though the giver has released the key."""
+    first, second = pair
+
+    def forget(dask_worker: Any) -> None:
+        store = dask_worker.extensions["plib_cache"].store
+        store.held = Forgetful(store.held)
+
+    def remember(dask_worker: Any) -> bool:
+        store = dask_worker.extensions["plib_cache"].store
+        store.held = dict(store.held)
+        return made.key in store.held
+
+    names = ("taken", "take_failed", "failures")
+    before = three.counts(*names)
+    made = three.client.submit(tasks.numbers, 31, workers=[first], pure=False)
+    wait(made)
+    three.client.run(forget, workers=[first])
+    seen = three.client.submit(tasks.total, made, workers=[second], pure=False)
+    try:
+        assert seen.result(timeout=60) == tasks.total(tasks.numbers(31))
+    finally:
+        there = three.client.run(remember, workers=[first])
+    assert there == {first: False}
+    after = three.counts(*names)
+    assert [after[name] - before[name] for name in names] == [1, 0, 0]
+
+
+def test_a_taker_that_does_not_say_its_region(three: Any, pair: Any) -> None:
+    """It gets bytes, after one bounded wait."""
+    first, second = pair
+
+    def be_dumb(dask_worker: Any) -> None:
+        import asyncio
+
+        async def region() -> None:
+            await asyncio.Event().wait()
+
+        dask_worker.handlers["plib_cache_region"] = region
+
+    def speak(dask_worker: Any) -> None:
+        hand_over = dask_worker.extensions["plib_cache"]._hand_over
+        dask_worker.handlers["plib_cache_region"] = hand_over.region
+
+    three.client.run(be_dumb, workers=[second])
+    before = three.counts("strangers", "handed")
+    try:
+        for number in (32, 33):
+            made = three.client.submit(tasks.numbers, number, workers=[first], pure=False)
+            seen = three.client.submit(tasks.total, made, workers=[second], pure=False)
+            assert seen.result(timeout=60) == tasks.total(tasks.numbers(number))
+    finally:
+        three.client.run(speak, workers=[second])
+    after = three.counts("strangers", "handed")
+    assert {name: after[name] - before[name] for name in after} == {"strangers": 1, "handed": 0}
+
+
 def test_replicate_gets_there(three: Any, pair: Any) -> None:
     """``replicate`` succeeds though references cannot be taken."""
     first, _ = pair
