@@ -103,7 +103,17 @@ def test_copies_that_were_not_asked_for(steps: Steps, tmp_path: Path, how: str) 
             assert steps.computed() == ([] if run else ["double", "load 0"])
 
 
-def test_replicated_values_of_edited_code(steps: Steps, tmp_path: Path) -> None:
+def be_silent(dask_worker: Any) -> None:
+    """Have a worker tell nobody what it has noted."""
+
+    async def tell(*_: Any) -> None:
+        return None
+
+    dask_worker.extensions["plib_cache"].results.notes._tell = tell
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_replicated_values_of_edited_code(steps: Steps, tmp_path: Path, silent: bool) -> None:
     """A copy that came by ``replicate`` is not taken for data that were given under its key."""
     for factor in (2, 3):
         steps.write(factor=factor)
@@ -115,6 +125,8 @@ def test_replicated_values_of_edited_code(steps: Steps, tmp_path: Path) -> None:
             total = delayed(module.total, pure=True)([doubled])
             held = client.compute(doubled, workers=[first])
             wait(held)
+            if silent:
+                client.run(be_silent, workers=[first])
             client.replicate([held])
             there = client.compute(total, workers=[second]).result(60)
             assert there == int(held.result(60).sum())
@@ -124,13 +136,6 @@ def test_replicated_values_of_edited_code(steps: Steps, tmp_path: Path) -> None:
 def test_a_node_that_tells_nothing(steps: Steps, tmp_path: Path) -> None:
     """What depends on its values is computed, and not kept."""
     with nodes_of(tmp_path, 2, keep=("*",)) as nodes:
-
-        def be_silent(dask_worker: Any) -> None:
-            async def tell(*_: Any) -> None:
-                return None
-
-            dask_worker.extensions["plib_cache"].results.notes._tell = tell
-
         nodes.client.run(be_silent, workers=[nodes.addresses[0]])
         for _ in range(2):
             assert chain(nodes, (0, 1, 1)) == 2 * SUM
