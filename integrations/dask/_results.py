@@ -6,27 +6,25 @@ all clusters of the machine that miss it together one computes, and one that die
 Its key in the cache is the task's fingerprint (``_codes``).
 
 A worker knows the code of the tasks that it runs, but of their inputs only the keys: others may
-have computed them.  So each worker notes the fingerprint of every task in the region, for this
-cluster.  An input without a note (it was computed on another node, or its note was evicted) has no
-known code, so what depends on it is computed, and not kept.
+have computed them.  So each notes the fingerprints of all that it holds, and notes go along with
+the data (``_notes``).  An input without a note (of a worker without the plugin, say) has no known
+code, so what depends on it is computed, and not kept.
 """
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from dask.utils import key_split
 
 import plib_cache
 from plib_cache import Cache, PlibCacheError
-from plib_cache.integrations.dask._codes import data_fingerprint, fingerprint
+from plib_cache.integrations.dask._codes import data_fingerprint, does_more, fingerprint
 from plib_cache.integrations.dask._config import Keep
 from plib_cache.integrations.dask._counts import Counts
+from plib_cache.integrations.dask._notes import Notes
 from plib_cache.integrations.dask._store import Store
 
-_NOTE_S = 86_400.0  # for which a note is there
-_NOTE = b"plib_cache.dask note "
 NOTHING: Any = object()
 
 
@@ -56,30 +54,32 @@ class Results:
     """The kept results, as one worker sees them."""
 
     def __init__(
-        self, worker: Any, cache: Cache, store: Store, keep: Keep, counts: Counts, cluster: str
+        self, worker: Any, cache: Cache, store: Store, keep: Keep, counts: Counts, notes: Notes
     ) -> None:
         self._worker = worker
         self._cache = cache
         self._keep = keep
-        self._cluster = cluster.encode()
+        self.notes = notes
         self.store = store
         self.counts = counts
         self.memo = memo(cache, keep, "cow" if store.writeable else False)
 
     def before(self, task: Any) -> None:
         """A task is going to run."""
-        known = [self.noted(one.key) for one in task.dependencies]
+        if isinstance(task.run_spec, Once):  # it has run before, maybe on other data
+            task.run_spec = task.run_spec.task
+        known = [self.notes.get(one.key) for one in task.dependencies]
         name = fingerprint(task.key, task.run_spec, known)
-        self.note(task.key, name)
-        if name is None or not self._wanted(task) or isinstance(task.run_spec, Once):
+        self.notes.set(task.key, name)
+        if name is None or not self._wanted(task) or does_more(task.run_spec):
             return
         if not task.run_spec.is_coro and self._in_threads(task):
             task.run_spec = Once(task.run_spec, name, self)
 
     def given(self, key: Any) -> None:
         """Data was given to the cluster under a key."""
-        if self.noted(key) is None:
-            self.note(key, data_fingerprint(key))
+        if self.notes.get(key) is None and not self.notes.is_gathered(key):
+            self.notes.set(key, data_fingerprint(key))
 
     def kept(self, name: bytes) -> Any:
         """The value that is kept under a name; ``NOTHING`` if there is none.
@@ -92,20 +92,6 @@ class Results:
         if shared is not None and shared.where is not None:
             return shared.value
         return self._cache.get(key, NOTHING)
-
-    def note(self, key: Any, name: bytes | None) -> None:
-        """Have other workers of this cluster know what a key stands for."""
-        if name is not None:
-            self._cache.set(self._note_of(key), name, expire=_NOTE_S)
-
-    def noted(self, key: Any) -> bytes | None:
-        """What a key of this cluster stands for."""
-        found = self._cache.get(self._note_of(key))
-        return found if isinstance(found, bytes) else None
-
-    def _note_of(self, key: Any) -> bytes:
-        told = repr(key).encode("utf-8", "surrogatepass")
-        return _NOTE + hashlib.blake2b(told, digest_size=16, key=self._cluster[:64]).digest()
 
     def _wanted(self, task: Any) -> bool:
         meant = (task.annotations or {}).get("plib_cache")

@@ -106,7 +106,7 @@ def _place(dask_worker: Any, names: dict[Any, bytes]) -> dict[Any, int]:
             results.counts.failed("a kept result could not be read", error)
             continue
         if value is not NOTHING and key not in dask_worker.data:
-            results.note(key, name)
+            results.notes.set(key, name)
             results.counts.found += 1
             data[key] = value
     if data:

@@ -16,7 +16,8 @@ from plib_cache.integrations.dask._counts import Counts, logger
 from plib_cache.integrations.dask._handover import HandOver
 from plib_cache.integrations.dask._mapping import unwrap, wrap
 from plib_cache.integrations.dask._memory import Corrected, starting, tell_nanny
-from plib_cache.integrations.dask._nodes import DaskTier
+from plib_cache.integrations.dask._nodes import LIMIT_S, DaskTier
+from plib_cache.integrations.dask._notes import Notes
 from plib_cache.integrations.dask._numbers import Told
 from plib_cache.integrations.dask._placing import Placing
 from plib_cache.integrations.dask._region import open_region
@@ -74,18 +75,17 @@ class WorkerCache:
                 "plib_cache: values of this worker are not shared, as its data is a %s",
                 type(worker.data).__name__,
             )
+        self.results: Results | None = None
+        if options.keep.active:
+            limit = min(options.nodes_timeout, LIMIT_S)
+            notes = Notes(worker, limit)  # closer to the data than the hand-over
+            self.results = Results(worker, self.cache, self.store, options.keep, self.counts, notes)
         self._hand_over = HandOver(
             worker, self.placing, options.peer_timeout, options.peer_remember
         )
         self._corrected = Corrected(worker, self.opened.proof)
         self._sweep = PeriodicCallback(sweep, _SWEEP_MS)
         self._sweep.start()
-        self.results: Results | None = None
-        if options.keep.active:
-            cluster = (await worker.scheduler.identity())["id"]
-            self.results = Results(
-                worker, self.cache, self.store, options.keep, self.counts, cluster
-            )
         self._told = Told(worker, self)
         _prometheus.begin(self)
         self._telling = asyncio.ensure_future(tell_nanny(worker, self.opened.proof))
@@ -115,8 +115,10 @@ class WorkerCache:
                         self.store.make_writeable(one.key)
                 if self.results is not None:
                     self.results.before(task)
-            elif finish == "memory" and start == "released" and self.results is not None:
-                self.results.given(key)
+            elif self.results is not None:
+                if finish == "memory" and start == "released":
+                    self.results.given(key)
+                self.results.notes.moved(key, finish)
             self.placing.look_later()
         except Exception as error:
             self.counts.failed("a task could not be prepared", error)
@@ -132,6 +134,8 @@ class WorkerCache:
             self.nodes.end()
         self._corrected.undo()
         self._hand_over.close()
+        if self.results is not None:
+            self.results.notes.close()
         unwrap(self._worker)
         self.placing.close()
         self.store.close()

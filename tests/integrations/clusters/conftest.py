@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +17,13 @@ pytest.importorskip("distributed")
 
 import dask
 import dask_tasks as tasks
-from distributed import Client, LocalCluster, wait
+from dask_nodes import Nodes
+from distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster, wait
 from waiting import wait_until
 
 from plib_cache.integrations.dask import PlibCachePlugin, counts
+
+from .steps import Steps
 
 QUIET = {
     # it drops extra copies every two seconds, which tests count
@@ -94,6 +98,34 @@ def workers_of(path: Path, n: int, plugin: dict[str, Any] | None, **options: Any
         yield Workers(cluster, client, path)
 
 
+@contextlib.contextmanager
+def nodes_of(folder: Path, n: int, kind: type = Nanny, **options: Any) -> Iterator[Nodes]:
+    """N nodes in one cluster: each is a worker with a region of its own."""
+    security = options.pop("security", None)
+    common = {"nthreads": 1, "dashboard_address": ":0", "security": security, "host": "127.0.0.1"}
+
+    def worker(at: int) -> dict[str, Any]:
+        given = {"path": str(folder / f"node-{at}"), "size": "64MiB", **options}
+        plugin = PlibCachePlugin(**given)
+        return {"cls": kind, "options": {**common, "name": at, "plugins": [plugin]}}
+
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"dashboard_address": ":0", "security": security, "host": "127.0.0.1"},
+    }
+    with (
+        dask.config.set(QUIET),
+        SpecCluster(
+            workers={at: worker(at) for at in range(n)}, scheduler=scheduler, security=security
+        ) as made,
+        Client(made, timeout=60, security=security) as client,
+    ):
+        client.wait_for_workers(n, timeout=60)
+        nodes = Nodes.of(client)
+        nodes.know_each_other()
+        yield nodes
+
+
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """A folder for regions of all tests of a module."""
@@ -146,3 +178,12 @@ def two(bare: Workers, folder: Path) -> Iterator[Workers]:
     with contextlib.suppress(ValueError):  # the test did it
         workers.client.unregister_worker_plugin(plugin.name)
     workers.path.unlink()
+
+
+@pytest.fixture
+def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Steps:
+    """The module, where workers find it."""
+    monkeypatch.syspath_prepend(tmp_path)  # of which a worker's are a copy
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # it is edited within a second
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    return Steps(tmp_path)

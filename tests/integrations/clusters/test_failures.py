@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -75,6 +76,71 @@ def test_a_class_that_cannot_be_rebuilt_over_shared_memory(three: Any, pair: Any
     assert three.counts("take_failed")["take_failed"] == before + 1
 
 
+class Forgetful(dict[Any, Any]):
+    """Lets go of a value as soon as it was looked at, as if its key was released just then."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The value, once."""
+        return self.pop(key, default)
+
+
+def test_a_giver_that_lets_go_meanwhile(three: Any, pair: Any) -> None:
+    """What is on its way is there until the taker has it, though the giver has released the key."""
+    first, second = pair
+
+    def forget(dask_worker: Any) -> None:
+        store = dask_worker.extensions["plib_cache"].store
+        store.held = Forgetful(store.held)
+
+    def remember(dask_worker: Any) -> bool:
+        store = dask_worker.extensions["plib_cache"].store
+        store.held = dict(store.held)
+        return made.key in store.held
+
+    names = ("taken", "take_failed", "failures")
+    before = three.counts(*names)
+    made = three.client.submit(tasks.numbers, 31, workers=[first], pure=False)
+    wait(made)
+    three.client.run(forget, workers=[first])
+    seen = three.client.submit(tasks.total, made, workers=[second], pure=False)
+    try:
+        assert seen.result(timeout=60) == tasks.total(tasks.numbers(31))
+    finally:
+        there = three.client.run(remember, workers=[first])
+    assert there == {first: False}
+    after = three.counts(*names)
+    assert [after[name] - before[name] for name in names] == [1, 0, 0]
+
+
+def test_a_taker_that_does_not_say_its_region(three: Any, pair: Any) -> None:
+    """It gets bytes, after one bounded wait."""
+    first, second = pair
+
+    def be_dumb(dask_worker: Any) -> None:
+        import asyncio
+
+        async def region() -> None:
+            await asyncio.Event().wait()
+
+        dask_worker.handlers["plib_cache_region"] = region
+
+    def speak(dask_worker: Any) -> None:
+        hand_over = dask_worker.extensions["plib_cache"]._hand_over
+        dask_worker.handlers["plib_cache_region"] = hand_over.region
+
+    three.client.run(be_dumb, workers=[second])
+    before = three.counts("strangers", "handed")
+    try:
+        for number in (32, 33):
+            made = three.client.submit(tasks.numbers, number, workers=[first], pure=False)
+            seen = three.client.submit(tasks.total, made, workers=[second], pure=False)
+            assert seen.result(timeout=60) == tasks.total(tasks.numbers(number))
+    finally:
+        three.client.run(speak, workers=[second])
+    after = three.counts("strangers", "handed")
+    assert {name: after[name] - before[name] for name in after} == {"strangers": 1, "handed": 0}
+
+
 def test_replicate_gets_there(three: Any, pair: Any) -> None:
     """``replicate`` succeeds though references cannot be taken."""
     first, _ = pair
@@ -83,6 +149,79 @@ def test_replicate_gets_there(three: Any, pair: Any) -> None:
     wait(made)
     three.client.replicate([made])
     assert len(three.client.who_has([made])[made.key]) == 3
+
+
+def gathered(workers: Any, key: str, giver: str, taker: str) -> Any:
+    """The answer of a worker that is asked to get a value from another one."""
+
+    async def gather(dask_worker: Any) -> Any:
+        return await dask_worker.handlers["gather"](who_has={key: [giver]})
+
+    answer = workers.client.run(gather, workers=[taker])[taker]
+    return answer, workers.client.run(lambda dask_worker: key in dask_worker.data)[taker]
+
+
+@pytest.mark.parametrize("how", ["lost", "broken"])
+def test_a_worker_gathers_once_more(three: Any, pair: Any, how: str) -> None:
+    """A value that came by reference and cannot be had is gathered again, as bytes."""
+    first, second = pair
+    three.client.run(break_taking, how=how, times=1000, workers=[second])
+    made = three.client.submit(tasks.numbers, 21, workers=[first], pure=False)
+    wait(made)
+    names = ("take_failed", "hand_over_failed", "handed", "taken")
+    before = three.counts(*names)
+    three.client.replicate([made], workers=[second])
+    after = three.counts(*names)
+    assert [after[name] - before[name] for name in names] == [1, 1, 1, 0]
+    seen = three.client.run(
+        lambda dask_worker: int(dask_worker.data[made.key].sum()), workers=[second]
+    )
+    assert seen == {second: tasks.total(tasks.numbers(21))}
+
+
+def test_a_giver_that_never_learns(three: Any, pair: Any) -> None:
+    """One that goes on with references fails a gather as dask would; nobody waits for ever."""
+    first, second = pair
+    three.client.run(break_taking, how="broken", times=1000, workers=[second])
+
+    def never_learn(dask_worker: Any) -> None:
+        hand_over = dask_worker.extensions["plib_cache"]._hand_over
+        hand_over._remember = lambda *_: None
+
+    def learn(dask_worker: Any) -> None:
+        vars(dask_worker.extensions["plib_cache"]._hand_over).pop("_remember", None)
+
+    made = three.client.submit(tasks.numbers, 22, workers=[first], pure=False)
+    wait(made)
+    before = three.counts("take_failed")["take_failed"]
+    three.client.run(never_learn, workers=[first])
+    try:
+        answer = gathered(three, made.key, first, second)
+    finally:
+        three.client.run(learn, workers=[first])
+    assert answer == ({"status": "partial-fail", "keys": [made.key]}, False)
+    assert three.counts("take_failed")["take_failed"] == before + 2
+    assert made.result(60).sum() == tasks.total(tasks.numbers(22))  # clients get bytes
+
+
+def test_the_giver_is_gone(start: Callable[..., Any], eventually: Any) -> None:
+    """Who has taken a value has it though its giver was killed, and gives it to clients."""
+    workers = start(2)
+    first, second = workers.addresses
+    made = workers.client.submit(tasks.numbers, 1, workers=[first], allow_other_workers=True)
+    seen = workers.client.submit(tasks.total, made, workers=[second])
+    assert seen.result(60) == tasks.total(tasks.numbers(1))
+    pid = workers.client.run(os.getpid, workers=[first])[first]
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: workers.client.who_has([made])[made.key] == (second,), "its end")
+    np.testing.assert_array_equal(made.result(60), tasks.numbers(1))
+    del seen
+    again = workers.client.submit(tasks.total, made, workers=[second], pure=False)
+    assert again.result(60) == tasks.total(tasks.numbers(1))
+    assert workers.client.run(
+        lambda dask_worker: list(dask_worker.extensions["plib_cache"].store.held) == [made.key],
+        workers=[second],
+    ) == {second: True}
 
 
 def test_a_region_that_was_removed(start: Callable[..., Any]) -> None:

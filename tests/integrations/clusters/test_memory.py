@@ -83,6 +83,20 @@ def test_a_worker_and_its_nanny(start: Any) -> None:
     assert set(workers.client.run(os.getpid).values()) == pids
 
 
+def test_a_task_whose_inputs_are_more_than_the_limit(start: Any) -> None:
+    """It is refused by distributed itself, with its own words, and the worker goes on."""
+    workers = start(1, {"size": "1GiB"}, memory_limit="600MB")
+    (pid,) = workers.client.run(os.getpid).values()
+    made = workers.client.map(np.full, [10_000_000] * 8, range(8))
+    wait(made)
+    refused = workers.client.submit(tasks.total, *made)
+    with pytest.raises(MemoryError, match="worth of input dependencies"):
+        refused.result(60)
+    fine = workers.client.submit(tasks.total, *made[:6])
+    assert fine.result(60) == sum(range(6)) * 10_000_000
+    assert set(workers.client.run(os.getpid).values()) == {pid}
+
+
 def nannies(workers: Any) -> list[Any]:
     """Of a LocalCluster."""
     return list(workers.cluster.workers.values())

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import pickle
@@ -13,56 +12,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dask
 import pytest
 from dask_nodes import Nodes, look, store
-from distributed import Client, Nanny, Scheduler, SpecCluster
 from distributed.security import Security
 from waiting import stop, wait_until
 
 import plib_cache
 from plib_cache import ConfigurationError
-from plib_cache.integrations.dask import PlibCachePlugin
 from plib_cache.integrations.dask._memory import NANNY_PLUGIN
 from plib_cache.remote import open as open_tiers
 
-from .conftest import QUIET
+from .conftest import nodes_of
 
 KEYS = 40
-
-
-@contextlib.contextmanager
-def cluster(folder: Path, n: int, kind: type = Nanny, **options: Any) -> Iterator[Nodes]:
-    """N nodes in one cluster."""
-    security = options.pop("security", None)
-    common = {"nthreads": 1, "dashboard_address": ":0", "security": security, "host": "127.0.0.1"}
-
-    def worker(at: int) -> dict[str, Any]:
-        given = {"path": str(folder / f"node-{at}"), "size": "64MiB", **options}
-        plugin = PlibCachePlugin(**given)
-        return {"cls": kind, "options": {**common, "name": at, "plugins": [plugin]}}
-
-    scheduler = {
-        "cls": Scheduler,
-        "options": {"dashboard_address": ":0", "security": security, "host": "127.0.0.1"},
-    }
-    with (
-        dask.config.set(QUIET),
-        SpecCluster(
-            workers={at: worker(at) for at in range(n)}, scheduler=scheduler, security=security
-        ) as made,
-        Client(made, timeout=60, security=security) as client,
-    ):
-        client.wait_for_workers(n, timeout=60)
-        nodes = Nodes.of(client)
-        nodes.know_each_other()
-        yield nodes
 
 
 @pytest.fixture(scope="module")
 def nodes(folder: Path) -> Iterator[Nodes]:
     """Three nodes, for tests that harm none."""
-    with cluster(folder, 3) as made:
+    with nodes_of(folder, 3) as made:
         yield made
 
 
@@ -172,7 +140,7 @@ def processes(nodes: Nodes) -> list[int]:
 
 def test_a_node_that_does_not_answer(tmp_path: Path) -> None:
     """One look waits for it, the next ones do not ask; when it answers again, it is asked again."""
-    with cluster(tmp_path, 2) as made:
+    with nodes_of(tmp_path, 2) as made:
         keys = made.keys_at(1, 60)
         first, rest = keys[:20], keys[20:]
         made.on(1, store, first)
@@ -192,7 +160,7 @@ def test_a_node_that_does_not_answer(tmp_path: Path) -> None:
 
 def test_a_node_that_dies(tmp_path: Path) -> None:
     """Looks go on without it, by one failure at most; what it held is computed again."""
-    with cluster(tmp_path, 2) as made:
+    with nodes_of(tmp_path, 2) as made:
         keys = made.keys_at(1, 40)
         made.on(1, store, keys)
         before, dying = made.counts(0), processes(made)[1]
@@ -208,7 +176,7 @@ def test_a_node_that_dies(tmp_path: Path) -> None:
 
 def test_without_the_plugin_nothing_is_left(tmp_path: Path) -> None:
     """Neither a thread, nor a handler, nor anything that keeps the worker."""
-    with cluster(tmp_path, 2) as made:
+    with nodes_of(tmp_path, 2) as made:
         made.on(0, store, [f"key-{n}" for n in range(KEYS)])
 
         def left(dask_worker: Any) -> list[str]:
@@ -231,7 +199,7 @@ def test_without_the_plugin_nothing_is_left(tmp_path: Path) -> None:
 def test_tls(tmp_path: Path) -> None:
     """Over dask's own TLS, without a word about it."""
     security = Security.temporary()
-    with cluster(tmp_path, 2, security=security) as made:
+    with nodes_of(tmp_path, 2, security=security) as made:
         assert all(address.startswith("tls://") for address in made.addresses)
         keys = [f"key-{n}" for n in range(KEYS)]
         made.on(0, store, keys)
