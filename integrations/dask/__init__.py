@@ -57,7 +57,8 @@ class PlibCachePlugin(WorkerPlugin):
             cluster, besides those annotated with ``plib_cache={"keep": True}``; None: none do.
         threshold: bytes, or as "1 MiB"; smaller values are not shared.
         writeable: whether tasks may write into their inputs. Pages that they write to are copied
-            for the worker alone. False gives read-only inputs, which take no second mapping.
+            for the worker alone. With False what lies in the region is read-only, and takes no
+            second mapping.
         nodes: whether tasks find what other nodes of the cluster have stored, and store it there.
         path: a file on the workers' machines instead of a name.
         trust: "code" or "data", as for ``plib_cache.Cache``.

@@ -14,6 +14,7 @@ import pytest
 from distributed import wait
 
 import plib_cache
+from plib_cache.integrations.dask._store import HeldValues
 
 
 def break_taking(dask_worker: Any, how: str, times: int) -> None:
@@ -76,7 +77,7 @@ def test_a_class_that_cannot_be_rebuilt_over_shared_memory(three: Any, pair: Any
     assert three.counts("take_failed")["take_failed"] == before + 1
 
 
-class Forgetful(dict[Any, Any]):
+class Forgetful(HeldValues):
     """Lets go of a value as soon as it was looked at, as if its key was released just then."""
 
     def get(self, key: Any, default: Any = None) -> Any:
@@ -88,25 +89,24 @@ def test_a_giver_that_lets_go_meanwhile(three: Any, pair: Any) -> None:
     """What is on its way is there until the taker has it, though the giver has released the key."""
     first, second = pair
 
-    def forget(dask_worker: Any) -> None:
-        store = dask_worker.extensions["plib_cache"].store
-        store.held = Forgetful(store.held)
-
-    def remember(dask_worker: Any) -> bool:
-        store = dask_worker.extensions["plib_cache"].store
-        store.held = dict(store.held)
-        return made.key in store.held
+    def have(dask_worker: Any, held: HeldValues) -> bool:
+        placing = dask_worker.extensions["plib_cache"].placing
+        for key, value in placing.held.items():
+            held[key] = value
+        placing.held = placing.store.held = held
+        return made.key in held
 
     names = ("taken", "take_failed", "failures")
     before = three.counts(*names)
     made = three.client.submit(tasks.numbers, 31, workers=[first], pure=False)
     wait(made)
-    three.client.run(forget, workers=[first])
+    three.settle()
+    assert three.client.run(have, held=Forgetful(), workers=[first])[first]
     seen = three.client.submit(tasks.total, made, workers=[second], pure=False)
     try:
         assert seen.result(timeout=60) == tasks.total(tasks.numbers(31))
     finally:
-        there = three.client.run(remember, workers=[first])
+        there = three.client.run(have, held=HeldValues(), workers=[first])
     assert there == {first: False}
     after = three.counts(*names)
     assert [after[name] - before[name] for name in names] == [1, 0, 0]

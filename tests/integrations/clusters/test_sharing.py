@@ -170,13 +170,14 @@ def test_a_result_that_was_written_to(three: Any) -> None:
 
 
 def test_read_only_by_option(start: Any) -> None:
-    """``writeable=False`` gives read-only inputs, and writable ones to tasks that say so."""
+    """``writeable=False`` : what is in the region is read-only, unless a task says that it writes."""
     import dask
 
     workers = start(2, {"writeable": False})
     first, second = workers.addresses
     made = workers.client.submit(tasks.numbers, 1, workers=[first])
     wait(made)
+    workers.settle()
     for address in (first, second):
         seen = workers.client.submit(tasks.flags_of, made, workers=[address], pure=False)
         assert seen.result() is False
