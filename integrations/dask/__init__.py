@@ -115,8 +115,9 @@ class PlibCachePlugin(WorkerPlugin):
                     f"share {_called(meant)} as well: unregister the first plugin, or give both "
                     "the same name"
                 )
-            there.close()  # what --preload has opened
-        made: Any = WorkerCache(worker, meant)
+            there.owner._let_go()  # what --preload has opened, say
+            there.close()
+        made: Any = WorkerCache(worker, meant, owner=self)
         worker.extensions[EXTENSION] = made
         try:
             await made.open()
@@ -124,20 +125,20 @@ class PlibCachePlugin(WorkerPlugin):
             worker.extensions.pop(EXTENSION, None)
             raise
         self._made = made
-
-    def transition(self, key: Any, start: str, finish: str, **others: Any) -> None:
-        """Called by the worker at each change of a task's state."""
-        made: Any = self.__dict__.get("_made")
-        if made is not None:
-            made.transition(key, start, finish)
+        vars(self)["transition"] = made.transition  # called by the worker at each of a task
 
     async def teardown(self, worker: Worker) -> None:
         """Detach; the region stays."""
-        made: Any = self.__dict__.pop("_made", None)
+        made = self._let_go()
         there: Any = worker.extensions.get(EXTENSION)
         if made is not None and made is there:
             del worker.extensions[EXTENSION]
             made.close()
+
+    def _let_go(self) -> Any:
+        """Have the worker tell this plugin nothing more; what it had opened."""
+        vars(self).pop("transition", None)
+        return vars(self).pop("_made", None)
 
 
 def _called(meant: Any) -> str:
@@ -161,13 +162,6 @@ def counts(dask_worker: Any = None) -> dict[str, float]:
 async def dask_setup(server: Any) -> None:
     """Called by ``--preload``: a worker opens its cache, a scheduler gets its page."""
     if isinstance(server, Worker):
-        await PlibCachePlugin().setup(server)
+        await server.plugin_add(PlibCachePlugin(), catch_errors=False)
     elif isinstance(server, Scheduler):
         install(server)
-
-
-async def dask_teardown(worker: Any) -> None:
-    """Called by ``--preload`` when the worker ends."""
-    there: Any = worker.extensions.pop(EXTENSION, None) if isinstance(worker, Worker) else None
-    if there is not None:
-        there.close()

@@ -7,7 +7,8 @@ it is taken off what the worker measures of itself (which the scheduler is told)
 nanny measures of it.  Pages that a worker has written to (copy on write) are its own, and count.
 
 Linux tells the shared pages of a process at once, in all; which of them are the region's takes a
-walk over all its mappings, which is done now and then.
+walk over all its mappings, which is done now and then, where there are many more or fewer of them
+than at the last one.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from plib_cache.integrations.dask._counts import logger
 from plib_cache.integrations.dask._region import Proof
 
 _WALK_S = 10.0  # between two walks
+_NOTICED = 16 << 20  # bytes that are worth one
 _ASK_S = 30.0  # for a nanny to answer
 _STARTING_S = 0.05  # between looks whether a worker has started
 _NUMBER = re.compile(rb"^(\w+):\s+(\d+) kB", re.M)
@@ -41,15 +43,17 @@ class Resident:
         self._folder = Path("/proc") / str(pid)
         self._file = (f"{os.major(device):02x}:{os.minor(device):02x}".encode(), b"%d" % inode)
         self._walked = -_WALK_S
-        self._others = 0  # shared pages that are not the region's
+        self._found = -_NOTICED  # shared bytes at the last walk
+        self._others = 0  # those that are not the region's
 
     def nbytes(self) -> int:
         """The bytes; 0 if the process is gone."""
         try:
             shared = self._shared()
             now = time.monotonic()
-            if shared and now >= self._walked + _WALK_S:
-                self._walked = now
+            changed = abs(shared - self._found) >= _NOTICED
+            if shared and changed and now >= self._walked + _WALK_S:
+                self._walked, self._found = now, shared
                 self._others = shared - self._walk()
         except OSError:
             return 0

@@ -35,6 +35,7 @@ from plib_cache.tiers import Parcel, Tier
 
 LIMIT_S = 1.0
 _REFRESH_S = 1.0
+_SCHEDULER_S = 5.0  # for the scheduler to answer, which may have much to do; nobody waits for it
 _WORKERS_PER_S = 100  # so many in a cluster make the next look at its list a second later
 _ITEM_MAX = 32 << 20
 _METRIC = "plib_cache_region"
@@ -114,7 +115,7 @@ class DaskTier(Tier):
     async def refresh(self) -> None:
         """Ask the scheduler who shares which region."""
         try:
-            found = await asyncio.wait_for(self._worker.scheduler.identity(), self._limit)
+            found = await asyncio.wait_for(self._worker.scheduler.identity(), _SCHEDULER_S)
         except (OSError, asyncio.TimeoutError, RuntimeError) as error:
             self._counts.failed("the scheduler did not say which nodes there are", error)
             return
@@ -132,12 +133,9 @@ class DaskTier(Tier):
         """Take note of the regions that there are, and of their workers."""
         known, others = self._ring.others, {}
         for region, addresses in regions.items():
-            others[region] = known.get(region) or Home(self._tell)
+            others[region] = known.get(region) or Home(lambda: self._changed())  # noqa: PLW0108 - it is set later
             others[region].addresses = tuple(addresses)
         self._ring = Ring(self.region, others)
-
-    def _tell(self) -> None:
-        self._changed()  # a node went or came back
 
     def _get_here(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
         """Another node asks for what was stored here."""

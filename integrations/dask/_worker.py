@@ -46,8 +46,9 @@ class WorkerCache:
         counts: what was done with it.
     """
 
-    def __init__(self, worker: Any, options: Options) -> None:
+    def __init__(self, worker: Any, options: Options, owner: Any) -> None:
         self._worker = worker
+        self.owner = owner  # the plugin
         self.options = options
         self.counts = Counts()
 
@@ -106,22 +107,26 @@ class WorkerCache:
         plib_cache.configure(**given, remote=self.nodes)
 
     def transition(self, key: Any, start: str, finish: str) -> None:
-        """A task goes from one state to another; before it runs, if that is what it will do."""
+        """A task goes from one state to another; called often, and so short."""
         try:
             if finish == "executing":
-                task = self._worker.state.tasks[key]
-                if annotation(task.annotations, "writeable"):
-                    for one in task.dependencies:
-                        self.store.make_writeable(one.key)
-                if self.results is not None:
-                    self.results.before(task)
+                self._prepare(self._worker.state.tasks[key])
             elif self.results is not None:
                 if finish == "memory" and start == "released":
                     self.results.given(key)
                 self.results.notes.moved(key, finish)
-            self.placing.look_later()
+            if self.placing.waiting:
+                self.placing.look_later()
         except Exception as error:
             self.counts.failed("a task could not be prepared", error)
+
+    def _prepare(self, task: Any) -> None:
+        """A task is about to run."""
+        if task.annotations and annotation(task.annotations, "writeable"):
+            for one in task.dependencies:
+                self.store.make_writeable(one.key)
+        if self.results is not None:
+            self.results.before(task)
 
     def close(self) -> None:
         """Have the worker as it was; the region stays, and values that are in use."""

@@ -170,7 +170,7 @@ def test_a_result_that_was_written_to(three: Any) -> None:
 
 
 def test_read_only_by_option(start: Any) -> None:
-    """``writeable=False`` : what is in the region is read-only, unless a task says that it writes."""
+    """``writeable=False``: what is in the region is read-only, but for tasks that say so."""
     import dask
 
     workers = start(2, {"writeable": False})

@@ -50,6 +50,7 @@ class Started:
             **os.environ,
             "DASK_PLIB_CACHE__PATH": str(self.region),
             "DASK_PLIB_CACHE__SIZE": "64MiB",
+            "DASK_PLIB_CACHE__KEEP__PREFIXES": "['slow']",
             "DASK_DISTRIBUTED__SCHEDULER__ACTIVE_MEMORY_MANAGER__START": "False",
             "PYTHONPATH": str(TESTS),
         }
@@ -107,6 +108,8 @@ def test_workers_that_are_started_by_hand(started: Started) -> None:
         workers = Workers(None, client, started.region)  # type: ignore[arg-type]
         assert len({address.rpartition(":")[0] for address in workers.addresses}) == 2
         assert passed_on(workers, 1) == BY_REFERENCE
+        assert client.submit(tasks.slow, 1).result(60) == 2
+        assert workers.counts("kept") == {"kept": 1}
         client.register_plugin(PlibCachePlugin(path=started.region))  # what they have already
         assert passed_on(workers, 2) == BY_REFERENCE
         with pytest.raises(plib_cache.ConfigurationError, match="already, and cannot"):
@@ -127,6 +130,8 @@ def test_workers_that_are_started_by_hand(started: Started) -> None:
         assert passed_on(workers, 5) == BY_REFERENCE
     assert started.close() == [0, 0, 0]
     with plib_cache.Cache(path=started.region) as cache:
-        wait_until(lambda: cache.stats().used == 0, "what is held")
+        wait_until(lambda: cache.stats().leased == 0, "what is held")
+        cache.clear()  # of the result that is kept
+        wait_until(lambda: cache.stats().used == 0, "its memory")
         assert cache.check() == []
     assert sorted(one.name for one in started.region.parent.iterdir()) == [started.region.name]
