@@ -116,7 +116,9 @@ class DaskTier(Tier):
         """Ask the scheduler who shares which region."""
         try:
             found = await asyncio.wait_for(self._worker.scheduler.identity(), _SCHEDULER_S)
-        except (OSError, asyncio.TimeoutError, RuntimeError) as error:
+        except asyncio.TimeoutError:
+            return  # what is known stays
+        except (OSError, RuntimeError) as error:
             self._counts.failed("the scheduler did not say which nodes there are", error)
             return
         regions: dict[str, list[str]] = {}
