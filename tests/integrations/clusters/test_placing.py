@@ -7,7 +7,9 @@ question of time.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -110,24 +112,24 @@ def test_when_somebody_asks(two: Any) -> None:
 
 
 def test_a_value_that_is_replaced_meanwhile(two: Any) -> None:
-    """What is put there is what the key has in the end."""
+    """What was on its way for a key is not what the key has in the end."""
     first, _ = two.addresses
 
-    async def replace(dask_worker: Any) -> None:
-        import asyncio
-
-        for number in range(20):
+    async def replace(dask_worker: Any) -> tuple[Any, int]:
+        placing, gate = dask_worker.extensions["plib_cache"].placing, threading.Event()
+        placing._thread.submit(gate.wait)
+        for number in range(5):
             dask_worker.data["key"] = tasks.numbers(number)
-            await asyncio.sleep(0)  # it may begin
+            while not placing._coming:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)  # it is on its way
+        dask_worker.data["key"] = "small"
+        gate.set()
+        await asyncio.wrap_future(placing._thread.submit(int))  # behind all of them
+        await asyncio.sleep(0)
+        return dask_worker.data.pop("key"), placing.store.counts.placed
 
-    two.client.run(replace, workers=[first])
-    two.settle()
-
-    def total(dask_worker: Any) -> Any:
-        return tasks.total(dask_worker.data.pop("key"))
-
-    assert held(two, first) == ["key"]
-    assert two.client.run(total, workers=[first])[first] == tasks.total(tasks.numbers(19))
+    assert two.client.run(replace, workers=[first])[first] == ("small", 5)
     assert held(two, first) == []
 
 
