@@ -40,7 +40,7 @@ class Cluster:
     def __init__(self, client: Any, shares: bool = True) -> None:
         self.client = client
         self.shares = shares  # whether its workers share a region
-        self.workers: list[str] = sorted(client.scheduler_info(n_workers=-1)["workers"])
+        self.workers: list[str] = sorted(client.sync(client.scheduler.identity)["workers"])
         self.pids: dict[str, int] = client.run(os.getpid)
 
     def on(self, worker: int, function: Callable[..., Any], *args: Any) -> Any:

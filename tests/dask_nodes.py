@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from dask_tasks import workers_now
 from distributed import Client
 from waiting import wait_until
 
@@ -46,7 +47,7 @@ class Nodes:
     @classmethod
     def of(cls, client: Client) -> Any:
         """The workers of a cluster, in the order of their names."""
-        found = client.scheduler_info(n_workers=-1)["workers"]
+        found = workers_now(client)
         return cls(client, sorted(found, key=lambda address: str(found[address]["name"])))
 
     def on(self, node: int, function: Callable[..., Any], *args: Any) -> Any:

@@ -13,6 +13,16 @@ import numpy as np
 MIB = 1 << 20
 
 
+def workers_now(client: Any) -> dict[str, Any]:
+    """What the scheduler says of its workers, by address.
+
+    ``Client.scheduler_info`` may give none: between its look and its answer comes that of the
+    client's own loop, which asks for none.
+    """
+    found: dict[str, Any] = client.sync(client.scheduler.identity)["workers"]
+    return found
+
+
 def numbers(n: int, mib: int = 8) -> Any:
     """An array of that size, which no other number gives."""
     return np.arange(mib * MIB // 8, dtype="i8") + n

@@ -15,6 +15,10 @@ from .table import OLD_DASK
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
+CLUSTERS = TESTS / "integrations" / "clusters"
+NAMES = sorted(
+    {one.name for one in CLUSTERS.glob("test_*.py")} - {"test_kills.py", "test_partition.py"}
+)
 HANGS = 1800 * HANG_TIMES  # seconds; only for what never ends
 
 pytestmark = pytest.mark.timeout(HANGS)
@@ -37,12 +41,13 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
-def test_ours_with_an_old_dask() -> None:
-    """All but the storm of kills, which asks nothing that depends on the version."""
+def test_it_is_that_version() -> None:
+    """What follows is run with that dask."""
     told = run("-c", "import dask, distributed; print(dask.__version__, distributed.__version__)")
     assert told.split() == [OLD_DASK, OLD_DASK]
-    clusters = TESTS / "integrations" / "clusters"
-    files = sorted(map(str, clusters.glob("test_*.py")))
-    files.remove(str(clusters / "test_kills.py"))
-    assert len(files) > 4
-    run("-m", "pytest", "-q", "-p", "no:cacheprovider", *files)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ours_with_an_old_dask(name: str) -> None:
+    """All but what asks nothing that depends on the version: killed processes, cut wires."""
+    run("-m", "pytest", "-q", "-p", "no:cacheprovider", str(CLUSTERS / name))

@@ -49,7 +49,7 @@ class Workers:
     @property
     def addresses(self) -> list[str]:
         """The workers, in a fixed order."""
-        return sorted(self.client.scheduler_info(n_workers=-1)["workers"])
+        return sorted(tasks.workers_now(self.client))
 
     def counts(self, *names: str) -> dict[str, float]:
         """The workers' counts, added up."""

@@ -82,7 +82,7 @@ def main() -> None:
         path = Path(name) / "region"
         plugin = PlibCachePlugin(path=path, size="64MiB", threshold="64 KiB", keep=("total",))
         client.register_plugin(plugin)
-        addresses = sorted(client.scheduler_info(n_workers=-1)["workers"])
+        addresses = sorted(tasks.workers_now(client))
         with plib_cache.Cache(path=path) as cache:
             for number in range(graphs // 5):  # until everything has been used
                 graph(client, number, addresses)

@@ -142,7 +142,7 @@ class Storm:
             self.start_worker()
 
         def all_there() -> dict[str, str] | None:
-            told = self.client.scheduler_info(n_workers=-1)["workers"]
+            told = tasks.workers_now(self.client)
             there = {one["name"]: address for address, one in told.items()}
             return there if set(there) == set(self.nannies) else None
 

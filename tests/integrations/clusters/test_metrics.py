@@ -110,7 +110,7 @@ def test_workers_of_one_process(folder: Path) -> None:
         client.register_plugin(PlibCachePlugin(path=folder / "threads", size="64MiB"))
         for told in scrape(client):
             workers = {sample.labels["worker"] for sample in told["plib_cache_placed"].samples}
-            assert workers == set(client.scheduler_info()["workers"])
+            assert workers == set(tasks.workers_now(client))
             assert len(told["plib_cache_region_hits"].samples) == 1
     assert not [one for one in REGISTRY.collect() if one.name.startswith("plib_cache")]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from dask_nodes import Nodes, look, store
+from dask_tasks import workers_now
 from distributed.security import Security
 from waiting import stop, wait_until
 
@@ -171,7 +172,7 @@ def test_a_node_that_dies(tmp_path: Path) -> None:
         assert all(made.on(0, look, keys))
         # its nanny starts another worker, on the same region
         made.client.wait_for_workers(2, timeout=60)
-        wait_until(lambda: len(made.client.scheduler_info(n_workers=-1)["workers"]) == 2)
+        wait_until(lambda: len(workers_now(made.client)) == 2)
 
 
 def test_without_the_plugin_nothing_is_left(tmp_path: Path) -> None:

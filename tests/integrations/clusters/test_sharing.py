@@ -206,7 +206,7 @@ def test_only_workers_of_the_same_region_get_references(folder: Any) -> None:
         LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
-        one, other, none = sorted(client.scheduler_info(n_workers=-1)["workers"])
+        one, other, none = sorted(tasks.workers_now(client))
         for address, name in ((one, "mine"), (other, "theirs")):
             client.run(share, path=str(folder / name), workers=[address])
         made = client.submit(tasks.numbers, 2, workers=[one])

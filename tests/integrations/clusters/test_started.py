@@ -52,7 +52,7 @@ class Started:
             "DASK_PLIB_CACHE__SIZE": "64MiB",
             "DASK_PLIB_CACHE__KEEP__PREFIXES": "['slow']",
             "DASK_DISTRIBUTED__SCHEDULER__ACTIVE_MEMORY_MANAGER__START": "False",
-            "PYTHONPATH": str(TESTS),
+            "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(TESTS)])),
         }
         self.processes.append(
             subprocess.Popen(
