@@ -26,6 +26,7 @@ from typing import Any
 
 from distributed.protocol.serialize import dask_deserialize, dask_serialize
 
+from plib_cache.integrations.dask._handlers import Handlers
 from plib_cache.integrations.dask._mapping import Handed, handing
 from plib_cache.integrations.dask._placing import Placing
 from plib_cache.integrations.dask._region import Proof
@@ -76,20 +77,17 @@ class HandOver:
         self._remember_s = remember_s
         self._peers: dict[str, tuple[float, bool]] = {}
         self._asking: dict[str, asyncio.Future[bool]] = {}
-        self._get_data = worker.handlers["get_data"]
-        self._gather = worker.handlers["gather"]
-        worker.handlers["get_data"] = self.get_data
-        worker.handlers["gather"] = self.gather
-        worker.handlers["plib_cache_region"] = self.region
+        ours: dict[str, Any] = {
+            "get_data": self.get_data,
+            "gather": self.gather,
+            "plib_cache_region": self.region,
+        }
+        self._handlers = Handlers(worker, ours)
+        self._get_data, self._gather = (self._handlers.own[name] for name in ("get_data", "gather"))
 
     def close(self) -> None:
         """The worker sends bytes only, and asks for nothing else."""
-        handlers = self._worker.handlers
-        if handlers.get("get_data") == self.get_data:
-            handlers["get_data"] = self._get_data
-        if handlers.get("gather") == self.gather:
-            handlers["gather"] = self._gather
-        handlers.pop("plib_cache_region", None)
+        self._handlers.take_back()
 
     def region(self) -> list[Any]:
         """The answer to ``plib_cache_region``."""

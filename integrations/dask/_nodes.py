@@ -27,6 +27,7 @@ from tornado.ioloop import PeriodicCallback
 
 from plib_cache import Cache, ConfigurationError, PlibCacheError
 from plib_cache.integrations.dask._counts import Counts
+from plib_cache.integrations.dask._handlers import Handlers
 from plib_cache.integrations.dask._ring import Home, Ring
 from plib_cache.keys import key_bytes
 from plib_cache.remote.naming import name_of
@@ -87,8 +88,14 @@ class DaskTier(Tier):
     async def begin(self) -> None:
         """Answer the others, and learn who they are."""
         self._worker.metrics[_METRIC] = self._told
-        for name, handler in self._handlers().items():
-            self._worker.handlers[name] = handler
+        self._answering = Handlers(
+            self._worker,
+            {
+                "plib_cache_get": self._get_here,
+                "plib_cache_set": self._set_here,
+                "plib_cache_delete": self._delete_here,
+            },
+        )
         await self.refresh()
         self._refreshing.start()
 
@@ -96,21 +103,13 @@ class DaskTier(Tier):
         """Leave the worker as it was."""
         self._refreshing.stop()
         self._worker.metrics.pop(_METRIC, None)
-        for name in self._handlers():
-            self._worker.handlers.pop(name, None)
+        self._answering.take_back()
         self._ring = Ring(self.region, {})
         close_tier(self)
 
     def _told(self, _: Any) -> str:
         """What the scheduler is told of this worker."""
         return self.region
-
-    def _handlers(self) -> dict[str, Callable[..., Any]]:
-        return {
-            "plib_cache_get": self._get_here,
-            "plib_cache_set": self._set_here,
-            "plib_cache_delete": self._delete_here,
-        }
 
     async def refresh(self) -> None:
         """Ask the scheduler who shares which region."""

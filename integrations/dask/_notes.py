@@ -15,6 +15,8 @@ import asyncio
 import time
 from typing import Any
 
+from plib_cache.integrations.dask._handlers import Handlers
+
 _HANDLER = "plib_cache_notes"
 _DEAF_S = 60.0  # for which a worker that takes no notes is not told any
 _DEAF_MOST = 10_000
@@ -33,20 +35,17 @@ class Notes:
         self._known: dict[Any, bytes] = {}
         self._gathering: list[dict[Any, set[str]]] = []  # keys, and who they may come from
         self._deaf: dict[str, float] = {}
-        self._get_data = worker.handlers["get_data"]
-        self._gather = worker.handlers["gather"]
-        worker.handlers["get_data"] = self.get_data
-        worker.handlers["gather"] = self.gather
-        worker.handlers[_HANDLER] = self.hear
+        ours: dict[str, Any] = {
+            "get_data": self.get_data,
+            "gather": self.gather,
+            _HANDLER: self.hear,
+        }
+        self._handlers = Handlers(worker, ours)
+        self._get_data, self._gather = (self._handlers.own[name] for name in ("get_data", "gather"))
 
     def close(self) -> None:
         """The worker tells nobody any more."""
-        handlers = self._worker.handlers
-        if handlers.get("get_data") == self.get_data:
-            handlers["get_data"] = self._get_data
-        if handlers.get("gather") == self.gather:
-            handlers["gather"] = self._gather
-        handlers.pop(_HANDLER, None)
+        self._handlers.take_back()
 
     def get(self, key: Any) -> bytes | None:
         """What is known of a key's data here."""
