@@ -82,6 +82,17 @@ class Workers:
         wait_until(lambda: not any(self.client.run(known).values()), "all to be forgotten")
 
 
+def be_patient(client: Client) -> None:
+    """Have workers wait long for others to hear their notes: a busy machine is no deaf worker."""
+
+    def wait_long(dask_worker: Any) -> None:
+        results = dask_worker.extensions["plib_cache"].results
+        if results is not None:
+            results.notes._limit = 30.0
+
+    client.run(wait_long)
+
+
 @contextlib.contextmanager
 def workers_of(path: Path, n: int, plugin: dict[str, Any] | None, **options: Any) -> Iterator[Any]:
     """A cluster of n workers; plugin None: without it."""
@@ -95,11 +106,14 @@ def workers_of(path: Path, n: int, plugin: dict[str, Any] | None, **options: Any
         client.wait_for_workers(n, timeout=60)
         if plugin is not None:
             client.register_plugin(PlibCachePlugin(path=path, **{"size": "256MiB", **plugin}))
+            be_patient(client)
         yield Workers(cluster, client, path)
 
 
 @contextlib.contextmanager
-def nodes_of(folder: Path, n: int, kind: type = Nanny, **options: Any) -> Iterator[Nodes]:
+def nodes_of(
+    folder: Path, n: int, kind: type = Nanny, patient: bool = True, **options: Any
+) -> Iterator[Nodes]:
     """N nodes in one cluster: each is a worker with a region of its own."""
     security = options.pop("security", None)
     common = {"nthreads": 1, "dashboard_address": ":0", "security": security, "host": "127.0.0.1"}
@@ -123,6 +137,8 @@ def nodes_of(folder: Path, n: int, kind: type = Nanny, **options: Any) -> Iterat
         client.wait_for_workers(n, timeout=60)
         nodes = Nodes.of(client)
         nodes.know_each_other()
+        if patient:
+            be_patient(client)
         yield nodes
 
 

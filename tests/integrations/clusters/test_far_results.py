@@ -147,7 +147,7 @@ def test_a_node_that_tells_nothing(steps: Steps, tmp_path: Path) -> None:
 
 def test_a_node_that_takes_no_notes(steps: Steps, tmp_path: Path) -> None:
     """It gets its data all the same, after one wait of a second at most."""
-    with nodes_of(tmp_path, 2, keep=("*",)) as nodes:
+    with nodes_of(tmp_path, 2, patient=False, keep=("*",)) as nodes:
 
         def be_deaf(dask_worker: Any) -> None:
             async def hear(**_: Any) -> None:
