@@ -37,6 +37,15 @@ def look(keys: list[str]) -> list[bool]:
     return [cache.get(key) == [key] * 10 for key in keys]
 
 
+def wait_until_forgotten(client: Client) -> None:
+    """Wait until the workers have forgotten all tasks, as nobody wants their results."""
+
+    def known(dask_worker: Any) -> int:
+        return len(dask_worker.state.tasks)
+
+    wait_until(lambda: not any(client.run(known).values()), "all to be forgotten")
+
+
 class Nodes:
     """A cluster whose workers are nodes, each with a region of its own."""
 

@@ -17,7 +17,7 @@ pytest.importorskip("distributed")
 
 import dask
 import dask_tasks as tasks
-from dask_nodes import Nodes
+from dask_nodes import Nodes, wait_until_forgotten
 from distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster, wait
 from waiting import wait_until
 
@@ -74,12 +74,8 @@ class Workers:
         return made
 
     def forget(self) -> None:
-        """Wait until the workers have forgotten all tasks, as nobody wants their results."""
-
-        def known(dask_worker: Any) -> int:
-            return len(dask_worker.state.tasks)
-
-        wait_until(lambda: not any(self.client.run(known).values()), "all to be forgotten")
+        """See ``wait_until_forgotten``."""
+        wait_until_forgotten(self.client)
 
 
 def be_patient(client: Client) -> None:

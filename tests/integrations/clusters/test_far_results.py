@@ -9,9 +9,8 @@ from typing import Any
 
 import dask
 import pytest
-from dask_nodes import Nodes
+from dask_nodes import Nodes, wait_until_forgotten
 from distributed import wait
-from waiting import wait_until
 
 from .conftest import nodes_of
 from .steps import SUM, Steps, load_anew
@@ -33,15 +32,6 @@ def chain(nodes: Nodes, way: tuple[int, int, int] = (0, 1, 0)) -> int:
     return value
 
 
-def forget(nodes: Nodes) -> None:
-    """Wait until nobody knows of a task any more."""
-
-    def known(dask_worker: Any) -> int:
-        return len(dask_worker.state.tasks)
-
-    wait_until(lambda: not any(nodes.client.run(known).values()), "all to be forgotten")
-
-
 def test_inputs_from_another_node(steps: Steps, tmp_path: Path) -> None:
     """The next cluster computes nothing of a graph whose values went to and fro."""
     with nodes_of(tmp_path, 2, keep=("*",)) as nodes:
@@ -58,11 +48,11 @@ def test_code_that_is_edited_on_another_node(steps: Steps, tmp_path: Path) -> No
         assert chain(nodes) == 2 * SUM
         steps.computed()
         steps.write(factor=3)
-        forget(nodes)
+        wait_until_forgotten(nodes.client)
         nodes.client.run(load_anew)
         assert chain(nodes) == 3 * SUM
         assert steps.computed() == ["double", "double", "double", "total"]
-        forget(nodes)
+        wait_until_forgotten(nodes.client)
         assert chain(nodes) == 3 * SUM
         assert steps.computed() == []
 
@@ -72,12 +62,12 @@ def test_nodes_whose_code_differs(steps: Steps, tmp_path: Path) -> None:
     with nodes_of(tmp_path, 2, keep=("*",)) as nodes:
         assert chain(nodes) == 2 * SUM  # doubled by the second one
         steps.write(factor=3)
-        forget(nodes)
+        wait_until_forgotten(nodes.client)
         nodes.client.run(load_anew, workers=[nodes.addresses[0]])
         steps.computed()
         assert chain(nodes, (1, 0, 1)) == 3 * SUM  # by the first one; summed by the second
         assert steps.computed() == ["double"] * 3 + ["load 0", "load 1", "load 2", "total"]
-        forget(nodes)
+        wait_until_forgotten(nodes.client)
         assert chain(nodes) == 2 * SUM
         assert steps.computed() == []
 
@@ -139,7 +129,7 @@ def test_a_node_that_tells_nothing(steps: Steps, tmp_path: Path) -> None:
         nodes.client.run(be_silent, workers=[nodes.addresses[0]])
         for _ in range(2):
             assert chain(nodes, (0, 1, 1)) == 2 * SUM
-            forget(nodes)
+            wait_until_forgotten(nodes.client)
         assert steps.computed() == sorted(
             ["load 0", "load 1", "load 2"] + ["double"] * 6 + ["total"] * 2
         )
