@@ -108,6 +108,21 @@ static plc_status act_cas(void) {
     return with_token(PLC_CAS);
 }
 
+static plc_status act_remake(void) {
+    return with_token(PLC_REMAKE);
+}
+
+static plc_status act_peek(void) {
+    char buffer[64];
+    plc_found found;
+    return AGAIN(common, plc_peek(common, SUBJECT, strlen(SUBJECT), buffer, sizeof buffer, &found));
+}
+
+static plc_status act_was_read(void) {
+    uint32_t answer;
+    return AGAIN(common, plc_was_read(common, SUBJECT, strlen(SUBJECT), &answer));
+}
+
 static plc_status act_publish(void) {
     return with_token(PLC_PUBLISH);
 }
@@ -151,6 +166,7 @@ static const struct operation {
     {"add", act_add, does_add, false},
     {"replace", act_replace, does_replace, false},
     {"cas", act_cas, does_cas, false},
+    {"remake", act_remake, does_cas, false},
     {"delete", act_delete, does_delete, false},
     {"incr", act_incr, does_incr, false},
     {"append", act_append, does_append, false},
@@ -161,6 +177,8 @@ static const struct operation {
     {"move a claim", act_move, does_nothing, true},
     {"drop", act_drop, NULL, false},
     {"get", puppet_get, does_nothing, false},
+    {"peek", act_peek, does_nothing, false},
+    {"was_read", act_was_read, does_nothing, false},
 };
 #define OPERATIONS (sizeof operations / sizeof *operations)
 
