@@ -67,7 +67,7 @@
  *        7    1 options        which optional fields follow; text key; immutable; where the value begins
  *        8    8 size           value length 40, name 16, cost 8
  *       16    8 sum            of the generations of flush, name and tags when the operation began
- *       24    8 token          unique to this write, over restarts
+ *       24    8 token          unique to this write, over restarts; or the caller's own
  *       32    4 created        tenths of a second since the region's creation
  *       36    4 client_flags   the caller's
  *   deadline   ms since 1970, 48 bits, and 16 bits of its own check, because it may change in place; a word whose
@@ -251,9 +251,16 @@ static_assert(offsetof(struct shm_superblock, retired) == 128, "superblock: tabl
 static_assert(offsetof(struct shm_superblock, frontier) == 192, "superblock: table above");
 static_assert(sizeof(struct shm_superblock) <= PAGE_BYTES, "the superblock is one page");
 
+/* What is known of the use of a slot's entry.  The policy asks for USED alone, and takes it back when it has spared or
+ * moved the entry; READ stays as long as the value, wherever it is moved to. */
+enum visited {
+    VISITED_USED = 1u, /* read, or stored again, since it came into its run */
+    VISITED_READ = 2u, /* read since it was stored */
+};
+
 struct shm_bucket {
     word slots[BUCKET_SLOTS];
-    _Atomic uint8_t visited[8]; /* 1: slot i was read since it was filled; hints, stored relaxed; [7] spare */
+    _Atomic uint8_t visited[8]; /* enum visited of slot i; hints, stored relaxed; [7] spare */
 };
 static_assert(sizeof(struct shm_bucket) == 64, "a bucket is a cache line");
 
