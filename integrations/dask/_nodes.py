@@ -19,14 +19,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from distributed.protocol.serialize import Serialize
 from tornado.ioloop import PeriodicCallback
 
-from plib_cache import Cache, ConfigurationError, PlibCacheError
+from plib_cache import Cache, ConfigurationError
 from plib_cache.integrations.dask._counts import Counts
+from plib_cache.integrations.dask._far import Far, apart
 from plib_cache.integrations.dask._handlers import Handlers
 from plib_cache.integrations.dask._ring import Home, Ring
 from plib_cache.keys import key_bytes
@@ -40,12 +40,6 @@ _SCHEDULER_S = 5.0  # for the scheduler to answer, which may have much to do; no
 _WORKERS_PER_S = 100  # so many in a cluster make the next look at its list a second later
 _ITEM_MAX = 32 << 20
 _METRIC = "plib_cache_region"
-_PREFIX = b"plib_cache far "  # begins the names of what others stored here
-
-
-def _apart(payload: bytes) -> Any:
-    """Bytes that are sent beside the message, not copied into it."""
-    return Serialize(payload)  # type: ignore[no-untyped-call]
 
 
 class DaskTier(Tier):
@@ -67,7 +61,7 @@ class DaskTier(Tier):
         self._worker = worker
         self._loop = worker.loop.asyncio_loop
         self.region = region
-        self._cache = cache
+        self._here = Far(cache, counts)
         self._counts = counts
         self._limit = min(limit, LIMIT_S)
         self._ring = Ring(region, {})
@@ -88,14 +82,7 @@ class DaskTier(Tier):
     async def begin(self) -> None:
         """Answer the others, and learn who they are."""
         self._worker.metrics[_METRIC] = self._told
-        self._answering = Handlers(
-            self._worker,
-            {
-                "plib_cache_get": self._get_here,
-                "plib_cache_set": self._set_here,
-                "plib_cache_delete": self._delete_here,
-            },
-        )
+        self._answering = Handlers(self._worker, self._here.handlers())
         await self.refresh()
         self._refreshing.start()
 
@@ -138,47 +125,6 @@ class DaskTier(Tier):
             others[region].addresses = tuple(addresses)
         self._ring = Ring(self.region, others)
 
-    def _get_here(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
-        """Another node asks for what was stored here."""
-        return {key: _apart(value) for key, value in self._look(keys).items()}
-
-    def _set_here(self, parcels: Sequence[tuple[bytes, Any, float | None]]) -> list[bytes]:
-        """Another node stores something here; the keys of what was not."""
-        return self._keep(Parcel(*parcel) for parcel in parcels)
-
-    def _delete_here(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Another node removes something here; the keys of what was not."""
-        return self._drop(keys)
-
-    # ---- what is at home here
-
-    def _look(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        try:
-            found = self._cache.get_many([_PREFIX + key for key in keys])
-        except PlibCacheError as error:
-            self._counts.failed("another node's look was not answered", error)
-            return {}
-        cut = len(_PREFIX)
-        return {key_bytes(name)[0][cut:]: value for name, value in found.items()}
-
-    def _keep(self, parcels: Iterable[Parcel]) -> list[bytes]:
-        failed = []
-        for key, payload, seconds in parcels:
-            try:
-                self._cache.set(_PREFIX + key, bytes(payload), seconds)
-            except PlibCacheError as error:
-                self._counts.failed("a value of another node was not stored", error)
-                failed.append(key)
-        return failed
-
-    def _drop(self, keys: Sequence[bytes]) -> list[bytes]:
-        try:
-            self._cache.delete_many([_PREFIX + key for key in keys])
-        except PlibCacheError as error:
-            self._counts.failed("a value of another node was not removed", error)
-            return list(keys)
-        return []
-
     # ---- the tier: in threads
 
     def get_many(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -188,7 +134,7 @@ class DaskTier(Tier):
             return found
         for home, theirs in self._ring.by_home(keys).items():
             if home is None:
-                found |= self._look(theirs)
+                found |= self._here.look(theirs)
                 continue
             answer = self._ask(home, "plib_cache_get", keys=theirs)
             found |= {bytes(key): bytes(value) for key, value in (answer or {}).items()}
@@ -203,9 +149,9 @@ class DaskTier(Tier):
         for home, theirs in self._ring.by_home(by_key).items():
             chosen = [by_key[key] for key in theirs]
             if home is None:
-                failed += self._keep(chosen)
+                failed += self._here.keep(chosen)
                 continue
-            sent = [(key, _apart(payload), seconds) for key, payload, seconds in chosen]
+            sent = [(key, apart(payload), seconds) for key, payload, seconds in chosen]
             answer = self._ask(home, "plib_cache_set", parcels=sent)
             failed += theirs if answer is None else map(bytes, answer)
         return failed
@@ -215,11 +161,16 @@ class DaskTier(Tier):
         failed: list[bytes] = []
         for home, theirs in self._ring.by_home(keys).items():
             if home is None:
-                failed += self._drop(theirs)
+                failed += self._here.drop(theirs)
                 continue
             answer = self._ask(home, "plib_cache_delete", keys=theirs)
             failed += theirs if answer is None else map(bytes, answer)
         return failed
+
+    def clear(self) -> bool:
+        """Remove what nodes have stored for each other; False if some node could not be told."""
+        told = [self._ask(home, "plib_cache_clear") for home in self._ring.others.values()]
+        return self._here.clear() and all(told)
 
     def tend(self) -> float | None:
         """Try the nodes that did not answer, if that is due; seconds until it is again."""
