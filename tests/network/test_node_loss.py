@@ -36,10 +36,12 @@ def nodes(
         untested(str(error))
     with machines:
         made = RemoteNodes(machines, tmp_path, LIMITS, PAUSE_S)
-        for at in range(made.n):
-            wait_until(lambda at=at: made.ask(at, "found") == len(KEYS), "the servers")
-        yield made
-        made.close()
+        try:
+            for at in range(made.n):
+                wait_until(lambda at=at: made.ask(at, "found") == len(KEYS), "the servers")
+            yield made
+        finally:
+            made.close()
 
 
 @pytest.mark.parametrize("how", ["killed", "cut"])
