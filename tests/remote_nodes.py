@@ -33,15 +33,17 @@ KEYS = [f"key-{n}" for n in range(120)]
 _TOGETHER = 20
 _PORT = 11211
 
-_waited: Counter[int] = Counter()  # by thread: its operations that a server has failed
+_waited: Counter[int] = Counter()  # by thread of a caller: operations that a server has failed
 
 
 def _note_waits() -> None:
     failed: Callable[[Any, Exception], None] = Server._failed
 
     def noted(server: Any, error: Exception) -> None:
-        _waited[threading.get_ident()] += 1
         failed(server, error)
+        thread = threading.current_thread()
+        if not thread.name.startswith("plib_cache writes"):  # in the background, as probes are
+            _waited[thread.ident or 0] += 1  # behind the count of openings, never before it
 
     Server._failed = noted  # type: ignore[method-assign]
 
@@ -117,15 +119,21 @@ class Load:
 
     def homes(self) -> dict[str, int]:
         """How many keys live on each server."""
-        tiers: Any = self._cache._tiers
-        (layer,) = tiers._stack._layers
-        homes = Counter(layer.tier.home(layer.name(key.encode())).address.host for key in KEYS)
-        return dict(homes)
+        tier = self._tier()
+        return dict(Counter(tier.home(key.encode()).address.host for key in KEYS))
 
     def counts(self) -> dict[str, int]:
-        """What the cache has counted; and ``waits``, of the thread that waited most often."""
+        """What the cache has counted; ``waits``, of the thread that waited most often; and how
+        often the circuits of all servers have ``opened``."""
         remote = self._cache.stats().as_dict()["remote"]
-        return {**remote, "waits": max(_waited[self._calling.ident or 0], _waited[_main()])}
+        waits = max(_waited.values(), default=0)
+        opened = sum(server.breaker.opened for server in self._tier()._servers)
+        return {**remote, "waits": waits, "opened": opened}
+
+    def _tier(self) -> Any:
+        tiers: Any = self._cache._tiers
+        (layer,) = tiers._stack._layers
+        return layer.tier
 
     def close(self) -> None:
         """End the calls."""
@@ -148,10 +156,6 @@ class _Timed:
             tally = self._tally
             tally["calls"] += 1
             tally["worst"] = max(tally["worst"], time.perf_counter() - began)
-
-
-def _main() -> int:
-    return threading.main_thread().ident or 0
 
 
 class RemoteNodes:
