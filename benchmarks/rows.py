@@ -21,6 +21,7 @@ from benchmarks import (
     opening,
     paper,
     python_rows,
+    remote_rows,
 )
 from benchmarks.bench import MIB, Bench
 from benchmarks.figures import Line
@@ -97,6 +98,8 @@ ROWS = [
     row(dask_rows.second, "dask-second", "dask, the same graph in a second cluster"),
     row(dask_rows.tiny, "dask-tiny", "dask, 100,000 tiny tasks"),
     row(dask_rows.far, "dask-far", "dask, 80 KB found on another node"),
+    row(remote_rows.hit, "remote-hit", "hit in a tier of memcached, 128 B"),
+    row(remote_rows.loss, "remote-loss", "a node is lost"),
     row(memory_rows.memory, "memory-shares", "entries in a full pool", word="shares"),
     row(memory_rows.memory, "memory-hits", "hit ratio, pool a tenth of the data", word="zipf"),
     row(memory_rows.memory, "memory-mixed", "hit ratio, sizes mixed", word="mixed"),

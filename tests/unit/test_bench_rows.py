@@ -1,10 +1,20 @@
 """The benchmark's rows run, on the smallest scale; nothing is timed."""
 
 import re
+from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 
-from benchmarks import dask_rows, joblib_rows, key_rows, large_reading, large_writing, python_rows
+from benchmarks import (
+    dask_rows,
+    joblib_rows,
+    key_rows,
+    large_reading,
+    large_writing,
+    python_rows,
+    remote_rows,
+)
 from benchmarks.bench import Bench
 from benchmarks.figures import Goal
 from benchmarks.large_peers import MEMCPY, RAW, RAY, memcpy, raw
@@ -120,3 +130,15 @@ def test_rows_of_dask_that_compute_run(bench: Bench) -> None:
     assert far.ratio is not None
     lines = dask_rows.exchange(bench, "exchange") + dask_rows.tiny(bench, "tiny")
     assert all(line.ratio and line.ratio.low > 0 for line in lines)
+
+
+def test_rows_of_the_network_run(bench: Bench, untested: Callable[[str], NoReturn]) -> None:
+    """Each hit is one, and no call fails while a node is lost."""
+    try:
+        lines = remote_rows.hit(bench, "hit")
+        assert [line.ratio is not None and line.ratio.low > 0 for line in lines] == [True] * 3
+        lines = remote_rows.loss(bench, "loss")
+    except MissingError as error:
+        untested(f"benchmarks of the network: {error}")
+    assert len(lines) == 3 * 4
+    assert [line.state for line in lines[2::3]] == ["met"] * 4  # no errors
