@@ -4,19 +4,23 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Callable, Mapping
 
 
 @dataclasses.dataclass(slots=True)
 class Counts:
     """Counts of one server process since its start, or since ``stats reset``.
 
-    The first four are states, which the owner of the connections keeps; a reset leaves them alone.
+    The first five are states, which the owner of the connections keeps; a reset leaves them alone.
     """
 
     max_connections: int = 0
     curr_connections: int = 0
     threads: int = 1
-    started: float = 0.0  # seconds since 1970
+    started: int = dataclasses.field(default_factory=lambda: int(time.time()))  # since 1970
+    # what the other processes of this server count, by name
+    others: Callable[[], Mapping[str, int]] | None = None
 
     total_connections: int = 0
     rejected_connections: int = 0
@@ -52,4 +56,4 @@ class Counts:
             setattr(self, field.name, 0)
 
 
-_STATES = 4
+_STATES = 5

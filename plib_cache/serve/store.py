@@ -22,9 +22,9 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from plib_cache._core import ADD, APPEND, CAS, OK, PREPEND, REPLACE, SET, Entry, Terms
+from plib_cache._core import ADD, APPEND, CAS, OK, PREPEND, REPLACE, SET, Entry, Region, Terms
+from plib_cache._marked import STALE, STALE_WON, VACANT, WON
 from plib_cache.cache import Cache
-from plib_cache.serialize import STALE, STALE_WON, VACANT, WON
 from plib_cache.serve.words import GONE
 
 __all__ = ["ADD", "APPEND", "CAS", "OK", "PREPEND", "REPLACE", "SET", "Item", "Store"]
@@ -75,8 +75,11 @@ class Store:
     """
 
     def __init__(self, cache: Cache) -> None:
-        self.cache = cache
-        self._region = cache._region
+        self.cache = cache  # may be exchanged for another one
+
+    @property
+    def _region(self) -> Region:
+        return self.cache._region
 
     @property
     def value_max(self) -> int:
