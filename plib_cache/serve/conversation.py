@@ -200,7 +200,7 @@ class Conversation:
         except ClosedError:
             self.close()
         except PlibCacheError as error:
-            self.say(b"SERVER_ERROR " + str(error).partition("\n")[0].encode()[:200])
+            self.say(b"SERVER_ERROR " + str(error).partition("\n")[0].encode("utf-8", "replace")[:200])
 
     # ---- for commands; see ``Talk``
 
