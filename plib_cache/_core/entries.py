@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from plib_cache._core import work as _work
 from plib_cache._core.failures import Facts
+from plib_cache._core.fast import fast
 from plib_cache._core.handle import AGAIN, FULL, TOO_SMALL, WRONG_TYPE
 from plib_cache._core.values import Values
 from plib_cache._core.work import BUFFER_BYTES, Terms
@@ -138,6 +139,20 @@ class Entries(Values):
             at = buffer + row.offset
             entries.append(None if absent else _entry(row, _unpack(at, row.length)))
         return entries
+
+    def answer(self, data: bytearray, start: int, most: int) -> tuple[bytes, int, int, int, int]:
+        """Answer memcached's gets that stand in ``data`` from ``start`` on, if they are usual.
+
+        Args:
+            most: bytes that the answer may have.
+
+        Returns:
+            The answer; where the first command begins that it is not for; lines, hits and misses.
+        """
+        if fast is None:
+            return b"", start, 0, 0, 0
+        answer: tuple[bytes, int, int, int, int] = fast.answer(self._address, data, start, most)
+        return answer
 
     def put(self, verb: int, key: bytes, given: Given) -> tuple[int, int]:
         """Store bytes; the status (OK, MISS, EXISTS or WRONG_TYPE) and the token of what is stored.

@@ -36,7 +36,7 @@ def _get(tokens: bool, talk: Talk, words: list[bytes]) -> None:
     if len(words) < 2:
         talk.say(b"ERROR")
     else:
-        talk.get(words[1:], tokens, None)
+        talk.fetch(words[1:], tokens, None)
 
 
 def _gat(tokens: bool, talk: Talk, words: list[bytes]) -> None:
@@ -49,7 +49,7 @@ def _gat(tokens: bool, talk: Talk, words: list[bytes]) -> None:
     elif len(words) == 2:
         talk.say(b"END")
     else:
-        talk.get(words[2:], tokens, deadline(exptime, now_ms()))
+        talk.fetch(words[2:], tokens, deadline(exptime, now_ms()))
 
 
 def _update(verb: int, talk: Talk, words: list[bytes]) -> None:

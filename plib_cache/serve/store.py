@@ -19,7 +19,7 @@ empty one to win.  memcached keeps this beside a value; here it is in the type c
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from plib_cache._core import (
@@ -59,6 +59,7 @@ __all__ = [
     "Store",
 ]
 
+_COUNT_S = 1.0  # a count of all entries is good for so long
 _TRIES = 64  # at an entry that others change all the time
 _GONE = Terms(deadline_ms=GONE)
 _PLAIN = 12  # type codes below are of values without a mark
@@ -107,15 +108,24 @@ class Store:
 
     def __init__(self, cache: Cache) -> None:
         self.cache = cache  # may be exchanged for another one
+        self._items = 0
+        self._items_until = 0.0
 
     @property
     def _region(self) -> Region:
         return self.cache._region
 
-    @property
-    def value_max(self) -> int:
-        """The longest value that can be stored, in bytes."""
-        return self._region.info()["value_max"]
+    def stats(self) -> Mapping[str, int]:
+        """What the region counts and holds, by name."""
+        return self._region.stats()
+
+    def items(self) -> int:
+        """How many entries there are; as of a second ago, for all of the index is walked."""
+        now = time.monotonic()
+        if now >= self._items_until:
+            self._items = self._region.count()
+            self._items_until = time.monotonic() + _COUNT_S
+        return self._items
 
     # ---- reading
 
@@ -145,6 +155,10 @@ class Store:
             return item
         entry = self._region.look_touch(key, deadline_ms)
         return None if entry is None else item_of(entry)
+
+    def answer(self, data: bytearray, start: int, most: int) -> tuple[bytes, int, int, int, int]:
+        """See ``Region.answer``."""
+        return self._region.answer(data, start, most)
 
     # ---- writing
 
