@@ -264,7 +264,7 @@ def _counted(talk: Talk, flags: Flags, down: bool) -> tuple[Counted, bool]:
             return done, False
         moment = flags.vacate if flags.touch is None else flags.touch
         status, stored = talk.store.put(
-            *(ADD, key, b"%d" % flags.initial, 0, moment), own=flags.own, binary=flags.binary
+            *(ADD, key, b"%d" % flags.initial, 0, moment), own=flags.own, binary=flags.unspoken
         )
         if status == OK:
             return Counted(OK, flags.initial, stored, moment), True

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 
 from plib_cache.serve.store import now_ms
@@ -14,6 +15,7 @@ OPAQUE_MOST = 32  # bytes, with the O
 TOO_LONG = b"CLIENT_ERROR opaque token too long"
 _BAD_TOKEN = b"CLIENT_ERROR bad token in command line format"
 _KNOWN = frozenset(b"OPLkstcfl")  # without a meaning here: what they want is answered later
+_PLAIN = re.compile(rb"[!-~\x80-\xff]+\Z").match
 
 
 class BadFlagError(Exception):
@@ -48,6 +50,14 @@ class Flags:
     def opaque_fits(self) -> bool:
         """Whether what the client wants back is short enough."""
         return not any(len(word) > OPAQUE_MOST for word in self.words if word[0] == 0x4F)
+
+    @property
+    def unspoken(self) -> bool:
+        """Whether the key was given in base64, and could not have been given otherwise.
+
+        What ``mg`` and ``ma`` make has such a key; what ``ms`` stores has any that was in base64.
+        """
+        return self.binary and _PLAIN(self.key) is None
 
     def returned(self, word: bytes) -> bytes:
         """What every answer to O and k has; else nothing."""

@@ -55,10 +55,10 @@ def _make(talk: Talk, flags: Flags) -> Item | None:
             moment = flags.vacate or 0
         elif word[:1] == b"T":
             moment = flags.touch or 0
-    status, token = talk.store.vacate(flags.key, moment, binary=flags.binary)
+    status, token = talk.store.vacate(flags.key, moment, binary=flags.unspoken)
     if status == EXISTS:
         return None
-    return Item(b"", 0, token, 0, flags.now, flags.binary, VACANT)
+    return Item(b"", 0, token, 0, flags.now, flags.unspoken, VACANT)
 
 
 def _look(talk: Talk, flags: Flags, item: Item, made: bool, was_read: bool) -> _Seen:
