@@ -26,6 +26,13 @@ static plc_status plc_get_nogil(plc_cache *cache, const void *key, size_t key_le
     return status;
 }
 
+static plc_status plc_peek_nogil(plc_cache *cache, const void *key, size_t key_length, void *buffer, size_t capacity,
+                                 plc_found *found) {
+    plc_status status;
+    WITHOUT_GIL(status = plc_peek(cache, key, key_length, buffer, capacity, found));
+    return status;
+}
+
 static plc_status plc_get_at_nogil(plc_cache *cache, uint64_t run, uint64_t token, void *buffer, size_t capacity,
                                    plc_found *found) {
     plc_status status;

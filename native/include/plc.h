@@ -125,7 +125,7 @@ PLC_API plc_status plc_assist(plc_cache *cache, uint32_t limit_ms);
 
 typedef struct plc_found {
     uint64_t length; /* bytes of the value */
-    uint64_t token; /* unique to this write (cas) */
+    uint64_t token; /* unique to this write (cas), unless its writer gave a token of his own */
     uint64_t deadline_ms; /* 0: never */
     uint64_t created_ms; /* to a tenth of a second */
     uint64_t offset; /* get_many: where in the buffer the value begins */
@@ -144,6 +144,17 @@ typedef struct plc_found {
 PLC_API plc_status plc_get(plc_cache *cache, const void *key, size_t key_length, uint16_t name, void *buffer,
                            size_t capacity, plc_found *found);
 
+/* Has the value of key been read since it was stored, by a get of any kind or a lease?  *answer: 1 or 0.  A hint: while
+ * others read or store the key, and after a death, it may be that of a moment ago.  What is built from an entry (touch,
+ * append, prepend, incr, decr, remake) has been read when that one has.  This is no reading, and counts no hit or miss.
+ * When it was read last is not known: to keep that would cost every get a store and a look at the clock.
+ * PLC_OK; PLC_MISS; PLC_AGAIN. */
+PLC_API plc_status plc_was_read(plc_cache *cache, const void *key, size_t key_length, uint32_t *answer);
+
+/* As plc_get, but unnoticed: the entry has not been read for it, nor is it kept for it, and nothing is counted. */
+PLC_API plc_status plc_peek(plc_cache *cache, const void *key, size_t key_length, void *buffer, size_t capacity,
+                            plc_found *found);
+
 /* plc_touch and plc_get of the result, in one window (memcached's gat). */
 PLC_API plc_status plc_get_touch(plc_cache *cache, const void *key, size_t key_length, uint64_t deadline_ms,
                                  void *buffer, size_t capacity, plc_found *found);
@@ -160,7 +171,7 @@ typedef struct plc_part {
     size_t length;
 } plc_part;
 
-enum { PLC_KEY_IS_TEXT = 1u, PLC_IMMUTABLE = 2u };
+enum { PLC_KEY_IS_TEXT = 1u, PLC_IMMUTABLE = 2u, PLC_NEW_DEADLINE = 4u /* of REMAKE */ };
 
 /* Type codes are the caller's, but for these: append and prepend want bytes; incr and decr want a decimal
  * number in one of the three, and leave alone what merely looks like one (a float, say). */
@@ -172,15 +183,20 @@ typedef struct plc_entry {
     const plc_part *parts; /* the value is their concatenation */
     size_t part_count;
     uint64_t deadline_ms; /* 0: never; past: gone at once */
-    uint64_t token; /* CAS: the token that must still be there; PUBLISH: the claim's */
+    uint64_t token; /* CAS, REMAKE: the token that must still be there; PUBLISH: the claim's */
     uint64_t sum; /* generation sum captured by plc_sum or plc_claim; 0: captured now */
     uint32_t client_flags;
-    uint32_t options; /* PLC_KEY_IS_TEXT | PLC_IMMUTABLE */
+    uint32_t options; /* PLC_KEY_IS_TEXT | PLC_IMMUTABLE | PLC_NEW_DEADLINE */
     uint16_t name; /* namespace number, 0: none */
     uint16_t tags[4]; /* namespace numbers of its tags, 0: none */
     uint8_t type; /* the caller's type code; 0 is plain bytes */
     uint8_t cost; /* the caller's cost code */
-    uint32_t reserved;
+    uint8_t seen_type; /* REMAKE: the type that must still be there */
+    uint8_t reserved[3];
+    /* The new entry's token; 0: a unique one.  The caller answers for its being another one than its key had before:
+     * whoever compares tokens (CAS, REMAKE) takes two entries of one token for one.  A claim, and an entry that is
+     * content-addressed, has always a unique one; plc_store says which it became. */
+    uint64_t own_token;
 } plc_entry;
 
 typedef enum plc_verb {
@@ -190,7 +206,11 @@ typedef enum plc_verb {
     PLC_CAS = 3, /* only if present with that token: else PLC_MISS or PLC_EXISTS */
     PLC_APPEND = 4, /* behind a present value of type 0, else PLC_MISS or PLC_WRONG_TYPE */
     PLC_PREPEND = 5, /* before it */
-    PLC_PUBLISH = 6 /* only in the place of the claim with that token, else PLC_MISS */
+    PLC_PUBLISH = 6, /* only in the place of the claim with that token, else PLC_MISS */
+    /* As CAS, of an entry with that token and of seen_type, and keeps what it had: form of the key, namespace, tags, cost, generation sum, moment of
+     * creation, and deadline (with PLC_NEW_DEADLINE: deadline_ms).  Value, type and client_flags are the caller's.  What
+     * was invalidated meanwhile stays invalid.  PLC_WRONG_TYPE: it is content-addressed, so its value stays. */
+    PLC_REMAKE = 7
 } plc_verb;
 
 /* Stores an entry.  PLC_OK or as the verb says; PLC_TOO_LARGE, PLC_FULL, PLC_BUSY, PLC_AGAIN: nothing

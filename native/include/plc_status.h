@@ -19,7 +19,7 @@ typedef enum plc_status {
     PLC_TOO_LARGE = 101, /* the value is larger than this region can ever hold */
     PLC_BUSY = 102,      /* 250 ms behind a lock, or 64 lost swaps; nothing was changed */
     PLC_NOT_A_NUMBER = 103, /* incr, decr: the value is not a decimal number of 64 bits */
-    PLC_WRONG_TYPE = 104,   /* append, prepend: the value is not plain bytes */
+    PLC_WRONG_TYPE = 104,   /* append, prepend: the value is not plain bytes; remake: it is content-addressed */
     PLC_NO_SLOT = 105,   /* as many processes are attached as the region has places for */
     /* environment */
     PLC_NO_MEMORY = 200,

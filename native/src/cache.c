@@ -80,6 +80,35 @@ plc_status plc_get_touch(plc_cache *cache, const void *key, size_t key_length, u
     return s;
 }
 
+plc_status plc_was_read(plc_cache *cache, const void *key, size_t key_length, uint32_t *answer) {
+    struct call k;
+    bool read = false;
+    if (answer == NULL) {
+        return PLC_INVALID;
+    }
+    plc_status s = enter_key(&k, cache, key, key_length, NULL, 0);
+    s = s == PLC_OK ? call_leave(&k, read_was_read(&k, &read)) : s;
+    if (s == PLC_OK) {
+        *answer = read ? 1 : 0;
+    }
+    return s;
+}
+
+plc_status plc_peek(plc_cache *cache, const void *key, size_t key_length, void *buffer, size_t capacity,
+                    plc_found *found) {
+    struct call k;
+    plc_found seen;
+    if (found == NULL || (buffer == NULL && capacity != 0)) {
+        return PLC_INVALID;
+    }
+    plc_status s = enter_key(&k, cache, key, key_length, buffer, capacity);
+    s = s == PLC_OK ? call_leave(&k, read_peek(&k, buffer, capacity, &seen)) : s;
+    if (s == PLC_OK || s == PLC_TOO_SMALL) {
+        *found = seen;
+    }
+    return s;
+}
+
 /* The same of an array; one that is longer than the address space overlaps with everything. */
 static bool overlaps_each(const plc_cache *c, const void *at, size_t each, size_t n) {
     return n > SIZE_MAX / each || domain_overlaps(c, at, n * each);

@@ -114,7 +114,7 @@ static bool move(struct victim *v, const struct entry *e, unsigned way) {
     if (v->copy.published) {
         v->gone += e->bytes;
         if (judges(v)) {
-            index_mark(k, way, 0);
+            index_spare(k, way);
         }
         count(k, COUNT_REINSERTED, 1);
         count(k, COUNT_BYTES_REINSERTED, e->bytes);
@@ -161,7 +161,7 @@ static bool unlink_entry(struct victim *v, struct entry *e) {
     if (way < 0) {
         return true;
     }
-    bool visited = atomic_load_explicit(index_visited(k, (unsigned)way), memory_order_relaxed) != 0;
+    bool visited = index_marks(k, (unsigned)way) & VISITED_USED;
     bool claim = entry_live_claim(k, e);
     bool keep = claim || (judges(v) ? visited && entry_valid(k, e) : entry_current(k, e));
     if (keep && !v->own && moves(v) && !entry_whole(k->c, e)) { /* a copy would get a checksum that holds */
@@ -171,7 +171,7 @@ static bool unlink_entry(struct victim *v, struct entry *e) {
     if (keep && moves(v)) {
         if (v->own) {
             if (judges(v)) {
-                index_mark(k, (unsigned)way, 0);
+                index_spare(k, (unsigned)way);
                 v->queue = QUEUE_MAIN;
             }
             return false;
@@ -238,7 +238,7 @@ static unsigned sample_visited(struct victim *v, unsigned *looked) {
         }
         index_of_entry(v->k, &e);
         int way = index_where(v->k, slot_make(v->k->tag, e.head, e.offset));
-        bool seen = way >= 0 && atomic_load_explicit(index_visited(v->k, (unsigned)way), memory_order_relaxed) != 0;
+        bool seen = way >= 0 && (index_marks(v->k, (unsigned)way) & VISITED_USED);
         visited += seen && entry_valid(v->k, &e) ? 1 : 0;
         *looked += 1;
         offset += e.bytes;
@@ -261,7 +261,7 @@ static bool goes_round(struct victim *v) {
         index_of_entry(v->k, &e);
         int way = index_where(v->k, slot_make(v->k->tag, e.head, e.offset));
         if (way >= 0) {
-            index_mark(v->k, (unsigned)way, 0);
+            index_spare(v->k, (unsigned)way);
         }
         offset += e.bytes;
     }

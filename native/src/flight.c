@@ -38,6 +38,7 @@ plc_status flight_claim(struct call *k, const plc_entry *e, uint64_t limit_ms, p
     claim.part_count = 1;
     claim.deadline_ms = k->now_ms + (limit_ms < (1ull << 46) ? limit_ms : 1ull << 46);
     claim.sum = 0; /* captured now, before the truth is read */
+    claim.own_token = 0; /* PUBLISH and abandon know a claim by its token */
     plc_status s = store_spec(&st, &claim);
     if (s != PLC_OK) {
         return s;

@@ -66,11 +66,18 @@ static inline _Atomic uint8_t *index_visited(const struct call *k, unsigned way)
     struct shm_bucket *bucket = index_bucket(k, way, &i);
     return &bucket->visited[i];
 }
-static inline void index_mark(const struct call *k, unsigned way, uint8_t seen) {
+static inline uint8_t index_marks(const struct call *k, unsigned way) {
+    return atomic_load_explicit(index_visited(k, way), memory_order_relaxed);
+}
+static inline void index_mark(const struct call *k, unsigned way, uint8_t marks) {
     _Atomic uint8_t *v = index_visited(k, way);
-    if (atomic_load_explicit(v, memory_order_relaxed) != seen) {
-        atomic_store_explicit(v, seen, memory_order_relaxed);
+    if (atomic_load_explicit(v, memory_order_relaxed) != marks) {
+        atomic_store_explicit(v, marks, memory_order_relaxed);
     }
+}
+/* It must be used again to be spared again. */
+static inline void index_spare(const struct call *k, unsigned way) {
+    index_mark(k, way, index_marks(k, way) & VISITED_READ);
 }
 
 /* What a look-up met at one of the 14 ways. */

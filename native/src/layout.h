@@ -251,9 +251,16 @@ static_assert(offsetof(struct shm_superblock, retired) == 128, "superblock: tabl
 static_assert(offsetof(struct shm_superblock, frontier) == 192, "superblock: table above");
 static_assert(sizeof(struct shm_superblock) <= PAGE_BYTES, "the superblock is one page");
 
+/* What is known of the use of a slot's entry.  The policy asks for USED alone, and takes it back when it has spared or
+ * moved the entry; READ stays as long as the value, wherever it is moved to. */
+enum visited {
+    VISITED_USED = 1u, /* read, or stored again, since it came into its run */
+    VISITED_READ = 2u, /* read since it was stored */
+};
+
 struct shm_bucket {
     word slots[BUCKET_SLOTS];
-    _Atomic uint8_t visited[8]; /* 1: slot i was read since it was filled; hints, stored relaxed; [7] spare */
+    _Atomic uint8_t visited[8]; /* enum visited of slot i; hints, stored relaxed; [7] spare */
 };
 static_assert(sizeof(struct shm_bucket) == 64, "a bucket is a cache line");
 

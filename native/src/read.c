@@ -47,8 +47,9 @@ HOT void fill_found(const struct call *k, const struct glance *g, plc_found *fou
 }
 
 static inline void mark_visited(_Atomic uint8_t *visited) {
-    if (atomic_load_explicit(visited, memory_order_relaxed) == 0) {
-        atomic_store_explicit(visited, 1, memory_order_relaxed);
+    const uint8_t read = VISITED_USED | VISITED_READ;
+    if (atomic_load_explicit(visited, memory_order_relaxed) != read) {
+        atomic_store_explicit(visited, read, memory_order_relaxed);
     }
 }
 
@@ -120,7 +121,7 @@ static plc_status look_whole(struct call *k, struct hit *hit) {
     return whole ? s : drop_damaged(k, hit);
 }
 
-static plc_status read_pinned(struct call *k, void *buffer, size_t capacity, plc_found *found) {
+static plc_status read_pinned(struct call *k, void *buffer, size_t capacity, plc_found *found, bool marks) {
     struct hit hit;
     struct glance g;
     if (k->now_ms == 0) {
@@ -136,7 +137,9 @@ static plc_status read_pinned(struct call *k, void *buffer, size_t capacity, plc
         s = PLC_TOO_SMALL;
     } else {
         copy_racing(buffer, hit.e.value, hit.e.spec.length);
-        mark_visited(index_visited(k, hit.way));
+        if (marks) {
+            mark_visited(index_visited(k, hit.way));
+        }
     }
     if (s != PLC_MISS) {
         glance_at(&hit.e, &g);
@@ -159,7 +162,7 @@ static plc_status read_again(struct call *k, void *buffer, size_t capacity, plc_
         s = read_bare(k, buffer, capacity, found);
     }
     if (s == PLC_BUSY) {
-        s = read_pinned(k, buffer, capacity, found);
+        s = read_pinned(k, buffer, capacity, found, true);
     }
     return s == PLC_BUSY ? give_up(k) : s;
 }
@@ -191,6 +194,36 @@ HOT plc_status counted(struct call *k, plc_status s, uint16_t name) {
 
 plc_status read_value(struct call *k, uint16_t name, void *buffer, size_t capacity, plc_found *found) {
     return counted(k, read_one(k, buffer, capacity, found), name);
+}
+
+/* One attempt, without a pin and without a store.  PLC_BUSY: it changed under the look. */
+static plc_status was_read_once(struct call *k, bool *read) {
+    struct glance g;
+    plc_status s = find_entry(k, &g);
+    if (s != PLC_OK) {
+        return s;
+    }
+    bool there = valid(k, &g) && (!k->c->persistent || holds(k, &g, NULL));
+    *read = atomic_load_explicit(g.visited, memory_order_relaxed) & VISITED_READ;
+    /* the slot again: else the mark might be that of what took its place */
+    bool still = index_still_at(k, g.head, g.word) && word_acq(g.at) == g.slot;
+    return !still ? PLC_BUSY : there ? PLC_OK : PLC_MISS;
+}
+
+plc_status read_was_read(struct call *k, bool *read) {
+    plc_status s = PLC_BUSY;
+    for (unsigned i = 0; i < INDEX_TRIES && s == PLC_BUSY; i++) {
+        s = was_read_once(k, read);
+    }
+    return s == PLC_BUSY ? give_up(k) : s;
+}
+
+plc_status read_peek(struct call *k, void *buffer, size_t capacity, plc_found *found) {
+    plc_status s = PLC_BUSY;
+    for (unsigned i = 0; i < INDEX_TRIES && s == PLC_BUSY; i++) {
+        s = read_pinned(k, buffer, capacity, found, false);
+    }
+    return s == PLC_BUSY ? give_up(k) : s;
 }
 
 /* ---- in place ------------------------------------------------------------------------------- */

@@ -12,6 +12,13 @@
 /* pre: the call's key is set.  As plc_get. */
 plc_status read_value(struct call *k, uint16_t name, void *buffer, size_t capacity, plc_found *found);
 
+/* Has it been read since it was stored?  *read counts only if PLC_OK; PLC_MISS; PLC_AGAIN.  Nothing is marked or
+ * counted.  pre: the call knows the time. */
+plc_status read_was_read(struct call *k, bool *read);
+
+/* As plc_peek.  pre: the call knows the time. */
+plc_status read_peek(struct call *k, void *buffer, size_t capacity, plc_found *found);
+
 /* Leases the value instead.  PLC_OK: *ticket, *value (in the region) and *found are set; PLC_COPY: to be read by
  * read_value instead, nothing is counted; PLC_MISS; PLC_AGAIN.  pre: holding's lock held. */
 plc_status read_lease(struct call *k, uint16_t name, uint64_t *ticket, const uint8_t **value, plc_found *found);

@@ -101,7 +101,8 @@ static void look_at_slot(struct rebuild *r, struct shm_bucket *bucket, unsigned 
     bool stays = false;
     if (proves_itself(r->c, v, &e)) {
         r->gen = page_gen(e.head_word) > r->gen ? page_gen(e.head_word) : r->gen;
-        r->token = e.spec.token > r->token ? e.spec.token : r->token;
+        bool made_here = e.spec.options & ENTRY_IMMUTABLE; /* the others' may be their callers' own */
+        r->token = made_here && e.spec.token > r->token ? e.spec.token : r->token;
         index_of_entry(&r->k, &e);
         stays =
             r->k.tag == slot_tag(v) && (bucket == r->k.buckets[0] || bucket == r->k.buckets[1]) && worth_keeping(r, &e);

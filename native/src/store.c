@@ -41,6 +41,7 @@ plc_status store_spec(struct store *st, const plc_entry *e) {
     st->parts = parts;
     st->part_count = part_count;
     st->given = length;
+    st->own_token = e->own_token;
     return PLC_OK;
 }
 
@@ -49,6 +50,11 @@ void store_sum(struct store *st) {
     if (s->sum == 0) {
         s->sum = name_sum(st->k->c, s->name, s->tags);
     }
+}
+
+uint64_t store_token(struct store *st) {
+    bool own = st->own_token != 0 && !(st->spec.options & ENTRY_IMMUTABLE);
+    return own ? st->own_token : call_token(st->k);
 }
 
 /* In its place, in prepare: as a call of its own it made set slower, and the compiler chose that. */
@@ -88,7 +94,7 @@ static plc_status prepare(struct store *st) {
     if (s != PLC_OK || st->build != NULL) {
         return s == PLC_OK && st->build == build_later ? PLC_DONE : s;
     }
-    st->spec.token = call_token(st->k);
+    st->spec.token = store_token(st);
     uint8_t *to = run_write(st->k, &st->fill, &st->spec);
     copy_parts(st, to);
     run_sign(st->k, &st->fill);
@@ -108,14 +114,14 @@ bool store_unlink(struct call *k, const struct hit *hit) {
     return true;
 }
 
-/* Swaps the slot from what was found (or from empty, or from a victim) to the new entry. */
-static bool publish(struct store *st, unsigned way, uint64_t old) {
+/* Swaps the slot from what was found (or from empty, or from a victim) to the new entry, which gets these marks. */
+static bool publish(struct store *st, unsigned way, uint64_t old, uint8_t marks) {
     run_commit(st->k, &st->fill);
     if (!word_swap(index_slot(st->k, way), old, run_place(st->k, &st->fill))) {
         return false;
     }
     st->fill.published = true;
-    index_mark(st->k, way, 0);
+    index_mark(st->k, way, marks);
     return true;
 }
 
@@ -135,21 +141,34 @@ static void account_replaced(struct store *st) {
     }
 }
 
+/* Gives the new entry the deadline that the old one has now.  False: it is over, or the new entry has no field for one:
+ * the old one is to be looked at again.  pre: shard lock held. */
+static bool follow_touch(struct store *st, const struct hit *hit) {
+    uint64_t now = word_acq(hit->e.deadline_at), deadline_ms = entry_deadline_of(now);
+    if (deadline_ms != 0 && deadline_ms <= st->k->now_ms) {
+        return false;
+    }
+    if (st->renews) {
+        return true;
+    }
+    struct entry mine;
+    uint64_t w = word_rlx(page_word(st->k->c, st->fill.head));
+    if (entry_read_at(st->k->c, st->fill.head, w, st->fill.mark, &mine) && mine.deadline_at != NULL) {
+        word_put_rlx(mine.deadline_at, now);
+        return true;
+    }
+    return deadline_ms == st->spec.deadline_ms;
+}
+
 /* A value that is built from one with a run of its own: that one's deadline may be changed in place, by
- * touch, under the shard lock.  So the swap is under it too, and the deadline is copied again. */
-static plc_status publish_touched(struct store *st, const struct hit *hit) {
+ * touch, under the shard lock.  So the swap is under it too, and the deadline is looked at again. */
+static plc_status publish_touched(struct store *st, const struct hit *hit, uint8_t marks) {
     struct lock_held held;
     plc_status s = call_lock(st->k, &held);
     if (s != PLC_OK) {
         return s;
     }
-    struct entry mine;
-    uint64_t w = word_rlx(page_word(st->k->c, st->fill.head));
-    if (hit->e.deadline_at != NULL && entry_read_at(st->k->c, st->fill.head, w, st->fill.mark, &mine) &&
-        mine.deadline_at != NULL) {
-        word_put_rlx(mine.deadline_at, word_acq(hit->e.deadline_at));
-    }
-    bool won = publish(st, hit->way, hit->e.slot);
+    bool won = follow_touch(st, hit) && publish(st, hit->way, hit->e.slot, marks);
     call_unlock(st->k, &held);
     return won ? PLC_OK : PLC_MISS;
 }
@@ -163,14 +182,15 @@ static int replace_found(struct store *st, const struct hit *hit) {
     if (s != PLC_OK) {
         return (int)s;
     }
-    s = st->build != NULL && (hit->e.spec.options & ENTRY_OWN) ? publish_touched(st, hit)
-        : publish(st, hit->way, hit->e.slot)                   ? PLC_OK
+    uint8_t marks = hit->e.spec.kind == ENTRY_VALUE ? VISITED_USED : 0; /* stored again: the key is in use */
+    if (st->build != NULL) {
+        marks |= index_marks(st->k, hit->way) & VISITED_READ; /* what is built from it has been read when it has */
+    }
+    s = st->build != NULL && (hit->e.spec.options & ENTRY_OWN) ? publish_touched(st, hit, marks)
+        : publish(st, hit->way, hit->e.slot, marks)            ? PLC_OK
                                                                : PLC_MISS;
     if (s != PLC_OK) {
         return s == PLC_MISS ? LOST : (int)s;
-    }
-    if (hit->e.spec.kind == ENTRY_VALUE) {
-        index_mark(st->k, hit->way, 1); /* stored again is as good as read: the key is in use */
     }
     note_replaced(st, &hit->e);
     return PLC_OK;
@@ -191,7 +211,7 @@ static unsigned worth_evicting(struct call *k, unsigned way, struct hit *hit) {
     if (hit->e.spec.kind == ENTRY_CLAIM) {
         return 3;
     }
-    return atomic_load_explicit(index_visited(k, way), memory_order_relaxed) ? 1 : 2;
+    return index_marks(k, way) & VISITED_USED ? 1 : 2;
 }
 
 /* All 14 ways are taken: the worst one gives way to the new entry.  pre: shard lock held. */
@@ -215,7 +235,7 @@ static int displace(struct store *st) {
     }
     struct hit hit;
     bool readable = index_look_way(k, worst, &hit) == PLC_OK;
-    if (hit.e.slot != victim || victim == 0 || !publish(st, worst, victim)) {
+    if (hit.e.slot != victim || victim == 0 || !publish(st, worst, victim, 0)) {
         return LOST;
     }
     if (readable) {
@@ -244,7 +264,7 @@ static int insert_locked(struct store *st) {
     if (way < 0) {
         return displace(st);
     }
-    return publish(st, (unsigned)way, 0) ? PLC_OK : LOST;
+    return publish(st, (unsigned)way, 0, 0) ? PLC_OK : LOST;
 }
 
 static int insert(struct store *st) {

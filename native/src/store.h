@@ -26,12 +26,17 @@ struct store {
     /* NULL, or: builds the new entry from the pinned old one (PLC_OK), PLC_TOO_SMALL: more room is needed;
      * spec.length is what.  pre: admit has set spec from the old entry. */
     plc_status (*build)(struct store *, const struct hit *hit);
-    uint64_t token; /* CAS, PUBLISH: what must be there */
+    uint64_t token; /* CAS, REMAKE, PUBLISH: what must be there */
+    uint64_t own_token; /* the caller's for the new entry; 0: the core makes one */
     uint64_t delta, number; /* incr */
     uint8_t text[20];       /* the number's digits */
     bool down, front;
     bool ask_first;         /* likely to be refused: looked at before room is made */
-    uint64_t deadline_ms;   /* touch */
+    uint64_t deadline_ms;   /* touch, remake; for what is built from the old entry: */
+    bool renews;            /* with that deadline, not the old one's */
+    uint8_t type;           /* remake: the caller's; */
+    uint8_t seen_type;      /* and that of the old one */
+    uint32_t client_flags;  /* also */
     struct hit early;       /* what was admitted before room was made, if has_early */
     bool has_early;
     bool placed;            /* the value lies in `fill` already, which stays open until it is published */
@@ -50,8 +55,8 @@ static inline void store_begin(struct store *st, struct call *k) {
     st->given = 0;
     st->fill.head = 0;
     st->build = NULL;
-    st->token = st->delta = st->number = st->deadline_ms = 0;
-    st->down = st->front = st->ask_first = st->has_early = st->placed = false;
+    st->token = st->own_token = st->delta = st->number = st->deadline_ms = 0;
+    st->down = st->front = st->renews = st->ask_first = st->has_early = st->placed = false;
     st->replaced.bytes = 0;
 }
 
@@ -59,6 +64,9 @@ static inline void store_begin(struct store *st, struct call *k) {
  * and of the caller's memory only the parts are read once more (store_parts).  PLC_OK, PLC_INVALID. */
 plc_status store_spec(struct store *st, const plc_entry *e);
 void store_sum(struct store *st); /* captures it, before anything else is looked at */
+/* The new entry's: the caller's own, or one that nothing else has ever had.  What is content-addressed has always such a
+ * one: a rebuild counts on from them.  pre: spec says whether it is. */
+uint64_t store_token(struct store *st);
 /* Copies the caller's parts to where there is room for st->given bytes. */
 void store_parts(const struct store *st, uint8_t *to);
 /* Only opens a run for the value, st->fill, which stays open. */

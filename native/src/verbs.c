@@ -86,7 +86,7 @@ static plc_status admit_extend(struct store *st, const struct hit *hit) {
 
 static plc_status build_extend(struct store *st, const struct hit *hit) {
     uint8_t *to;
-    st->spec.token = call_token(st->k);
+    st->spec.token = store_token(st);
     plc_status s = begin(st, &to);
     if (s != PLC_OK) {
         return s;
@@ -97,6 +97,37 @@ static plc_status build_extend(struct store *st, const struct hit *hit) {
     store_parts(st, new_at);
     run_sign(st->k, &st->fill);
     return PLC_OK;
+}
+
+/* A new value in the place of a certain one.  Of that one's header all but type and flags stays, its sum and the moment
+ * of its creation too: what is invalidated meanwhile stays so. */
+static plc_status admit_remake(struct store *st, const struct hit *hit) {
+    plc_status s = admit_cas(st, hit);
+    if (s == PLC_OK && hit->e.spec.type != st->seen_type) {
+        return PLC_EXISTS; /* another one of the same token, which was a caller's own */
+    }
+    if (s == PLC_OK && (hit->e.spec.options & ENTRY_IMMUTABLE)) {
+        return PLC_WRONG_TYPE;
+    }
+    if (s == PLC_OK) {
+        inherit(st, hit, st->given);
+        st->spec.type = st->type;
+        st->spec.client_flags = st->client_flags;
+        st->spec.deadline_ms = st->renews ? st->deadline_ms : hit->e.spec.deadline_ms;
+    }
+    return s;
+}
+
+static plc_status build_remake(struct store *st, const struct hit *hit) {
+    (void)hit;
+    uint8_t *to;
+    st->spec.token = store_token(st);
+    plc_status s = begin(st, &to);
+    if (s == PLC_OK) {
+        store_parts(st, to);
+        run_sign(st->k, &st->fill);
+    }
+    return s;
 }
 
 /* A decimal number of 64 bits; spaces behind it are allowed, as memcached leaves them after decr. */
@@ -147,7 +178,7 @@ static plc_status admit_number(struct store *st, const struct hit *hit) {
 static plc_status build_number(struct store *st, const struct hit *hit) {
     (void)hit;
     uint8_t *to;
-    st->spec.token = call_token(st->k);
+    st->spec.token = store_token(st);
     plc_status s = begin(st, &to);
     if (s == PLC_OK) {
         fill_racing(to, st->text + DIGITS_MOST - st->spec.length, st->spec.length);
@@ -189,6 +220,7 @@ static const struct {
     [PLC_APPEND] = {admit_extend, build_extend, COUNT_APPENDS},
     [PLC_PREPEND] = {admit_extend, build_extend, COUNT_APPENDS},
     [PLC_PUBLISH] = {admit_publish, NULL, COUNT_PUBLISHED},
+    [PLC_REMAKE] = {admit_remake, build_remake, COUNT_CAS},
 };
 
 plc_status verb_given(struct store *st, struct call *k, plc_verb verb, const plc_entry *e) {
@@ -200,6 +232,13 @@ plc_status verb_given(struct store *st, struct call *k, plc_verb verb, const plc
     st->build = verbs[verb].build;
     st->token = e->token;
     st->front = verb == PLC_PREPEND;
+    if (verb == PLC_REMAKE) {
+        st->type = e->type;
+        st->seen_type = e->seen_type;
+        st->client_flags = e->client_flags;
+        st->deadline_ms = e->deadline_ms;
+        st->renews = e->options & PLC_NEW_DEADLINE;
+    }
     return store_spec(st, e);
 }
 
@@ -296,6 +335,7 @@ plc_status verb_touch(struct call *k, uint64_t deadline_ms) {
         st.admit = admit_touch;
         st.build = build_same;
         st.deadline_ms = deadline_ms;
+        st.renews = true;
         s = store_run(&st);
     }
     if (s == PLC_OK) {

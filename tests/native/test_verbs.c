@@ -103,7 +103,7 @@ static void add_and_replace(void) {
     CHECK(holds(c, "a", "new"));
     CHECK_STATUS(set_until("a", "old", 1), PLC_OK);
     CHECK_STATUS(delete("a"), PLC_MISS);
-    CHECK_STATUS(store(c, (plc_verb)7, "a", "x", 1), PLC_INVALID);
+    CHECK_STATUS(store(c, (plc_verb)8, "a", "x", 1), PLC_INVALID);
     end();
 }
 
