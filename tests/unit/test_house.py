@@ -29,7 +29,7 @@ PYTHON_LAYERS = [
     ["cache"],
     ["tiers", "remote", "decorator", "serve"],
     ["__init__"],
-    ["testing", "integrations", "serve", "cli", "__main__"],
+    ["testing", "integrations", "cli", "__main__"],
 ]
 PYTHON_ORDER = [name for layer in PYTHON_LAYERS for name in layer]
 PYTHON_LINES = 300
