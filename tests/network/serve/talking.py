@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 
@@ -35,6 +36,13 @@ class Memcached:
                 return answer + b"<closed>"
             answer += piece
         return answer.removesuffix(_DONE)
+
+    def ask(self, data: bytes) -> bytes:
+        """One answer, of one piece; empty if it hangs up."""
+        self._sock.sendall(data)
+        with contextlib.suppress(ConnectionResetError):
+            return self._sock.recv(1 << 16)
+        return b""
 
     def end(self, data: bytes) -> bytes:
         """The answer to what comes last, which may be anything."""
@@ -89,20 +97,25 @@ def transcript(talker: Talker, steps: list[bytes]) -> list[bytes]:
     them so.  Lifetimes are rounded up to tens of seconds.
     """
     tokens: list[bytes] = []
+    lines = []
+    for at, step in enumerate(steps, 1):
+        said = _GIVEN.sub(lambda found: tokens[int(found[1])], step)
+        answer = talker.end(said) if at == len(steps) else talker.say(said)
+        lines.append(plain(answer, tokens))
+    return lines
 
-    def known(found: re.Match[bytes]) -> bytes:
+
+def plain(answer: bytes, tokens: list[bytes] | None = None) -> bytes:
+    """An answer without what differs from server to server; see ``transcript``."""
+    known = [] if tokens is None else tokens
+
+    def named(found: re.Match[bytes]) -> bytes:
         if found[2] == b"0":
             return found[0]
-        if found[2] not in tokens:
-            tokens.append(found[2])
-        return b"%s<%d>" % (found[1], tokens.index(found[2]))
+        if found[2] not in known:
+            known.append(found[2])
+        return b"%s<%d>" % (found[1], known.index(found[2]))
 
-    lines = []
-    for step in steps:
-        said = _GIVEN.sub(lambda found: tokens[int(found[1])], step)
-        last = step is steps[-1]
-        answer = talker.end(said) if last else talker.say(said)
-        answer = _TOKEN.sub(known, answer)
-        answer = _LEFT.sub(lambda found: b" t%d" % (-(-int(found[1]) // 10) * 10), answer)
-        lines.append(_OWN.sub(b"<own>", answer))
-    return lines
+    answer = _TOKEN.sub(named, answer)
+    answer = _LEFT.sub(lambda found: b" t%d" % (-(-int(found[1]) // 10) * 10), answer)
+    return _OWN.sub(b"<own>", answer)
