@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,16 +28,24 @@ class Server:
 
     Args:
         options: of the command, besides a loopback address.
+        listen: whether that address is given.
         more: of ``subprocess.Popen``.
     """
 
-    def __init__(self, folder: Path, *options: str, listen: bool = True, **more: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        listen: bool = True,
+        command: Sequence[str] = COMMAND,
+        **more: Any,
+    ) -> None:
         self.region = str(folder / "region")
         self.log = folder / "log"
         where = ["--listen", "127.0.0.1:0"] if listen else []
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*COMMAND, self.region, *where, *options],
+                [*command, self.region, *where, *options],
                 stdout=subprocess.PIPE, stderr=log, **{"bufsize": 0, **more},
             )  # fmt: skip
         self.said = ""
@@ -115,10 +124,14 @@ class Server:
             self.kill()
             raise
         finally:
-            assert self.process.stdout is not None
-            self.process.stdout.close()
+            self.close()
         if kind is None:
             assert code == 0, self.told()
+
+    def close(self) -> None:
+        """Do not listen to it any more."""
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
     def kill(self) -> None:
         """End it and its processes at once."""
