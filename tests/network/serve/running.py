@@ -49,6 +49,7 @@ class Server:
                 stdout=subprocess.PIPE, stderr=log, **{"bufsize": 0, **more},
             )  # fmt: skip
         self.said = ""
+        self._clients: list[Client] = []
 
     def ready(self) -> Server:
         """Come back when it serves."""
@@ -83,12 +84,14 @@ class Server:
 
     def connect(self, where: str | None = None) -> Client:
         """A new connection: to its first TCP address, or a unix socket's path."""
-        if where is not None:
+        if where is None:
+            sock = socket.create_connection(("127.0.0.1", self.port), HANG_S)
+        else:
             sock = socket.socket(socket.AF_UNIX)
             sock.settimeout(HANG_S)
             sock.connect(where)
-            return Client(sock)
-        return Client(socket.create_connection(("127.0.0.1", self.port), HANG_S))
+        self._clients.append(Client(sock))
+        return self._clients[-1]
 
     def pids(self) -> list[int]:
         """The server processes."""
@@ -129,7 +132,9 @@ class Server:
             assert code == 0, self.told()
 
     def close(self) -> None:
-        """Do not listen to it any more."""
+        """Do not listen to it any more, and hang up whatever was not hung up."""
+        for client in self._clients:
+            client.close()
         assert self.process.stdout is not None
         self.process.stdout.close()
 
