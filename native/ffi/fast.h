@@ -161,6 +161,12 @@ PyObject *module_store(PyObject *module, PyObject *args);
  * that was taken also comes to the end of the list. */
 PyObject *module_claim(PyObject *module, PyObject *args);
 
+/* ---- fast_answer.c: another protocol's lines ------------------------------------------------- */
+
+/* answer(address, data, start, most): the bytes that answer whole lines of data from start on, at most so many; where
+ * the first line begins that was not answered; lines, hits, misses. */
+PyObject *module_answer(PyObject *module, PyObject *args);
+
 /* ---- fast_key.c, fast_lookup.c: the decorator ----------------------------------------------- */
 
 #define DIGEST_BYTES 16u

@@ -59,6 +59,8 @@ static PyMethodDef module_methods[] = {
      "store(address, verb, key, type_code, parts, terms, token, /)\n--\n\nThe status."},
     {"claim", module_claim, METH_VARARGS,
      "claim(address, key, terms, limit_ms, taken, /)\n--\n\nThe status, the claim's token, and the generation sum."},
+    {"answer", module_answer, METH_VARARGS,
+     "answer(address, data, start, most, /)\n--\n\nWhat answers memcached's get and gets lines; see fast_answer.c."},
     {"args_digest", module_args_digest, METH_O,
      "args_digest(bound, /)\n--\n\nAs that of plib_cache.keys; None where only that one knows."},
     {"blake2b", module_blake2b, METH_VARARGS, "blake2b(data, length, /)\n--\n\nThe digest of data."},

@@ -11,7 +11,7 @@ leaves the rest to the first.
 
 from __future__ import annotations
 
-from plib_cache._core.entries import Entries, Entry
+from plib_cache._core.entries import Entries, Entry, Given
 from plib_cache._core.failures import RegionAbsentError, SizeDiffersError
 from plib_cache._core.fast import Quick, binding, make_lookup, quicken
 from plib_cache._core.handle import (
@@ -33,7 +33,7 @@ from plib_cache._core.handle import (
 )
 from plib_cache._core.inplace import InPlace, Lease, NotInPlaceError
 from plib_cache._core.names import Claim, NameCounts, Names
-from plib_cache._core.values import ADD, APPEND, CAS, PREPEND, PUBLISH, REPLACE, SET
+from plib_cache._core.values import ADD, APPEND, CAS, PREPEND, PUBLISH, REMAKE, REPLACE, SET
 from plib_cache._core.walk import Finding, Walks
 from plib_cache._core.work import Encoding, Found, Item, Terms
 
@@ -51,6 +51,7 @@ __all__ = [
     "OK",
     "PREPEND",
     "PUBLISH",
+    "REMAKE",
     "REPLACE",
     "SET",
     "SIZE_MAX",
@@ -62,6 +63,7 @@ __all__ = [
     "Entry",
     "Finding",
     "Found",
+    "Given",
     "Item",
     "Lease",
     "NameCounts",

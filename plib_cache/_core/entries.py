@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from plib_cache._core import work as _work
 from plib_cache._core.failures import Facts
-from plib_cache._core.handle import AGAIN, FULL, MISS, OK, TOO_SMALL, WRONG_TYPE
+from plib_cache._core.fast import fast
+from plib_cache._core.handle import AGAIN, FULL, TOO_SMALL, WRONG_TYPE
 from plib_cache._core.values import Values
 from plib_cache._core.work import BUFFER_BYTES, Terms
 from plib_cache._native import ffi, lib
@@ -33,6 +34,24 @@ class Entry(NamedTuple):
     deadline_ms: int
     created_ms: int
     text: bool  # the last writer gave the key as text
+
+
+class Given(NamedTuple):
+    """What is to be stored.
+
+    ``token`` is that of the entry that must still be there (CAS, REMAKE), and ``seen_type`` its
+    type (REMAKE).  ``own`` is the token that the new one gets; 0: one of its own.  REMAKE leaves
+    the deadline, unless it is a new one.
+    """
+
+    value: bytes
+    type_code: int = 0
+    flags: int = 0
+    terms: Terms = Terms()
+    token: int = 0
+    own: int = 0
+    seen_type: int = 0
+    new_deadline: bool = False
 
 
 class _Bytes(NamedTuple):
@@ -58,24 +77,34 @@ class Entries(Values):
 
     def look(self, key: bytes) -> Entry | None:
         """The entry of a key."""
-        return self._look(lib.plc_get, key, 0)
+        return self._look(lib.plc_get, (key, len(key), 0))
+
+    def peek(self, key: bytes) -> Entry | None:
+        """The entry of a key, which has not been read for it; nothing is counted."""
+        return self._look(lib.plc_peek, (key, len(key)))
+
+    def was_read(self, key: bytes) -> bool:
+        """Whether the value of a key has been read since it was stored, as far as is known."""
+        answer = ffi.new("uint32_t *")
+        self._call(lib.plc_was_read, key, len(key), answer)
+        return bool(answer[0])
 
     def look_touch(self, key: bytes, deadline_ms: int) -> Entry | None:
         """The entry of a key, which has another deadline from now on."""
-        return self._look(lib.plc_get_touch, key, deadline_ms)
+        return self._look(lib.plc_get_touch, (key, len(key), deadline_ms))
 
-    def _look(self, function: Any, key: bytes, argument: int) -> Entry | None:
+    def _look(self, function: Any, asked: tuple[Any, ...]) -> Entry | None:
         work = _work.take()
         try:
-            found = work.found
-            args = (key, len(key), argument, work.buffer, BUFFER_BYTES, found)
-            status = self._insist_from(function, *args)
-            if status == OK:
-                return _entry(found, _unpack(work.buffer, found.length))
-            if status == MISS:
+            buffer, room, found = work.buffer, BUFFER_BYTES, work.found
+            status = self._insist_from(function, *asked, buffer, room, found)
+            while status == TOO_SMALL:  # and may grow meanwhile
+                room = found.length
+                buffer = _uncleared("char[]", room)
+                status = self._insist_from(function, *asked, buffer, room, found)
+            if self._absent(status, asked[0]):
                 return None
-            large = self._get_large(status, key, found)
-            return None if large is None else _entry(found, bytes(large[1]))
+            return _entry(found, _unpack(buffer, found.length))
         finally:
             _work.give_back(work)
 
@@ -111,33 +140,44 @@ class Entries(Values):
             entries.append(None if absent else _entry(row, _unpack(at, row.length)))
         return entries
 
-    def put(
-        self,
-        verb: int,
-        key: bytes,
-        value: bytes,
-        type_code: int = 0,
-        flags: int = 0,
-        terms: Terms = Terms(),
-        token: int = 0,
-    ) -> tuple[int, int]:
+    def answer(self, data: bytearray, start: int, most: int) -> tuple[bytes, int, int, int, int]:
+        """Answer memcached's gets that stand in ``data`` from ``start`` on, if they are usual.
+
+        Args:
+            most: bytes that the answer may have.
+
+        Returns:
+            The answer; where the first command begins that it is not for; lines, hits and misses.
+        """
+        if fast is None:
+            return b"", start, 0, 0, 0
+        answer: tuple[bytes, int, int, int, int] = fast.answer(self._address, data, start, most)
+        return answer
+
+    def put(self, verb: int, key: bytes, given: Given) -> tuple[int, int]:
         """Store bytes; the status (OK, MISS, EXISTS or WRONG_TYPE) and the token of what is stored.
 
         Raises:
             ValueTooLargeError, RegionFullError, BusyError: nothing was changed.
         """
         work = _work.take()
+        entry, stored = work.entry, ffi.new("uint64_t *")
         try:
-            given, stored = _Bytes(type_code, (value,), len(value)), ffi.new("uint64_t *")
-            alive = _work.fill(work.entry, work.parts, key, given, terms, token)
-            work.entry.client_flags = flags
-            status = lib.plc_store(self._handle, verb, work.entry, stored)
+            encoded = _Bytes(given.type_code, (given.value,), len(given.value))
+            alive = _work.fill(entry, work.parts, key, encoded, given.terms, given.token)
+            entry.client_flags, entry.own_token = given.flags, given.own
+            entry.seen_type = given.seen_type
+            if given.new_deadline:
+                entry.options |= lib.PLC_NEW_DEADLINE
+            large = len(given.value) > BUFFER_BYTES
+            function = lib.plc_store_nogil if large else lib.plc_store
+            status = function(self._handle, verb, entry, stored)
             if status == AGAIN:
-                status = self._insist(lib.plc_store_nogil, verb, work.entry, stored)
+                status = self._insist(lib.plc_store_nogil, verb, entry, stored)
             del alive
         finally:
-            work.entry.client_flags = 0
+            entry.client_flags = entry.own_token = entry.seen_type = 0  # the others leave these
             _work.give_back(work)
         if status >= FULL and status != WRONG_TYPE:
-            raise self._refused(status, Facts(self.path, key, len(value)))
+            raise self._refused(status, Facts(self.path, key, len(given.value)))
         return status, int(stored[0])

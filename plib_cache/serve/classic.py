@@ -5,14 +5,26 @@ from __future__ import annotations
 
 from functools import partial
 
-from plib_cache.serve import storing
 from plib_cache.serve.limits import KEY_MAX
-from plib_cache.serve.store import ADD, APPEND, CAS, OK, PREPEND, REPLACE, SET, now_ms
-from plib_cache.serve.talk import BAD_FORMAT, NOT_A_NUMBER, READ_ONLY, Command, Talk
+from plib_cache.serve.numbers import count
+from plib_cache.serve.store import (
+    ADD,
+    APPEND,
+    CAS,
+    EXISTS,
+    MISS,
+    OK,
+    PREPEND,
+    REPLACE,
+    SET,
+    WRONG_TYPE,
+    now_ms,
+)
+from plib_cache.serve.storing import expect
+from plib_cache.serve.talk import BAD_FORMAT, NOT_A_NUMBER, NOT_BYTES, READ_ONLY, Command, Talk
 from plib_cache.serve.words import deadline, s32, u32, u64
 
 _INT_MAX = 2**31 - 1
-_ANSWERS = {0: b"STORED", 1: b"NOT_STORED", 2: b"EXISTS"}
 
 
 def hushed(talk: Talk, words: list[bytes]) -> None:
@@ -24,7 +36,7 @@ def _get(tokens: bool, talk: Talk, words: list[bytes]) -> None:
     if len(words) < 2:
         talk.say(b"ERROR")
     else:
-        talk.get(words[1:], tokens, None)
+        talk.fetch(words[1:], tokens, None)
 
 
 def _gat(tokens: bool, talk: Talk, words: list[bytes]) -> None:
@@ -37,7 +49,7 @@ def _gat(tokens: bool, talk: Talk, words: list[bytes]) -> None:
     elif len(words) == 2:
         talk.say(b"END")
     else:
-        talk.get(words[2:], tokens, deadline(exptime, now_ms()))
+        talk.fetch(words[2:], tokens, deadline(exptime, now_ms()))
 
 
 def _update(verb: int, talk: Talk, words: list[bytes]) -> None:
@@ -55,14 +67,23 @@ def _update(verb: int, talk: Talk, words: list[bytes]) -> None:
     if not 0 <= length <= _INT_MAX - 2:
         talk.say(BAD_FORMAT)
         return
-    order = storing.Order(verb, key, flags, deadline(exptime, now_ms()), token)
-    storing.expect(talk, order, length, _stored)
+    moment = deadline(exptime, now_ms())
+
+    def arrived(value: bytes) -> None:
+        _stored(talk, verb, talk.store.put(verb, key, value, flags, moment, token)[0])
+
+    expect(talk, key, flags, length, verb == SET, arrived)
 
 
-def _stored(talk: Talk, order: storing.Order, status: int, _token: int) -> None:
-    missing = b"NOT_FOUND" if order.verb == CAS else b"NOT_STORED"
-    exists = b"EXISTS" if order.verb == CAS else b"NOT_STORED"
-    talk.say(b"STORED" if status == OK else missing if status == 1 else exists)
+def _stored(talk: Talk, verb: int, status: int) -> None:
+    missing, exists = b"NOT_STORED", b"NOT_STORED"
+    if verb == CAS:
+        missing, exists = b"NOT_FOUND", b"EXISTS"
+        talk.counts.cas_hits += status == OK
+        talk.counts.cas_misses += status == MISS
+        talk.counts.cas_badval += status == EXISTS
+    answers = {OK: b"STORED", MISS: missing, EXISTS: exists, WRONG_TYPE: NOT_BYTES}
+    talk.say(answers[status])
 
 
 def _delete(talk: Talk, words: list[bytes]) -> None:
@@ -108,7 +129,7 @@ def _count(down: bool, talk: Talk, words: list[bytes]) -> None:
 def _counted(down: bool, talk: Talk, key: bytes, delta: int) -> None:
     counts = talk.counts
     try:
-        number = talk.store.incr(key, delta, down)
+        number = count(talk.store, key, delta, down)
     except ValueError:
         talk.say(NOT_A_NUMBER)
         return

@@ -127,7 +127,10 @@ class Conversation:
                     break
                 at = self._take_value(at)
             else:
-                after = answers.quick(self, self._input, at) if self._auth is None else at
+                after = at
+                if self._auth is None and self._input.startswith(b"get", at):
+                    room = self.limits.answer - self._answered
+                    after = answers.quick(self, self._input, at, room)
                 if after == at:
                     after = self._take_line(at)
                 if after == at:
@@ -200,7 +203,7 @@ class Conversation:
         except ClosedError:
             self.close()
         except PlibCacheError as error:
-            self.say(b"SERVER_ERROR " + str(error).partition("\n")[0].encode()[:200])
+            self.say(b"SERVER_ERROR " + str(error).partition("\n")[0].encode("utf-8", "replace")[:200])
 
     # ---- for commands; see ``Talk``
 
@@ -230,7 +233,7 @@ class Conversation:
         """The client has said who it is."""
         self._auth = None
 
-    def get(self, keys: Sequence[bytes], tokens: bool, deadline: int | None) -> None:
+    def fetch(self, keys: Sequence[bytes], tokens: bool, deadline: int | None) -> None:
         """See ``Talk``."""
         if any(len(key) > KEY_MAX for key in keys):
             self.say(BAD_FORMAT)

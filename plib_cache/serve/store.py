@@ -19,17 +19,50 @@ empty one to win.  memcached keeps this beside a value; here it is in the type c
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from plib_cache._core import ADD, APPEND, CAS, OK, PREPEND, REPLACE, SET, Entry, Region, Terms
+from plib_cache._core import (
+    ADD,
+    APPEND,
+    CAS,
+    EXISTS,
+    MISS,
+    OK,
+    PREPEND,
+    REMAKE,
+    REPLACE,
+    SET,
+    WRONG_TYPE,
+    Entry,
+    Given,
+    Region,
+    Terms,
+)
 from plib_cache._marked import STALE, STALE_WON, VACANT, WON
 from plib_cache.cache import Cache
+from plib_cache.exceptions import BusyError
 from plib_cache.serve.words import GONE
 
-__all__ = ["ADD", "APPEND", "CAS", "OK", "PREPEND", "REPLACE", "SET", "Item", "Store"]
+__all__ = [
+    "ADD",
+    "APPEND",
+    "CAS",
+    "EXISTS",
+    "MISS",
+    "OK",
+    "PREPEND",
+    "REPLACE",
+    "SET",
+    "WRONG_TYPE",
+    "Item",
+    "Store",
+]
 
+_COUNT_S = 1.0  # a count of all entries is good for so long
+_TRIES = 64  # at an entry that others change all the time
 _GONE = Terms(deadline_ms=GONE)
+_PLAIN = 12  # type codes below are of values without a mark
 
 
 class Item(NamedTuple):
@@ -42,7 +75,6 @@ class Item(NamedTuple):
     created_ms: int
     binary: bool  # its key was given in base64
     type_code: int
-    fetched: bool = False  # somebody has read it before
 
     @property
     def stale(self) -> bool:
@@ -52,7 +84,7 @@ class Item(NamedTuple):
     @property
     def won(self) -> bool:
         """Whether a client was told to renew it."""
-        return self.type_code >= WON or self.type_code in (STALE_WON, VACANT)
+        return WON <= self.type_code < WON + _PLAIN or self.type_code in (STALE_WON, VACANT)
 
 
 def item_of(entry: Entry) -> Item:
@@ -76,22 +108,35 @@ class Store:
 
     def __init__(self, cache: Cache) -> None:
         self.cache = cache  # may be exchanged for another one
+        self._items = 0
+        self._items_until = 0.0
 
     @property
     def _region(self) -> Region:
         return self.cache._region
 
-    @property
-    def value_max(self) -> int:
-        """The longest value that can be stored, in bytes."""
-        return self._region.info()["value_max"]
+    def stats(self) -> Mapping[str, int]:
+        """What the region counts and holds, by name."""
+        return self._region.stats()
+
+    def items(self) -> int:
+        """How many entries there are; as of a second ago, for all of the index is walked."""
+        now = time.monotonic()
+        if now >= self._items_until:
+            self._items = self._region.count()
+            self._items_until = time.monotonic() + _COUNT_S
+        return self._items
 
     # ---- reading
 
-    def get(self, key: bytes) -> Item | None:
-        """What there is of a key."""
-        entry = self._region.look(key)
+    def get(self, key: bytes, *, notice: bool = True) -> Item | None:
+        """What there is of a key; without ``notice`` it has not been read for it."""
+        entry = self._region.look(key) if notice else self._region.peek(key)
         return None if entry is None else item_of(entry)
+
+    def was_read(self, key: bytes) -> bool:
+        """Whether what there is of a key was read before."""
+        return self._region.was_read(key)
 
     def get_many(self, keys: Sequence[bytes], most: int) -> list[Item | None]:
         """What there is of the first of several keys, together up to ``most`` bytes of values.
@@ -111,6 +156,10 @@ class Store:
         entry = self._region.look_touch(key, deadline_ms)
         return None if entry is None else item_of(entry)
 
+    def answer(self, data: bytearray, start: int, most: int) -> tuple[bytes, int, int, int, int]:
+        """See ``Region.answer``."""
+        return self._region.answer(data, start, most)
+
     # ---- writing
 
     def put(
@@ -122,30 +171,100 @@ class Store:
         deadline_ms: int = 0,
         token: int = 0,
         *,
+        own: int = 0,
         binary: bool = False,
     ) -> tuple[int, int]:
-        """Store what a client gave; the status (OK, MISS, EXISTS or WRONG_TYPE) and the token."""
+        """Store what a client gave; the status and the token of what is stored.
+
+        Args:
+            token: of what must still be there (CAS).
+            own: the token that it gets, 0: one of the region's.
+            binary: the key was given in base64.
+
+        Returns:
+            OK, MISS, EXISTS; or WRONG_TYPE, which only bytes that are appended to cannot have.
+        """
         terms = Terms(deadline_ms=deadline_ms, text=not binary)
-        return self._region.put(verb, key, value, 0, flags, terms, token)
+        given = Given(value, flags=flags, terms=terms, token=token, own=own)
+        status, stored = self._region.put(verb, key, given)
+        if status == WRONG_TYPE:  # also of bytes that are marked
+            return self.extend(verb, key, value, own=own)[:2]
+        return status, stored
+
+    def vacate(self, key: bytes, deadline_ms: int, *, binary: bool = False) -> tuple[int, int]:
+        """Make an empty entry that a client is told to fill; OK and its token, or EXISTS."""
+        terms = Terms(deadline_ms=deadline_ms, text=not binary)
+        return self._region.put(ADD, key, Given(b"", VACANT, terms=terms))
+
+    def remake(
+        self,
+        key: bytes,
+        seen: Item,
+        value: bytes,
+        type_code: int,
+        *,
+        flags: int | None = None,
+        deadline_ms: int | None = None,
+        own: int = 0,
+    ) -> tuple[int, int]:
+        """Put another value in the place of exactly what was seen; the rest of it stays.
+
+        Args:
+            flags, deadline_ms: None leaves them.
+            own: the token that it gets, 0: one of the region's.
+
+        Returns:
+            The status (OK, MISS, EXISTS; WRONG_TYPE of what never changes) and the token.
+        """
+        given = Given(
+            value,
+            type_code,
+            seen.flags if flags is None else flags,
+            Terms(deadline_ms=deadline_ms or 0),
+            seen.token,
+            own,
+            seen.type_code,
+            deadline_ms is not None,
+        )
+        return self._region.put(REMAKE, key, given)
+
+    def extend(
+        self, verb: int, key: bytes, piece: bytes, token: int = 0, *, own: int = 0
+    ) -> tuple[int, int, int]:
+        """APPEND or PREPEND to bytes, marked or not, that have a token (0: any).
+
+        Returns:
+            The status as ``put``, the token, and the length of the whole.
+        """
+        for _ in range(_TRIES):
+            item = self.get(key, notice=False)
+            if item is None:
+                return MISS, 0, 0
+            if token and item.token != token:
+                return EXISTS, 0, 0
+            if item.type_code not in (0, WON, STALE, STALE_WON, VACANT):
+                return WRONG_TYPE, 0, 0
+            whole = item.value + piece if verb == APPEND else piece + item.value
+            status, stored = self.remake(key, item, whole, 0, own=own)
+            if status == OK:
+                return OK, stored, len(whole)
+        raise busy(key)
 
     def delete(self, key: bytes, token: int | None = None) -> int:
         """Remove an entry, if it has the token that is given; OK, MISS or EXISTS."""
         if token is None:
-            return OK if self._region.delete(key) else 1
-        return self._region.put(CAS, key, b"", terms=_GONE, token=token)[0]
+            return OK if self._region.delete(key) else MISS
+        return self._region.put(CAS, key, Given(b"", terms=_GONE, token=token))[0]
 
     def touch(self, key: bytes, deadline_ms: int) -> bool:
         """Give an entry another deadline; False if there is none."""
         return self._region.touch(key, deadline_ms)
 
-    def incr(self, key: bytes, delta: int, down: bool) -> int | None:
-        """Count a number up or down; None if there is none.
-
-        Raises:
-            ValueError: it is no number.
-        """
-        return self._region.incr(key, delta, down=down)
-
     def flush(self, at_ms: int = 0) -> None:
         """Remove everything: now, or at a moment in milliseconds since 1970."""
         self._region.flush(at_ms)
+
+
+def busy(key: bytes) -> BusyError:
+    """Others have changed an entry again and again."""
+    return BusyError(f"{key!r:.100} is changed by others all the time: try again")

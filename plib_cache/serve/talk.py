@@ -10,6 +10,7 @@ from plib_cache.serve.counts import Counts
 from plib_cache.serve.limits import Limits
 from plib_cache.serve.store import Store
 
+VERSION = b"1.6.18"  # of memcached, whose answers these are; clients choose by it what to send
 BAD_FORMAT = b"CLIENT_ERROR bad command line format"
 BAD_CHUNK = b"CLIENT_ERROR bad data chunk"
 TOO_LARGE = b"SERVER_ERROR object too large for cache"
@@ -34,7 +35,7 @@ class Talk(Protocol):
     def send(self, answer: bytes) -> None:
         """Answer with these bytes."""
 
-    def get(self, keys: Sequence[bytes], tokens: bool, deadline: int | None) -> None:
+    def fetch(self, keys: Sequence[bytes], tokens: bool, deadline: int | None) -> None:
         """Answer the values of keys, which have another deadline from now on if one is given."""
 
     def take(self, length: int, finish: Callable[[bytes | None], None]) -> None:

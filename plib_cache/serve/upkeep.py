@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
+from plib_cache.serve import statistics
 from plib_cache.serve.classic import hushed
 from plib_cache.serve.store import now_ms
-from plib_cache.serve.talk import BAD_FORMAT, READ_ONLY, Command, Talk
+from plib_cache.serve.talk import BAD_FORMAT, READ_ONLY, VERSION, Command, Talk
 from plib_cache.serve.words import deadline, s32, u32
-
-VERSION = b"1.6.18"  # of memcached, whose answers these are; clients choose by it what to send
 
 
 def _version(talk: Talk, _words: list[bytes]) -> None:
@@ -49,10 +48,21 @@ def _shutdown(talk: Talk, _words: list[bytes]) -> None:
     talk.say(b"ERROR: shutdown not enabled")
 
 
+def _constant(answer: bytes) -> Command:
+    """A command of memcached's own memory, which is not the region's: what memcached says if it
+    was started without that."""
+    return lambda talk, _words: talk.say(answer)
+
+
 COMMANDS: dict[bytes, Command] = {
     b"version": _version,
     b"quit": _quit,
     b"verbosity": _verbosity,
     b"flush_all": _flush_all,
     b"shutdown": _shutdown,
+    b"stats": statistics.answer,
+    b"watch": _constant(b"CLIENT_ERROR watch commands not allowed"),
+    b"lru_crawler": _constant(b"CLIENT_ERROR lru crawler disabled"),
+    b"slabs": _constant(b"CLIENT_ERROR slab reassignment disabled"),
+    b"cache_memlimit": _constant(b"MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust"),
 }

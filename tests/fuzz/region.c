@@ -69,7 +69,23 @@ static plc_entry entry_for(char *key, size_t room, uint64_t number, uint64_t arg
     e.tags[0] = argument & 16 ? 3 : 0;
     e.deadline_ms = argument & 32 ? now_ms() + 100000 : 0;
     e.type = argument & 64 ? PLC_TYPE_INT : PLC_TYPE_BYTES;
+    e.own_token = argument & 128 ? argument : 0;
     return e;
+}
+
+/* By a look and a token that fits. */
+static void remake_one(const plc_entry *given, uint64_t argument) {
+    plc_found found = {0};
+    uint32_t answer = 0;
+    plc_entry e = *given;
+    check_one(PATIENTLY(plc_was_read(c, e.key, e.key_length, &answer)));
+    plc_status s = PATIENTLY(plc_peek(c, e.key, e.key_length, buffer, argument & 1 ? 100 : sizeof buffer, &found));
+    check_one(s);
+    CHECK(s != PLC_OK || found.length <= sizeof buffer);
+    e.token = found.token;
+    e.seen_type = found.type;
+    e.options = argument & 2 ? PLC_NEW_DEADLINE : 0;
+    check_one(PATIENTLY(plc_store(c, PLC_REMAKE, &e, NULL)));
 }
 
 static void write_one(uint64_t what, const plc_entry *e, uint64_t argument) {
@@ -81,7 +97,10 @@ static void write_one(uint64_t what, const plc_entry *e, uint64_t argument) {
     case 1:
     case 2:
     case 3: check_one(PATIENTLY(plc_store(c, PLC_SET, e, &result))); break;
-    case 4: check_one(PATIENTLY(plc_store(c, (plc_verb)(argument % 7), e, NULL))); break;
+    case 4:
+        check_one(PATIENTLY(plc_store(c, (plc_verb)(argument % 8), e, NULL)));
+        remake_one(e, argument);
+        break;
     case 5: check_one(PATIENTLY(plc_delete(c, e->key, e->key_length))); break;
     case 6: check_one(PATIENTLY(plc_incr(c, e->key, e->key_length, argument, argument & 1, &result))); break;
     case 7: check_one(PATIENTLY(plc_touch(c, e->key, e->key_length, argument & 1 ? 0 : UINT64_MAX >> 20))); break;

@@ -37,15 +37,20 @@ uint32_t ready_token(void) {
     return my_slot(scene);
 }
 
-static plc_status put(plc_verb verb, const void *bytes, size_t n) {
+static plc_status put_as(plc_verb verb, const void *bytes, size_t n, uint64_t own_token) {
     const plc_part part = {bytes, n};
     const plc_entry e = {.key = SUBJECT,
                          .key_length = strlen(SUBJECT),
                          .parts = &part,
                          .part_count = 1,
                          .token = flight.token,
-                         .sum = verb == PLC_PUBLISH ? flight.sum : 0};
+                         .sum = verb == PLC_PUBLISH ? flight.sum : 0,
+                         .own_token = own_token};
     return AGAIN(scene, plc_store(scene, verb, &e, NULL));
+}
+
+static plc_status put(plc_verb verb, const void *bytes, size_t n) {
+    return put_as(verb, bytes, n, 0);
 }
 
 /* The value is made where nobody steps: value_make is the test's, not the operation's. */
@@ -72,6 +77,10 @@ uint32_t ready_long(void) {
 
 uint32_t ready_swap(void) {
     return with_value(ready_token(), SMALL_BYTES);
+}
+
+uint32_t ready_swap_large(void) {
+    return with_value(ready_token(), LARGE_BYTES);
 }
 
 uint32_t ready_publish(void) {
@@ -106,6 +115,19 @@ plc_status act_swap(void) {
     return put(PLC_CAS, value, SMALL_BYTES);
 }
 
+plc_status act_remake(void) {
+    return put(PLC_REMAKE, value, SMALL_BYTES);
+}
+
+/* With the token that there was: the value is the survivor's old one, or this. */
+plc_status act_remake_large(void) {
+    return put_as(PLC_REMAKE, value, LARGE_BYTES, flight.token);
+}
+
+plc_status act_set_own(void) {
+    return put_as(PLC_SET, value, SMALL_BYTES, 5);
+}
+
 plc_status act_append(void) {
     return put(PLC_APPEND, "more", 4);
 }
@@ -138,6 +160,16 @@ plc_status act_take_out(void) {
 plc_status act_look(void) {
     plc_found found;
     return get(scene, SUBJECT, value, sizeof value, &found);
+}
+
+plc_status act_peek(void) {
+    plc_found found;
+    return AGAIN(scene, plc_peek(scene, SUBJECT, strlen(SUBJECT), value, sizeof value, &found));
+}
+
+plc_status act_was_read(void) {
+    uint32_t answer;
+    return AGAIN(scene, plc_was_read(scene, SUBJECT, strlen(SUBJECT), &answer));
 }
 
 plc_status act_flush(void) {

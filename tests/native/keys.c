@@ -125,6 +125,10 @@ static void call_writing(plc_cache *c, void (*check)(const char *function, plc_s
     const void *keys[] = {"key"};
     const size_t lengths[] = {3};
     check("plc_store", AGAIN(c, plc_store(c, PLC_SET, &e, &n)));
+    e.token = n;
+    e.seen_type = e.type;
+    e.own_token = 5;
+    check("plc_store, remake", AGAIN(c, plc_store(c, PLC_REMAKE, &e, &n)));
     check("plc_store_many", plc_store_many(c, 1, &e, statuses));
     check("plc_incr", plc_incr(c, "key", 3, 1, 0, &n));
     check("plc_touch", plc_touch(c, "key", 3, UINT64_MAX >> 20));
@@ -139,11 +143,16 @@ static void call_writing(plc_cache *c, void (*check)(const char *function, plc_s
 static void call_reading(plc_cache *c, void (*check)(const char *function, plc_status s)) {
     plc_found found[1];
     uint8_t buffer[64];
+    uint32_t answer = 0;
     const void *keys[] = {"key"};
     const size_t lengths[] = {3};
     check("plc_get", plc_get(c, "key", 3, 0, buffer, sizeof buffer, found));
     check("plc_get, a miss", plc_get(c, "absent", 6, 0, buffer, sizeof buffer, found));
     check("plc_get, refused", plc_get(c, "key", 0, 0, buffer, sizeof buffer, found));
+    check("plc_peek", plc_peek(c, "key", 3, buffer, sizeof buffer, found));
+    check("plc_peek, a miss", plc_peek(c, "absent", 6, buffer, sizeof buffer, found));
+    check("plc_was_read", plc_was_read(c, "key", 3, &answer));
+    check("plc_was_read, refused", plc_was_read(c, "key", 0, &answer));
     check("plc_get_touch", plc_get_touch(c, "key", 3, UINT64_MAX >> 20, buffer, sizeof buffer, found));
     check("plc_get, with a deadline",
           plc_get(c, "key", 3, 0, buffer, sizeof buffer, found)); /* it has a deadline now: the time is asked for */

@@ -51,6 +51,7 @@ void slow_put(unsigned i, const plc_entry *e, const uint8_t *bytes, size_t n, ui
     r->flags = e->client_flags;
     r->name = e->name;
     r->type = e->type;
+    r->read = false;
 }
 
 void slow_same(unsigned i, const uint8_t *bytes, const plc_found *found) {

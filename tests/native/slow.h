@@ -18,6 +18,7 @@ struct slow_row { /* of the model */
     uint32_t flags;
     uint16_t name;
     uint8_t type;
+    bool read; /* since it was stored */
 };
 
 extern struct slow_row slow_rows[SLOW_KEYS_MOST];

@@ -119,23 +119,35 @@ static void do_get(struct actor *a, unsigned key) {
     }
 }
 
-static size_t do_store(struct actor *a, unsigned key) {
+static size_t write_value(struct actor *a, unsigned key, plc_verb verb, uint64_t token) {
     static const size_t most[] = {40, 300, 1000, 1000, 2000, 9000, 60000, LARGEST};
     size_t length = most[pick(a, sizeof most / sizeof most[0])];
     length = 8 + pick(a, length < a->largest ? length : 300);
     uint64_t serial = ++serials;
     value_make(a->buffer, length, key, serial);
     const plc_part part = {a->buffer, length};
-    const plc_entry e = {.key = names[key], .key_length = strlen(names[key]), .parts = &part, .part_count = 1};
-    plc_verb verb = pick(a, 4) ? PLC_SET : PLC_REPLACE;
+    const plc_entry e = {
+        .key = names[key], .key_length = strlen(names[key]), .parts = &part, .part_count = 1, .token = token};
     begin_write(a, key, serial);
     plc_status s = CALL(a, plc_store(c, verb, &e, NULL));
-    CHECK(s == PLC_OK || s == PLC_MISS || refused(s));
+    CHECK(s == PLC_OK || s == PLC_MISS || refused(s) || (verb == PLC_REMAKE && s == PLC_EXISTS));
     if (s == PLC_OK) {
         wrote(a, key, serial);
     }
     end_write(a);
     return length;
+}
+
+static size_t do_store(struct actor *a, unsigned key) {
+    return write_value(a, key, pick(a, 4) ? PLC_SET : PLC_REPLACE, 0);
+}
+
+/* Of whatever is there when it is looked at. */
+static size_t do_remake(struct actor *a, unsigned key) {
+    plc_found found;
+    plc_status s = CALL(a, plc_peek(c, names[key], strlen(names[key]), NULL, 0, &found));
+    CHECK(s == PLC_MISS || s == PLC_TOO_SMALL || refused(s));
+    return s == PLC_TOO_SMALL ? write_value(a, key, PLC_REMAKE, found.token) : 100;
 }
 
 static void do_delete(struct actor *a, unsigned key) {
@@ -234,6 +246,7 @@ static size_t act(struct actor *a) {
     case 4:
     case 5: do_get(a, (unsigned)pick(a, KEYS)); return 100;
     case 6: do_count(a); return 100;
+    case 7: return do_remake(a, key);
     default: return do_store(a, key);
     }
 }

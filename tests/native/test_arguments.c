@@ -20,6 +20,20 @@ static plc_status given_more(void) {
     return with_parts(PLC_APPEND);
 }
 
+/* With the token that it has, whatever the key is by then. */
+static plc_status given_again(void) {
+    plc_found found;
+    const plc_part part = {"41", 2};
+    plc_entry e = {.key = task->key, .key_length = sizeof task->key, .parts = &part, .part_count = 1, .own_token = 5};
+    plc_status s = AGAIN(common, plc_store(common, PLC_SET, &e, NULL));
+    e.parts = task->parts;
+    e.part_count = 2;
+    e.token = 5;
+    s = s == PLC_OK ? AGAIN(common, plc_peek(common, task->key, sizeof task->key, NULL, 0, &found)) : s;
+    s = s == PLC_TOO_SMALL ? AGAIN(common, plc_store(common, PLC_REMAKE, &e, NULL)) : s;
+    return s == PLC_EXISTS ? PLC_OK : s; /* the other key's */
+}
+
 /* Filled in place: it is published under the key that it was reserved under. */
 static plc_status given_in_place(void) {
     const plc_entry e = {.key = task->key, .key_length = sizeof task->key};
@@ -67,6 +81,7 @@ static void changing_arguments(void) {
     memset(lent, 'z', sizeof lent);
     changed_under_it(given, 13);
     changed_under_it(given_more, 13);
+    changed_under_it(given_again, 29);
     changed_under_it(given_in_place, 197);
 }
 

@@ -108,6 +108,21 @@ static plc_status act_cas(void) {
     return with_token(PLC_CAS);
 }
 
+static plc_status act_remake(void) {
+    return with_token(PLC_REMAKE);
+}
+
+static plc_status act_peek(void) {
+    char buffer[64];
+    plc_found found;
+    return AGAIN(common, plc_peek(common, SUBJECT, strlen(SUBJECT), buffer, sizeof buffer, &found));
+}
+
+static plc_status act_was_read(void) {
+    uint32_t answer;
+    return AGAIN(common, plc_was_read(common, SUBJECT, strlen(SUBJECT), &answer));
+}
+
 static plc_status act_publish(void) {
     return with_token(PLC_PUBLISH);
 }
@@ -151,6 +166,7 @@ static const struct operation {
     {"add", act_add, does_add, false},
     {"replace", act_replace, does_replace, false},
     {"cas", act_cas, does_cas, false},
+    {"remake", act_remake, does_cas, false},
     {"delete", act_delete, does_delete, false},
     {"incr", act_incr, does_incr, false},
     {"append", act_append, does_append, false},
@@ -161,11 +177,17 @@ static const struct operation {
     {"move a claim", act_move, does_nothing, true},
     {"drop", act_drop, NULL, false},
     {"get", puppet_get, does_nothing, false},
+    {"peek", act_peek, does_nothing, false},
+    {"was_read", act_was_read, does_nothing, false},
 };
 #define OPERATIONS (sizeof operations / sizeof *operations)
 
 static bool evicts(const struct operation *o) {
     return o->act == act_move || o->act == act_drop;
+}
+
+static bool reads(const struct operation *o) {
+    return o->act == puppet_get || o->act == act_peek || o->act == act_was_read;
 }
 
 static uint64_t stops;
@@ -196,7 +218,7 @@ static void do_meanwhile(enum meanwhile what, const struct call *k, struct state
 
 /* The subject as it is at first, and the puppet's task. */
 static struct state begin(const struct operation *o, const struct call *k) {
-    puppet_begin(o->act, o->of_claim, evicts(o) || o->act == puppet_get, k);
+    puppet_begin(o->act, o->of_claim, evicts(o) || reads(o), k);
     return (struct state){.kind = o->of_claim ? CLAIM : VALUE, .text = "41", .first = true};
 }
 
@@ -245,7 +267,7 @@ static bool one_behind_the_other(const struct operation *o, enum meanwhile what,
     if (o->act == act_delete && before && subject_slot(k) == 0) {
         s.kind = NOTHING; /* it goes on to the ends of both buckets, and met what was stored meanwhile */
     }
-    if (o->act == puppet_get) { /* it changes nothing, and may have looked before or behind */
+    if (reads(o)) { /* it changes nothing, and may have looked before or behind */
         return (task->status == PLC_OK || task->status == PLC_MISS) && is_so(&s);
     }
     if (!before && !evicts(o) && !refused(o, what, first)) {
@@ -306,7 +328,7 @@ static unsigned changes_of(const struct operation *o, unsigned steps[EVENTS_MOST
 static void stop_everywhere(const struct operation *o, enum meanwhile from, enum meanwhile to) {
     unsigned steps[EVENTS_MOST] = {0}, n = changes_of(o, steps);
     uint64_t before = stops;
-    CHECK(n > 0 || o->act == puppet_get);
+    CHECK(n > 0 || reads(o));
     for (unsigned at = 0; at <= n; at++) {
         for (enum meanwhile what = from; what <= to; what++) {
             if (SANITIZED && below(8) != 0) {

@@ -178,7 +178,20 @@ static plc_status work_in_place(uint64_t kind, const plc_entry *e, uint16_t name
     }
 }
 
-#define KINDS 34u /* of operations */
+/* What is there, by a token that fits. */
+static plc_status remake(const plc_entry *given) {
+    plc_found found;
+    plc_entry e = *given;
+    plc_status s = PATIENTLY(plc_peek(c, e.key, e.key_length, buffer, BUFFER, &found));
+    CHECK(s != PLC_OK || found.length <= BUFFER);
+    e.token = found.token;
+    e.seen_type = found.type;
+    e.own_token = below(2) == 0 ? check_random() : 0;
+    e.options = below(2) == 0 ? PLC_NEW_DEADLINE : 0;
+    return s == PLC_OK ? PATIENTLY(plc_store(c, PLC_REMAKE, &e, NULL)) : s;
+}
+
+#define KINDS 36u /* of operations */
 
 static void work(uint64_t kind) {
     char key[2][32];
@@ -202,7 +215,7 @@ static void work(uint64_t kind) {
     }
     plc_status s = PLC_OK;
     switch (kind) {
-    case 0: s = PATIENTLY(plc_store(c, (plc_verb)below(7), &e[0], &result)); break;
+    case 0: s = PATIENTLY(plc_store(c, (plc_verb)below(8), &e[0], &result)); break;
     case 1: s = PATIENTLY(plc_delete(c, key[0], n[0])); break;
     case 2: s = PATIENTLY(plc_incr(c, key[0], n[0], 1, (uint32_t)below(2), &result)); break;
     case 3: s = PATIENTLY(plc_touch(c, key[0], n[0], below(2) ? 0 : UINT64_MAX >> 20)); break;
@@ -238,6 +251,8 @@ static void work(uint64_t kind) {
     case 26:
     case 27:
     case 28: s = work_in_place(kind - 20, &e[0], name); break;
+    case 29: s = remake(&e[0]); break;
+    case 30: s = PATIENTLY(plc_was_read(c, key[0], n[0], statuses)); break;
     default:
         s = PATIENTLY(plc_get(c, key[0], n[0], name, buffer, BUFFER, found));
         CHECK(s != PLC_OK || found->length <= BUFFER);

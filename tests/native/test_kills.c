@@ -213,7 +213,7 @@ static void number_swap(void) {
     }
     CHECK(value >> 32 != latest - 1 || (uint32_t)value >= least);
     word_add_rlx(&n->begun, 1);
-    s = put(PLC_CAS, key, 2000 + i, value + 1, found.token);
+    s = put(below(2) == 0 ? PLC_CAS : PLC_REMAKE, key, 2000 + i, value + 1, found.token);
     CHECK(s == PLC_OK || s == PLC_EXISTS || s == PLC_MISS || refused(s));
     if (s == PLC_OK) {
         acknowledge(n, value + 1);

@@ -31,10 +31,30 @@ static void look(unsigned i) {
     plc_status s = AGAIN(c, plc_get(c, key, n, 0, buffer, load->region, &found));
     if (s == PLC_OK) {
         slow_same(i, buffer, &found);
+        slow_rows[i].read = true;
     } else if (s == PLC_MISS) {
         slow_absent(i);
     } else {
         slow_fail(i, "an answer that get has not", s);
+    }
+}
+
+/* As it is, and whether it was read; neither is a reading. */
+static void do_peek(unsigned i) {
+    char key[PLC_KEY_MAX];
+    plc_found found;
+    uint32_t read = 0;
+    size_t n = slow_key(i, key);
+    slow_doing = "peek";
+    plc_status s = AGAIN(c, plc_peek(c, key, n, buffer, load->region, &found));
+    if (s == PLC_OK) {
+        slow_same(i, buffer, &found);
+        CHECK_STATUS(AGAIN(c, plc_was_read(c, key, n, &read)), PLC_OK);
+        CHECK(read == (slow_rows[i].read ? 1 : 0));
+    } else {
+        CHECK_STATUS(s, PLC_MISS);
+        CHECK_STATUS(AGAIN(c, plc_was_read(c, key, n, &read)), PLC_MISS);
+        slow_absent(i);
     }
 }
 
@@ -69,7 +89,8 @@ static plc_entry some_entry(unsigned i, char key[PLC_KEY_MAX], plc_part *part) {
                        .deadline_ms = some_deadline(),
                        .client_flags = (uint32_t)check_random(),
                        .name = below(3) == 0 ? names[below(NAMES)] : 0,
-                       .type = below(5) == 0 ? 4 : 0};
+                       .type = below(5) == 0 ? 4 : 0,
+                       .own_token = below(4) == 0 ? check_random() >> below(64) : 0};
 }
 
 /* set, add, replace, cas */
@@ -85,6 +106,7 @@ static void do_store(unsigned i) {
     e.token = verb == PLC_CAS ? (right ? slow_rows[i].token : slow_rows[i].token + 1) : 0;
     plc_status s = AGAIN(c, plc_store(c, verb, &e, &token));
     bool stores = s == PLC_OK;
+    CHECK(!stores || e.own_token == 0 || token == e.own_token);
     switch (verb) {
     case PLC_SET: CHECK_STATUS(s, PLC_OK); break;
     case PLC_ADD:
@@ -108,6 +130,34 @@ static void do_store(unsigned i) {
     }
     if (stores) {
         slow_put(i, &e, value, part.length, token);
+    }
+}
+
+/* Another value in the place of the one that is there: the rest stays. */
+static void do_remake(unsigned i) {
+    char key[PLC_KEY_MAX];
+    plc_part part;
+    uint64_t token = 0;
+    plc_entry e = some_entry(i, key, &part);
+    struct slow_row *r = &slow_rows[i], before = *r;
+    bool right = below(4) != 0, typed = below(8) != 0, renews = below(3) == 0;
+    slow_doing = "remake";
+    e.token = right ? r->token : r->token + 1;
+    e.seen_type = typed ? r->type : (uint8_t)(r->type + 1);
+    e.options = renews ? PLC_NEW_DEADLINE : 0;
+    plc_status s = AGAIN(c, plc_store(c, PLC_REMAKE, &e, &token));
+    if (s == PLC_MISS) {
+        slow_absent(i);
+        return;
+    }
+    slow_there(i, s);
+    CHECK_STATUS(s, right && typed ? PLC_OK : PLC_EXISTS);
+    if (s == PLC_OK) {
+        CHECK(e.own_token == 0 || token == e.own_token);
+        e.name = before.name;
+        e.deadline_ms = renews ? e.deadline_ms : before.deadline_ms;
+        slow_put(i, &e, value, part.length, token);
+        r->read = before.read;
     }
 }
 
@@ -186,6 +236,7 @@ static void do_incr(unsigned i) {
         r->token = found.token;
         r->length = (size_t)snprintf((char *)r->bytes, 21, "%" PRIu64, now);
         slow_same(i, buffer, &found);
+        r->read = true;
     } else {
         CHECK_STATUS(s, PLC_MISS);
         slow_absent(i);
@@ -215,6 +266,7 @@ static void do_touch(unsigned i) {
     slow_rows[i].deadline_ms = deadline;
     if (get) {
         slow_same(i, buffer, &found);
+        slow_rows[i].read = true;
     }
     slow_rows[i].there = !gone;
 }
@@ -299,10 +351,14 @@ static void step(void) {
     unsigned i = (unsigned)below(load->keys), what = (unsigned)below(1000);
     i = below(2) == 0 ? i / 8 : i; /* some are used more */
     slow_doing = "get";
-    if (what < 350) {
+    if (what < 300) {
         look(i);
-    } else if (what < 700) {
+    } else if (what < 350) {
+        do_peek(i);
+    } else if (what < 640) {
         do_store(i);
+    } else if (what < 700) {
+        do_remake(i);
     } else if (what < 770) {
         do_extend(i);
     } else if (what < 840) {

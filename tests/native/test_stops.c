@@ -51,13 +51,24 @@ static plc_status op_append(void) {
     return store(c, PLC_APPEND, subject, "tail", 4);
 }
 
+static plc_status op_remake(void) {
+    plc_found found;
+    plc_status s = AGAIN(c, plc_peek(c, subject, strlen(subject), NULL, 0, &found));
+    CHECK_STATUS(s, PLC_TOO_SMALL);
+    const plc_part part = {"new", 3};
+    const plc_entry e = {
+        .key = subject, .key_length = strlen(subject), .parts = &part, .part_count = 1, .token = found.token};
+    return AGAIN(c, plc_store(c, PLC_REMAKE, &e, NULL));
+}
+
 static const struct operation {
     const char *name;
     plc_status (*act)(void);
     bool there; /* the subject is there before, with a run of its own and a deadline */
 } operations[] = {
-    {"set", op_set, false},     {"add", op_add, false},    {"set large", op_set_large, false},
-    {"claim", op_claim, false}, {"touch", op_touch, true}, {"append", op_append, true},
+    {"set", op_set, false},      {"add", op_add, false},    {"set large", op_set_large, false},
+    {"claim", op_claim, false},  {"touch", op_touch, true}, {"append", op_append, true},
+    {"remake", op_remake, true},
 };
 
 /* ---- stopping --------------------------------------------------------------------------------------- */

@@ -32,7 +32,7 @@ static size_t some_size(void) {
 static void step(void) {
     char key[32];
     unsigned number = (unsigned)below(KEYS);
-    uint64_t what = below(20), result = 0;
+    uint64_t what = below(21), result = 0;
     plc_found found;
     plc_status s;
     size_t n = (size_t)snprintf(key, sizeof key, "key-%u", number);
@@ -54,6 +54,18 @@ static void step(void) {
     } else if (what == 17) {
         s = AGAIN(c, plc_touch(c, key, n, below(2) ? 0 : now_ms() + 3600 * 1000));
         CHECK(s == PLC_OK || s == PLC_MISS || refused(s));
+    } else if (what == 19) {
+        s = AGAIN(c, plc_peek(c, key, n, buffer, BUFFER, &found));
+        CHECK(s == PLC_OK || s == PLC_MISS);
+        if (s == PLC_OK) {
+            CHECK(value_serial(buffer, found.length, number) != UINT64_MAX);
+            size_t length = some_size();
+            value_make(buffer, length, number, check_random() >> 1);
+            const plc_part part = {buffer, length};
+            const plc_entry e = {.key = key, .key_length = n, .parts = &part, .part_count = 1, .token = found.token};
+            s = AGAIN(c, plc_store(c, PLC_REMAKE, &e, NULL));
+            CHECK(s == PLC_OK || s == PLC_MISS || s == PLC_EXISTS || refused(s));
+        }
     } else if (what == 18) {
         s = AGAIN(c, plc_incr(c, "number", 6, 1, 0, &result));
         CHECK(s == PLC_OK || s == PLC_MISS || refused(s));

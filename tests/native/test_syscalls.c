@@ -60,16 +60,28 @@ static void store_some(plc_verb verb, const char *name, size_t n) {
     answered(plc_store(c, verb, &e, &token));
 }
 
+/* With the token of another key, or of its own: it is answered. */
+static void remake_some(const char *name, uint64_t token) {
+    const plc_part part = {value, 200};
+    const plc_entry e = {
+        .key = name, .key_length = strlen(name), .parts = &part, .part_count = 1, .token = token, .own_token = 5};
+    answered(plc_store(c, PLC_REMAKE, &e, NULL));
+}
+
 static void one_of_each(uint64_t i) {
     const char *name = names[i * 7 % KEYS], *other = names[i * 11 % KEYS];
     const void *batch[2] = {name, other};
     const size_t lengths[2] = {strlen(name), strlen(other)};
     plc_found found[2];
     uint64_t n;
+    uint32_t read;
     store_some(PLC_SET, name, i * 13 % sizeof value);
     answered(plc_get(c, name, lengths[0], 0, buffer, sizeof buffer, found));
     answered(plc_get(c, "absent", 6, 0, buffer, sizeof buffer, found));
     answered(plc_get_many(c, 2, batch, lengths, 0, buffer, sizeof buffer, found));
+    answered(plc_peek(c, other, lengths[1], buffer, sizeof buffer, found));
+    answered(plc_was_read(c, other, lengths[1], &read));
+    remake_some(name, found[0].token);
     answered(plc_get_touch(c, other, lengths[1], UINT64_MAX >> 20, buffer, sizeof buffer, found));
     store_some(PLC_ADD, other, 100);
     store_some(PLC_REPLACE, other, 300);

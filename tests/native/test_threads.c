@@ -278,7 +278,7 @@ static bool add_by_cas(struct worker *w) {
     uint64_t n = strtoull((char *)w->buffer, NULL, 10);
     const plc_part part = {text, (size_t)snprintf(text, sizeof text, "%" PRIu64, n + 1)};
     const plc_entry e = {.key = "swapped", .key_length = 7, .parts = &part, .part_count = 1, .token = found.token};
-    plc_status s = AGAIN(c, plc_store(c, PLC_CAS, &e, NULL));
+    plc_status s = AGAIN(c, plc_store(c, pick(w, 2) ? PLC_CAS : PLC_REMAKE, &e, NULL));
     CHECK(s == PLC_OK || s == PLC_EXISTS || s == PLC_BUSY);
     return s == PLC_OK;
 }

@@ -81,7 +81,7 @@ static void work_cas(struct work *w, const char *key, uint64_t number) {
     value_make(w->out, n, number, work_random(w) >> 1);
     const plc_part part = {w->out, n};
     const plc_entry e = {.key = key, .key_length = strlen(key), .parts = &part, .part_count = 1, .token = found.token};
-    work_allowed(w, AGAIN(w->c, plc_store(w->c, PLC_CAS, &e, NULL)), PLC_EXISTS);
+    work_allowed(w, AGAIN(w->c, plc_store(w->c, work_random(w) % 2 == 0 ? PLC_CAS : PLC_REMAKE, &e, NULL)), PLC_EXISTS);
 }
 
 static void work_number(struct work *w) {
