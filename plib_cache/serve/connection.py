@@ -137,6 +137,7 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport | None = None
     _talk: Talk
     _full = False  # so many answers wait for the client that no more are made
+    _paused = False  # nothing is read from it
     _going_on = False  # the rest of what was taken is answered in a moment
     _ended = False  # the client sends nothing more
 
@@ -186,10 +187,18 @@ class Connection(asyncio.Protocol):
         if talk.closing or (self._ended and not talk.more):
             transport.close()
         elif talk.more or self._full:
-            transport.pause_reading()
+            self._pause(transport)
             self._soon()
-        elif self._all.draining:
-            self.close_if_answered()
+        else:
+            if self._paused:
+                self._paused = False
+                transport.resume_reading()
+            if self._all.draining:
+                self.close_if_answered()
+
+    def _pause(self, transport: asyncio.Transport) -> None:
+        self._paused = True
+        transport.pause_reading()
 
     def _soon(self) -> None:
         """Go on when all others have had their turn, and when the client has read enough."""
@@ -199,17 +208,16 @@ class Connection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         self._going_on = False
-        if self._transport is None or self._transport.is_closing() or self._full:
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._full:
             return
         self.heard = self._all.now
         self._say(self._talk.resume() if self._talk.more else b"")
-        if not (self._talk.more or self._full or self._transport is None):
-            self._transport.resume_reading()
 
     def pause_writing(self) -> None:
         self._full = True
         if self._transport is not None:
-            self._transport.pause_reading()
+            self._pause(self._transport)
 
     def resume_writing(self) -> None:
         self._full = False

@@ -14,6 +14,7 @@ import json
 import logging
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,6 @@ from plib_cache.cache import Cache
 from plib_cache.exceptions import PlibCacheError
 from plib_cache.serve import listeners, tls
 from plib_cache.serve.addresses import Address
-from plib_cache.serve.users import Users
 from plib_cache.serve.board import BEAT, Board
 from plib_cache.serve.connection import Connections
 from plib_cache.serve.conversation import Conversation
@@ -30,6 +30,7 @@ from plib_cache.serve.counts import Counts
 from plib_cache.serve.limits import Limits
 from plib_cache.serve.settings import Settings
 from plib_cache.serve.store import Store
+from plib_cache.serve.users import Users
 
 TICK_S = 0.25  # how often it says that it lives, and what it counted
 READY = "ready"
@@ -64,6 +65,7 @@ class Task:
         told["own"] = tuple((host, port) for host, port in told["own"])
         return cls(**{**told, "shared": tuple(told["shared"])})
 
+
 _NO_COUNTS = ("max_connections", "threads", "started", "others")
 
 
@@ -96,7 +98,7 @@ class Worker:
             self._store, self._limits, self._counts, auth=self._users, read_only=settings.read_only
         )
 
-    def _certificates(self) -> tls.ssl.SSLContext | None:
+    def _certificates(self) -> ssl.SSLContext | None:
         told = self._settings
         return tls.context(told.tls_cert, told.tls_key, told.tls_ca) if told.tls_cert else None
 
@@ -108,7 +110,9 @@ class Worker:
         loop.add_reader(sys.stdin.fileno(), self._stopping.set)  # the parent has ended
         ticking = loop.create_task(self._tick())
         socks = [socket.socket(fileno=fd) for fd in self._task.shared]
-        socks += [listeners.open_own(Address(host=host, port=port)) for host, port in self._task.own]
+        socks += [
+            listeners.open_own(Address(host=host, port=port)) for host, port in self._task.own
+        ]
         accepting = [await self._accept(sock) for sock in socks]
         print(READY, flush=True)
         await self._stopping.wait()

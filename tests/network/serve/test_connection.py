@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from waiting import HANG_S
 
 from plib_cache.serve import connection, listeners
 from plib_cache.serve.addresses import Address
@@ -19,7 +20,6 @@ from plib_cache.serve.connection import TOO_MANY, Connections, Talk
 from plib_cache.serve.counts import Counts
 from plib_cache.serve.tls import context
 from plib_cache.serve.worker import columns, new_loop
-from waiting import HANG_S
 
 from .certificates import Authority
 
@@ -236,9 +236,7 @@ def test_the_end_of_a_client(played: Played, end: bytes) -> None:
     played(play)
 
 
-def test_no_handshake(
-    played: Played, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_no_handshake(played: Played, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Who begins no TLS, or something else, counts as a connection and is hung up on."""
     monkeypatch.setattr(connection, "HANDSHAKE_S", 0.2)
     stage, pair = Stage(most=2), Authority(tmp_path).sign("server")
@@ -287,4 +285,3 @@ def test_the_board() -> None:
     assert other.pids() == [8]
     assert board.totals() == {CONNECTIONS: 3, "gets": 15}
     assert board.totals(but=0) == {CONNECTIONS: 3, "gets": 15}
-

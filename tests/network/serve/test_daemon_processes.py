@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import signal
@@ -86,9 +87,13 @@ def test_a_process_that_keeps_dying(tmp_path: Path) -> None:
                 (pid,) = server.pids()
                 os.kill(pid, signal.SIGKILL)
                 assert client.rest() == b""
-            wait_until(lambda said=f"starting it again in {pause} s": said in server.told())
+            wait_until(functools.partial(_says, server, f"starting it again in {pause} s"))
         with server.connect() as client:
             assert client.get("k2") == b"v"
+
+
+def _says(server: Server, text: str) -> bool:
+    return text in server.told()
 
 
 def test_the_parent_is_killed(tmp_path: Path) -> None:

@@ -103,9 +103,7 @@ def test_a_watchdog_of_somebody_else(tmp_path: Path) -> None:
     manager.close()
 
 
-def activated(
-    folder: Path, socks: list[socket.socket], *options: str
-) -> Server:
+def activated(folder: Path, socks: list[socket.socket], *options: str) -> Server:
     """A server that is started with open sockets."""
 
     def place() -> None:  # in the child, between fork and exec
