@@ -140,7 +140,9 @@ class Entries(Values):
             entries.append(None if absent else _entry(row, _unpack(at, row.length)))
         return entries
 
-    def answer(self, data: bytearray, start: int, most: int) -> tuple[bytes, int, int, int, int]:
+    def answer(
+        self, data: bytes | bytearray, start: int, most: int
+    ) -> tuple[bytes, int, int, int, int]:
         """Answer memcached's gets that stand in ``data`` from ``start`` on, if they are usual.
 
         Args:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from plib_cache import config
+from plib_cache.exceptions import ConfigurationError
 
 
 def _path(text: str) -> str:
@@ -18,8 +19,8 @@ def _path(text: str) -> str:
 def _bytes(option: str, text: str) -> int:
     try:
         return config.bytes_of(text)
-    except config.ConfigurationError as error:
-        raise config.ConfigurationError(f"{option}: {error}") from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{option}: {error}") from None
 
 
 def _text(what: str, metavar: str) -> typer.models.OptionInfo:
@@ -38,8 +39,10 @@ def command(
     ],
     listen: Annotated[
         list[str] | None,
-        _text("Where to listen, 127.0.0.1:11211 if not told; several times for several.",
-              "HOST:PORT|unix:PATH"),
+        _text(
+            "Where to listen, 127.0.0.1:11211 if not told; several times for several.",
+            "HOST:PORT|unix:PATH",
+        ),
     ] = None,
     processes: Annotated[int, typer.Option(help="Server processes over the one region.")] = 1,
     size: Annotated[str, _text("Of a cache that is made, as 2GiB.", "SIZE")] = "",

@@ -56,7 +56,7 @@ def _count(talk: Talk, asked: int, hits: int, *, touched: bool) -> None:
         counts.get_misses += asked - hits
 
 
-def quick(talk: Talk, data: bytearray, at: int, room: int) -> int:
+def quick(talk: Talk, data: bytes | bytearray, at: int, room: int) -> int:
     """Answer the gets that begin there, as far as they are usual, in one call of the core.
 
     Returns:

@@ -132,7 +132,5 @@ class Child:
             await self._process.wait()
 
 
-
-
 def _how(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import fcntl
+import socket
 import ssl
 import termios
 from collections.abc import Callable
@@ -27,9 +29,17 @@ TOO_MANY = b"ERROR Too many open connections\r\n"
 class Talk(Protocol):
     """What a connection needs of a ``Conversation``."""
 
-    more: bool
-    closing: bool
-    held: int
+    @property
+    def more(self) -> bool:
+        """Whether there is more to answer of what was taken."""
+
+    @property
+    def closing(self) -> bool:
+        """Whether to hang up when the answers are written."""
+
+    @property
+    def held(self) -> int:
+        """Bytes of what is not answered yet."""
 
     def received(self, data: bytes) -> bytes:
         """Take bytes, and give answers."""
@@ -50,10 +60,10 @@ class Connections:
     def __init__(self, begin: Callable[[], Talk], counts: Counts, board: Board, row: int) -> None:
         self.begin = begin
         self.counts = counts
-        self.context: ssl.SSLContext | None = None  # of connections to come
         self.open: set[Connection] = set()
         self.now = 0.0  # when the clock was last looked at, seconds
         self.draining = False
+        self._shaking: set[asyncio.Task[None] | None] = set()
         self._board, self._row = board, row
 
     def admit(self, one: Connection) -> bool:
@@ -78,7 +88,25 @@ class Connections:
 
     def make(self) -> Connection:
         """The protocol of a new connection."""
-        return Connection(self) if self.context is None else TlsConnection(self)
+        return Connection(self)
+
+    async def welcome(self, client: socket.socket, context: ssl.SSLContext) -> None:
+        """Make a connection of a client that is to begin with a handshake, which counts already."""
+        one = TlsConnection(self)
+        if not self.admit(one):
+            with contextlib.suppress(OSError):
+                client.send(TOO_MANY)
+            client.close()
+            return
+        self._shaking.add(task := asyncio.current_task())
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: one, client, ssl=context, ssl_handshake_timeout=HANDSHAKE_S
+            )
+        except (OSError, asyncio.CancelledError):  # also of TLS, which has told the client
+            self.leave(one)
+        finally:
+            self._shaking.discard(task)
 
     def hang_up_idle(self, now: float, limit: float) -> None:
         """Close those of which nothing was heard for ``limit`` seconds; 0 is for ever."""
@@ -91,6 +119,9 @@ class Connections:
     def drain(self) -> None:
         """Close those that have been answered, and each other one when it has."""
         self.draining = True
+        for task in self._shaking:
+            if task is not None:
+                task.cancel()
         for one in list(self.open):
             one.close_if_answered()
 
@@ -106,6 +137,7 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport | None = None
     _talk: Talk
     _full = False  # so many answers wait for the client that no more are made
+    _paused = False  # nothing is read from it
     _going_on = False  # the rest of what was taken is answered in a moment
     _ended = False  # the client sends nothing more
 
@@ -155,10 +187,18 @@ class Connection(asyncio.Protocol):
         if talk.closing or (self._ended and not talk.more):
             transport.close()
         elif talk.more or self._full:
-            transport.pause_reading()
+            self._pause(transport)
             self._soon()
-        elif self._all.draining:
-            self.close_if_answered()
+        else:
+            if self._paused:
+                self._paused = False
+                transport.resume_reading()
+            if self._all.draining:
+                self.close_if_answered()
+
+    def _pause(self, transport: asyncio.Transport) -> None:
+        self._paused = True
+        transport.pause_reading()
 
     def _soon(self) -> None:
         """Go on when all others have had their turn, and when the client has read enough."""
@@ -168,17 +208,16 @@ class Connection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         self._going_on = False
-        if self._transport is None or self._transport.is_closing() or self._full:
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._full:
             return
         self.heard = self._all.now
         self._say(self._talk.resume() if self._talk.more else b"")
-        if not (self._talk.more or self._full or self._transport is None):
-            self._transport.resume_reading()
 
     def pause_writing(self) -> None:
         self._full = True
         if self._transport is not None:
-            self._transport.pause_reading()
+            self._pause(self._transport)
 
     def resume_writing(self) -> None:
         self._full = False
@@ -188,8 +227,8 @@ class Connection(asyncio.Protocol):
         """Close it unless a command of it was begun and is not answered yet."""
         transport = self._transport
         if transport is None:
-            self.abort()
-        elif not (self._talk.more or self._talk.held or self._full or _unread(transport)):
+            return
+        if not (self._talk.more or self._talk.held or self._full or _unread(transport)):
             transport.close()
 
     def abort(self) -> None:
@@ -199,49 +238,14 @@ class Connection(asyncio.Protocol):
 
 
 class TlsConnection(Connection):
-    """One client that speaks TLS; it counts from before the handshake on."""
-
-    _raw: asyncio.Transport | None = None
-    _early = b""  # what came with the end of the handshake
+    """One client that speaks TLS; it was admitted before the handshake."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport = cast("asyncio.Transport", transport)  # uvloop's have other bases
-        if self._admitted(transport):
-            self._raw = transport
-            self._shaking = asyncio.get_running_loop().create_task(self._shake_hands(transport))
-
-    async def _shake_hands(self, raw: asyncio.Transport) -> None:
-        context, loop = self._all.context, asyncio.get_running_loop()
-        assert context is not None
-        try:
-            transport = await loop.start_tls(
-                raw, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_S
-            )
-        except OSError:  # also of TLS: it is the client's, who is told by TLS itself
-            transport = None
-        if transport is None or transport.is_closing():
-            raw.abort()
-            self.connection_lost(None)
-            return
-        self._begin(transport)
-        if self._early:
-            early, self._early = self._early, b""
-            self.data_received(early)
-
-    def data_received(self, data: bytes) -> None:
-        if self._transport is None and self in self._all.open:
-            self._early += data
-        else:
-            super().data_received(data)
+        self._begin(cast("asyncio.Transport", transport))
 
     def eof_received(self) -> bool:
         """TLS has no half-closed connections."""
         return False
-
-    def abort(self) -> None:
-        if self._transport is None and self._raw is not None:
-            self._raw.abort()
-        super().abort()
 
 
 def _unread(transport: asyncio.Transport) -> int:

@@ -86,6 +86,12 @@ class Conversation:
             if data[0] == _BINARY:
                 self.close()
                 return b""
+        if not (self._input or self._keys or self._skip or self._finish or self._auth):
+            # Nothing waits, so gets need no copy of what came.
+            after = answers.quick(self, data, 0, self.limits.answer)
+            if after == len(data):
+                return self._taken()
+            data = data[after:]
         self._input += data
         return self.resume()
 
@@ -98,6 +104,9 @@ class Conversation:
             self._input.clear()
         else:
             del self._input[:at]
+        return self._taken()
+
+    def _taken(self) -> bytes:
         answer = b"".join(self._answers)
         self._answers.clear()
         self._answered = 0

@@ -16,11 +16,11 @@ import signal
 from plib_cache.cache import Cache
 from plib_cache.exceptions import PlibCacheError
 from plib_cache.serve import addresses, guard, listeners, metrics, notify, tls
-from plib_cache.serve.users import Users
 from plib_cache.serve.board import Board
 from plib_cache.serve.child import Child
 from plib_cache.serve.listeners import Listener
 from plib_cache.serve.settings import Settings
+from plib_cache.serve.users import Users
 from plib_cache.serve.worker import LOG, Task, columns
 
 LOOK_S = 1.0  # how often it looks whether the region is still there
@@ -41,7 +41,7 @@ class Daemon:
         _check_files(settings)
         guard.allow_files(settings.max_connections)
         self._cache = Cache(path=settings.region, size=settings.size)
-        self._stack.callback(lambda: self._cache.close())  # the one that it is by then
+        self._stack.callback(self._close_cache)
         try:
             self._listeners = self._listen()
             self._board = Board(settings.processes, columns())
@@ -55,6 +55,9 @@ class Daemon:
     def close(self) -> None:
         """Close sockets and the region."""
         self._stack.close()
+
+    def _close_cache(self) -> None:
+        self._cache.close()  # the one that it is by then
 
     def _listen(self) -> list[Listener]:
         told = self._settings
@@ -167,7 +170,8 @@ class Daemon:
         """Tell the service manager that all processes live, as often as it wants to hear it."""
         limit = notify.watchdog_s()
         while limit is not None:
-            if all([child.lives() for child in self._children]):
+            living = [child.lives() for child in self._children]
+            if all(living):
                 notify.notify("WATCHDOG=1")
             else:
                 log.error("a server process is stuck: the service manager is not told to wait")

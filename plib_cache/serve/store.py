@@ -156,7 +156,9 @@ class Store:
         entry = self._region.look_touch(key, deadline_ms)
         return None if entry is None else item_of(entry)
 
-    def answer(self, data: bytearray, start: int, most: int) -> tuple[bytes, int, int, int, int]:
+    def answer(
+        self, data: bytes | bytearray, start: int, most: int
+    ) -> tuple[bytes, int, int, int, int]:
         """See ``Region.answer``."""
         return self._region.answer(data, start, most)
 

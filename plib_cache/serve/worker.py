@@ -14,14 +14,15 @@ import json
 import logging
 import signal
 import socket
+import ssl
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from plib_cache.cache import Cache
 from plib_cache.exceptions import PlibCacheError
 from plib_cache.serve import listeners, tls
 from plib_cache.serve.addresses import Address
-from plib_cache.serve.users import Users
 from plib_cache.serve.board import BEAT, Board
 from plib_cache.serve.connection import Connections
 from plib_cache.serve.conversation import Conversation
@@ -29,6 +30,7 @@ from plib_cache.serve.counts import Counts
 from plib_cache.serve.limits import Limits
 from plib_cache.serve.settings import Settings
 from plib_cache.serve.store import Store
+from plib_cache.serve.users import Users
 
 TICK_S = 0.25  # how often it says that it lives, and what it counted
 READY = "ready"
@@ -63,6 +65,7 @@ class Task:
         told["own"] = tuple((host, port) for host, port in told["own"])
         return cls(**{**told, "shared": tuple(told["shared"])})
 
+
 _NO_COUNTS = ("max_connections", "threads", "started", "others")
 
 
@@ -86,7 +89,7 @@ class Worker:
         self._users = Users(settings.auth_file) if settings.auth_file else None
         self._limits = Limits(item=settings.max_item)
         self._connections = Connections(self._begin, self._counts, self._board, task.row)
-        self._connections.context = self._certificates()
+        self._context = self._certificates()
         self._stopping = asyncio.Event()
 
     def _begin(self) -> Conversation:
@@ -95,7 +98,7 @@ class Worker:
             self._store, self._limits, self._counts, auth=self._users, read_only=settings.read_only
         )
 
-    def _certificates(self) -> tls.ssl.SSLContext | None:
+    def _certificates(self) -> ssl.SSLContext | None:
         told = self._settings
         return tls.context(told.tls_cert, told.tls_key, told.tls_ca) if told.tls_cert else None
 
@@ -107,19 +110,46 @@ class Worker:
         loop.add_reader(sys.stdin.fileno(), self._stopping.set)  # the parent has ended
         ticking = loop.create_task(self._tick())
         socks = [socket.socket(fileno=fd) for fd in self._task.shared]
-        socks += [listeners.open_own(Address(host=host, port=port)) for host, port in self._task.own]
-        servers = [
-            await loop.create_server(self._connections.make, sock=sock, backlog=listeners.BACKLOG)
-            for sock in socks
+        socks += [
+            listeners.open_own(Address(host=host, port=port)) for host, port in self._task.own
         ]
+        accepting = [await self._accept(sock) for sock in socks]
         print(READY, flush=True)
         await self._stopping.wait()
         loop.remove_reader(sys.stdin.fileno())
-        for server in servers:
-            server.close()
+        for stop_accepting in accepting:
+            stop_accepting()
+        for sock in socks:
+            sock.close()
         await self._drain()
         ticking.cancel()
         self._publish()
+
+    async def _accept(self, sock: socket.socket) -> Callable[[], object]:
+        """Take who comes to a socket; what is returned ends it."""
+        loop = asyncio.get_running_loop()
+        if self._context is not None:
+            return loop.create_task(self._accept_tls(sock)).cancel
+        server = await loop.create_server(
+            self._connections.make, sock=sock, backlog=listeners.BACKLOG
+        )
+        return server.close
+
+    async def _accept_tls(self, sock: socket.socket) -> None:
+        """Take who comes to a socket, each with the certificate of that moment."""
+        loop = asyncio.get_running_loop()
+        welcomed: set[asyncio.Task[None]] = set()
+        while True:
+            try:
+                client, _ = await loop.sock_accept(sock)
+            except OSError as error:  # too many files, or the client has gone already
+                log.warning("a client cannot be taken (%s)", error.strerror)
+                await asyncio.sleep(TICK_S)
+                continue
+            assert self._context is not None
+            task = loop.create_task(self._connections.welcome(client, self._context))
+            welcomed.add(task)
+            task.add_done_callback(welcomed.discard)
 
     async def _drain(self) -> None:
         """Answer what was asked, and close; what is left when the grace is over is cut off."""
@@ -158,7 +188,7 @@ class Worker:
     def _reload(self) -> None:
         """Read certificates and users again; the parent has tried them already."""
         try:
-            self._connections.context = self._certificates()
+            self._context = self._certificates()
             if self._users is not None:
                 self._users.reload()
         except PlibCacheError as error:

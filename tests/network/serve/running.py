@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,19 +28,28 @@ class Server:
 
     Args:
         options: of the command, besides a loopback address.
+        listen: whether that address is given.
         more: of ``subprocess.Popen``.
     """
 
-    def __init__(self, folder: Path, *options: str, listen: bool = True, **more: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        listen: bool = True,
+        command: Sequence[str] = COMMAND,
+        **more: Any,
+    ) -> None:
         self.region = str(folder / "region")
         self.log = folder / "log"
         where = ["--listen", "127.0.0.1:0"] if listen else []
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*COMMAND, self.region, *where, *options],
+                [*command, self.region, *where, *options],
                 stdout=subprocess.PIPE, stderr=log, **{"bufsize": 0, **more},
             )  # fmt: skip
         self.said = ""
+        self._clients: list[Client] = []
 
     def ready(self) -> Server:
         """Come back when it serves."""
@@ -74,12 +84,14 @@ class Server:
 
     def connect(self, where: str | None = None) -> Client:
         """A new connection: to its first TCP address, or a unix socket's path."""
-        if where is not None:
+        if where is None:
+            sock = socket.create_connection(("127.0.0.1", self.port), HANG_S)
+        else:
             sock = socket.socket(socket.AF_UNIX)
             sock.settimeout(HANG_S)
             sock.connect(where)
-            return Client(sock)
-        return Client(socket.create_connection(("127.0.0.1", self.port), HANG_S))
+        self._clients.append(Client(sock))
+        return self._clients[-1]
 
     def pids(self) -> list[int]:
         """The server processes."""
@@ -115,10 +127,16 @@ class Server:
             self.kill()
             raise
         finally:
-            assert self.process.stdout is not None
-            self.process.stdout.close()
+            self.close()
         if kind is None:
             assert code == 0, self.told()
+
+    def close(self) -> None:
+        """Do not listen to it any more, and hang up whatever was not hung up."""
+        for client in self._clients:
+            client.close()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
     def kill(self) -> None:
         """End it and its processes at once."""
