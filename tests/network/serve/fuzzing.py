@@ -11,7 +11,18 @@ from plib_cache.serve import Conversation
 from .talking import answers
 
 KEYS = [b"a", b"b", b"key", b"Zm9v", b"\xc3\xa4", b"k" * 250, b"k" * 251, b"\x01\x02", b"-"]
-NUMBERS = [b"0", b"1", b"7", b"100", b"-1", b"x", b"", b"4294967295", b"18446744073709551616", b"+5"]
+NUMBERS = [
+    b"0",
+    b"1",
+    b"7",
+    b"100",
+    b"-1",
+    b"x",
+    b"",
+    b"4294967295",
+    b"18446744073709551616",
+    b"+5",
+]
 TIMES = [b"0", b"0", b"100", b"500", b"2592000", b"2592001", b"-1", b"x"]
 ENDS = [b"", b"", b"", b" noreply", b" x", b" "]
 FLAGS = (
@@ -53,20 +64,23 @@ def command(source: random.Random) -> bytes:
         return b"ms %s %s%s\r\n" % (key, length, flags(source)) + value(source, length)
     if kind < 10:
         return b"%s %s%s\r\n" % (source.choice([b"mg", b"mg", b"md", b"ma"]), key, flags(source))
-    return source.choice(
-        [
-            b"delete " + key + end,
-            b"touch " + key + b" " + time + end,
-            b"incr " + key + b" " + number + end,
-            b"decr " + key + b" " + number + end,
-            b"me " + key + end,
-            b"mn" + end,
-            b"version",
-            b"verbosity " + number + end,
-            b"stats " + source.choice([b"reset", b"sizes", b"x"]),
-            b"flush_all" + source.choice([b"", b" 0", b" x", b" noreply"]),
-        ]
-    ) + b"\r\n"
+    return (
+        source.choice(
+            [
+                b"delete " + key + end,
+                b"touch " + key + b" " + time + end,
+                b"incr " + key + b" " + number + end,
+                b"decr " + key + b" " + number + end,
+                b"me " + key + end,
+                b"mn" + end,
+                b"version",
+                b"verbosity " + number + end,
+                b"stats " + source.choice([b"reset", b"sizes", b"x"]),
+                b"flush_all" + source.choice([b"", b" 0", b" x", b" noreply"]),
+            ]
+        )
+        + b"\r\n"
+    )
 
 
 def spoilt(source: random.Random, line: bytes) -> bytes:
@@ -89,7 +103,8 @@ class Neighbour:
         self._turn += 1
         name, text = b"neighbour-%d" % (self._turn % 7), b"%d" % self._turn * (self._turn % 30)
         said = (
-            b"set %s 3 0 %d\r\n%s\r\nget %s none %s\r\nmg %s v f k\r\nms %s 1 ME\r\nx\r\ndelete %s\r\n"
+            b"set %s 3 0 %d\r\n%s\r\nget %s none %s\r\nmg %s v f k\r\n"
+            b"ms %s 1 ME\r\nx\r\ndelete %s\r\n"
             % (name, len(text), text, name, name, name, name, name)
         )
         one = b"VALUE %s 3 %d\r\n%s\r\n" % (name, len(text), text)

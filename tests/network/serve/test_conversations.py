@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from network import servers
 from plib_cache.serve import Conversation
 
-from .. import servers
 from .conversations import CONVERSATIONS
 from .talking import Memcached, Ours, transcript
 
@@ -39,5 +39,3 @@ def test_the_table_is_broad() -> None:
         "stats verbosity version quit shutdown mn mg ms md ma me"
     ).split():
         assert command.encode() in said, command
-
-

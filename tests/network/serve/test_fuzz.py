@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
+from network import servers
 from plib_cache.serve import Conversation
 
-from .. import servers
 from .fuzzing import command, fuzz
 from .talking import Memcached, Ours, plain
 
