@@ -96,7 +96,7 @@ def test_what_one_call_answers(cache: Cache, converse: Converse) -> None:
     cache.set("k", bytes(100_000))
     one = len(b"VALUE k 0 100000\r\n") + 100_000 + len(b"\r\n")
     limits = Limits(answer=250_000)
-    for asked in (b"get k\r\n" * 3000, b"get" + b" k" * 3000 + b"\r\n", b"mg k v\r\n" * 3000):
+    for asked in (b"get k\r\n" * 600, b"get" + b" k" * 600 + b"\r\n", b"mg k v\r\n" * 600):
         talk = converse(limits)
         tracemalloc.start()
         answer, total = talk.received(asked), 0
@@ -108,7 +108,7 @@ def test_what_one_call_answers(cache: Cache, converse: Converse) -> None:
             answer = talk.resume()
         assert tracemalloc.get_traced_memory()[1] < 2 * MIB
         tracemalloc.stop()
-        assert total >= 3000 * 100_000
+        assert total >= 600 * 100_000
 
 
 def test_ten_thousand_commands_at_once(cache: Cache, converse: Converse) -> None:
@@ -131,8 +131,9 @@ def test_more_is_true_only_if_there_is_more(converse: Converse) -> None:
         talk = converse(Limits(commands=commands))
         answer = talk.received(b"mn\r\n" * 5 + b"set k 0 0 5\r\nhel")
         while talk.more:
+            before = talk.held
             answer += (said := talk.resume())
-            assert said
+            assert said or talk.held < before
         assert answer == b"MN\r\n" * 5
         answer = talk.received(b"lo\r\nget k\r\nmn")
         while talk.more:

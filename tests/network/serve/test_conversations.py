@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -22,9 +23,9 @@ def test_answers_are_those_of_memcached(
 ) -> None:
     """Each step of a conversation has the same answer."""
     steps = CONVERSATIONS[name]
-    theirs, ours = Memcached(memcached.where), Ours(converse())
-    expected = transcript(theirs, steps)
-    theirs.close()
+    ours = Ours(converse())
+    with contextlib.closing(Memcached(memcached.where)) as theirs:
+        expected = transcript(theirs, steps)
     found = transcript(ours, steps)
     for step, want, got in zip(steps, expected, found, strict=True):
         assert got == want, step[:300]

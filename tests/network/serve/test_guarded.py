@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -58,9 +59,9 @@ def test_answers_to_strangers_are_those_of_memcached(
     """Each step has the same answer."""
     if guarded is None:
         untested("conversations with a memcached that has users: there is no memcached here")
-    theirs, ours = Memcached(guarded.where), converse(auth=known)
-    expected = [theirs.ask(step) for step in steps]
-    theirs.close()
+    ours = converse(auth=known)
+    with contextlib.closing(Memcached(guarded.where)) as theirs:
+        expected = [theirs.ask(step) for step in steps]
     assert [answers(ours, step) for step in steps] == expected
     assert ours.closing is (expected[-1] == b"")
 
