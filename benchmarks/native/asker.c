@@ -53,7 +53,8 @@ static double now(void) {
 }
 
 static void connect_all(uint16_t port) {
-    const struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     const int on = 1;
     poller = epoll_create1(EPOLL_CLOEXEC);
     for (unsigned i = 0; i < connection_count; i++) {
@@ -146,9 +147,9 @@ static void run(double seconds) {
             if (!receive(c)) {
                 continue;
             }
+            answers++;
+            took = t - began;
             if (t < until) {
-                answers++;
-                took = t - began;
                 ask(c);
             } else {
                 on_their_way--;
@@ -163,7 +164,8 @@ int main(int count, char **words) {
     expect("arguments PORT CONNECTIONS KEYS", count == 4);
     connection_count = (unsigned)atoi(words[2]);
     key_count = (unsigned)atoi(words[3]);
-    expect("number of connections from 1 to 256, and keys", connection_count >= 1 && connection_count <= CONNECTIONS_MOST && key_count > 0);
+    expect("number of connections from 1 to 256, and keys",
+           connection_count >= 1 && connection_count <= CONNECTIONS_MOST && key_count > 0);
     connect_all((uint16_t)atoi(words[1]));
     while (fgets(line, sizeof line, stdin)) {
         unsigned lines, each;
