@@ -207,9 +207,10 @@ typedef enum plc_verb {
     PLC_APPEND = 4, /* behind a present value of type 0, else PLC_MISS or PLC_WRONG_TYPE */
     PLC_PREPEND = 5, /* before it */
     PLC_PUBLISH = 6, /* only in the place of the claim with that token, else PLC_MISS */
-    /* As CAS, of an entry with that token and of seen_type, and keeps what it had: form of the key, namespace, tags, cost, generation sum, moment of
-     * creation, and deadline (with PLC_NEW_DEADLINE: deadline_ms).  Value, type and client_flags are the caller's.  What
-     * was invalidated meanwhile stays invalid.  PLC_WRONG_TYPE: it is content-addressed, so its value stays. */
+    /* As CAS, only if present with that token and of seen_type.  It keeps what it had: form of the key, namespace,
+     * tags, cost, generation sum, moment of creation, and deadline (with PLC_NEW_DEADLINE: deadline_ms).  Value, type
+     * and client_flags are the caller's.  What was invalidated meanwhile stays so.  PLC_WRONG_TYPE: it is
+     * content-addressed. */
     PLC_REMAKE = 7
 } plc_verb;
 

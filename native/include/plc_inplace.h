@@ -43,8 +43,8 @@ PLC_API_VOID void plc_release(plc_cache *cache, plc_view *view);
 /* A value that is filled in place before anybody can see it. */
 typedef struct plc_reservation plc_reservation;
 
-/* Makes room for a value of length bytes; of the entry all but parts, part_count, deadline_ms, token and own_token counts,
- * and sum is captured now if it is 0.  PLC_OK: *bytes are to be filled (they begin at a page, and are whatever lay there
+/* Makes room for a value of length bytes; of the entry all but parts, part_count, deadline_ms and tokens counts, and
+ * sum is captured now if it is 0.  PLC_OK: *bytes are to be filled (they begin at a page, and are whatever lay there
  * before); PLC_TOO_LARGE, PLC_FULL (also: leased_pages_most are reached), PLC_NO_MEMORY, PLC_SYSTEM, PLC_AGAIN.
  * A process that dies gives it back.  In a fork child the bytes are other memory, all zero, and seal is PLC_INVALID. */
 PLC_API plc_status plc_reserve(plc_cache *cache, const plc_entry *entry, uint64_t length, plc_reservation **out,

@@ -67,7 +67,7 @@
  *        7    1 options        which optional fields follow; text key; immutable; where the value begins
  *        8    8 size           value length 40, name 16, cost 8
  *       16    8 sum            of the generations of flush, name and tags when the operation began
- *       24    8 token          unique to this write, over restarts
+ *       24    8 token          unique to this write, over restarts; or the caller's own
  *       32    4 created        tenths of a second since the region's creation
  *       36    4 client_flags   the caller's
  *   deadline   ms since 1970, 48 bits, and 16 bits of its own check, because it may change in place; a word whose

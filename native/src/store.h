@@ -64,8 +64,8 @@ static inline void store_begin(struct store *st, struct call *k) {
  * and of the caller's memory only the parts are read once more (store_parts).  PLC_OK, PLC_INVALID. */
 plc_status store_spec(struct store *st, const plc_entry *e);
 void store_sum(struct store *st); /* captures it, before anything else is looked at */
-/* The new entry's: the caller's own, or one that nothing else has ever had.  What is content-addressed has always such a
- * one: a rebuild counts on from them.  pre: spec says whether it is. */
+/* The new entry's: the caller's own, or one that nothing else has ever had.  What is content-addressed has always such
+ * a one: a rebuild counts on from them.  pre: spec says whether it is. */
 uint64_t store_token(struct store *st);
 /* Copies the caller's parts to where there is room for st->given bytes. */
 void store_parts(const struct store *st, uint8_t *to);

@@ -247,7 +247,7 @@ def _count(talk: Talk, words: list[bytes]) -> None:
     if done.status != OK:
         talk.say(_answer(flags, _NF if done.status == MISS else _EX))
     elif made or not flags.quiet:
-        talk.send(_number_answer(flags, done))
+        talk.send(_number_answer(flags, done, made))
 
 
 def _counted(talk: Talk, flags: Flags, down: bool) -> tuple[Counted, bool]:
@@ -262,23 +262,29 @@ def _counted(talk: Talk, flags: Flags, down: bool) -> tuple[Counted, bool]:
         )
         if done.status != MISS or flags.vacate is None:
             return done, False
-        moment = flags.vacate if flags.touch is None else flags.touch
+        digits = b"%d" % flags.initial
         status, stored = talk.store.put(
-            *(ADD, key, b"%d" % flags.initial, 0, moment), own=flags.own, binary=flags.unspoken
+            *(ADD, key, digits, 0, flags.made_until), own=flags.own, binary=flags.unspoken
         )
         if status == OK:
-            return Counted(OK, flags.initial, stored, moment), True
+            return Counted(OK, flags.initial, stored), True
     raise busy(key)
 
 
-def _number_answer(flags: Flags, done: Counted) -> bytes:
+def _number_answer(flags: Flags, done: Counted, made: bool) -> bytes:
     digits = b"%d" % done.number
     parts = [b"VA %d" % len(digits) if flags.value else _HD]
+    deadline_ms = done.deadline_ms
     for word in flags.words:
-        if word[:1] == b"c":
+        letter = word[:1]
+        if letter == b"T":
+            deadline_ms = flags.touch or 0
+        elif letter == b"N" and made:
+            deadline_ms = flags.vacate or 0
+        elif letter == b"c":
             parts.append(b" c%d" % done.token)
-        elif word[:1] == b"t":
-            parts.append(b" t%d" % seconds_left(done.deadline_ms, flags.now))
+        elif letter == b"t":
+            parts.append(b" t%d" % seconds_left(deadline_ms, flags.now))
         else:
             parts.append(flags.returned(word))
     return b"".join(parts) + (b"\r\n%s\r\n" % digits if flags.value else b"\r\n")

@@ -59,6 +59,17 @@ class Flags:
         """
         return self.binary and _PLAIN(self.key) is None
 
+    @property
+    def made_until(self) -> int:
+        """The deadline of what N makes: T changes it too, and the later word counts."""
+        moment = self.vacate or 0
+        for word in self.words:
+            if word[:1] == b"N":
+                moment = self.vacate or 0
+            elif word[:1] == b"T":
+                moment = self.touch or 0
+        return moment
+
     def returned(self, word: bytes) -> bytes:
         """What every answer to O and k has; else nothing."""
         if word[0] == 0x4F:

@@ -49,13 +49,7 @@ def get(talk: Talk, flags: Flags) -> None:
 
 def _make(talk: Talk, flags: Flags) -> Item | None:
     """An empty entry that the client is to fill; None: another one was faster."""
-    moment = flags.vacate or 0
-    for word in flags.words:  # the last of them counts
-        if word[:1] == b"N":
-            moment = flags.vacate or 0
-        elif word[:1] == b"T":
-            moment = flags.touch or 0
-    status, token = talk.store.vacate(flags.key, moment, binary=flags.unspoken)
+    status, token = talk.store.vacate(flags.key, flags.made_until, binary=flags.unspoken)
     if status == EXISTS:
         return None
     return Item(b"", 0, token, 0, flags.now, flags.unspoken, VACANT)

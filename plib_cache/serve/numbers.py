@@ -16,7 +16,10 @@ _U64 = 1 << 64
 
 
 class Counted(NamedTuple):
-    """What counting has come to; ``status`` is OK, MISS or EXISTS (another token)."""
+    """What counting has come to; ``status`` is OK, MISS or EXISTS (another token).
+
+    The deadline is the one that it had before, in milliseconds since 1970.
+    """
 
     status: int
     number: int = 0
@@ -61,7 +64,7 @@ def count_seen(
         item = store.get(key, notice=False)
         if item is None:
             return Counted(MISS)
-        if token and item.token != token:
+        if token and item.token != token and item.value:
             return Counted(EXISTS)
         before = _number(item)
         number = max(0, before - delta) if down else (before + delta) % _U64
@@ -69,8 +72,7 @@ def count_seen(
             key, item, b"%d" % number, item.type_code, own=own, deadline_ms=deadline_ms
         )
         if status == OK:
-            left = item.deadline_ms if deadline_ms is None else deadline_ms
-            return Counted(OK, number, stored, left)
+            return Counted(OK, number, stored, item.deadline_ms)
     raise busy(key)
 
 

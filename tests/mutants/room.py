@@ -34,8 +34,8 @@ ROOMS = [
         "visited-dropped",
         "G7: entries that were read are dropped like others",
         "read.c",
-        "atomic_store_explicit(visited, 1, memory_order_relaxed);",
-        "atomic_store_explicit(visited, 0, memory_order_relaxed);",
+        "const uint8_t read = VISITED_USED | VISITED_READ;",
+        "const uint8_t read = VISITED_READ;",
         "test_policy",
     ),
     Mutant(
@@ -90,8 +90,8 @@ ROOMS = [
         "marks-lost-in-cleaning",
         "what stays: cleaning makes what is in use look unused",
         "evict.c",
-        "if (judges(v)) {\n            index_mark(k, way, 0);",
-        "if (true) {\n            index_mark(k, way, 0);",
+        "if (judges(v)) {\n            index_spare(k, way);",
+        "if (true) {\n            index_spare(k, way);",
         "test_policy",
     ),
     Mutant(

@@ -9,7 +9,7 @@ core.py has texts of the core and what replaces them, with the guarantee that th
 native tests that must notice: each is built in a copy.  bounds.py has those of calls that wait or do
 too much, room.py those of what stays, disk.py those of what outlives the machine, deaths.py those
 that show when a process dies at one certain instruction, inplace.py those of values that are read and
-filled in place, handing.py those of pins that change hands, holders.py those of leases that show when
+filled in place, remaking.py those of what a server makes its verbs of, handing.py those of pins that change hands, holders.py those of leases that show when
 processes die.  order.py has bugs that no test of the
 running core notices surely, because they need an order of accesses that this processor does not
 show, or a moment that nobody hits: of them the model of that text must fail.
@@ -42,6 +42,7 @@ from inplace import IN_PLACE  # noqa: E402
 from models.catalogue import MODELS  # noqa: E402
 from models.explore import explore  # noqa: E402
 from order import ORDERS, Order  # noqa: E402
+from remaking import REMAKING  # noqa: E402
 from room import ROOMS  # noqa: E402
 from windows import WINDOWS  # noqa: E402
 
@@ -56,6 +57,7 @@ ALL: list[Mutant | Order] = [
     *IN_PLACE,
     *HANDED_ON,
     *HOLDERS,
+    *REMAKING,
 ]
 WORK_SOURCE = WORK / "native" / "src"
 TIMES = int(os.environ.get("TIMES", "1"))

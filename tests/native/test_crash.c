@@ -269,6 +269,33 @@ static void write_garbage(void) {
     c->super->taken_pages = check_random();
 }
 
+static uint64_t token_of(const char *key, uint64_t own, uint32_t options) {
+    const plc_part part = {"x", 1};
+    const plc_entry e = {
+        .key = key, .key_length = strlen(key), .parts = &part, .part_count = 1, .options = options, .own_token = own};
+    uint64_t token = 0;
+    MUST(c, plc_store(c, PLC_SET, &e, &token), PLC_OK);
+    return token;
+}
+
+static void write_own_tokens(void) {
+    CHECK(token_of("own", 1ull << 62, 0) == 1ull << 62);
+    word_put_rel(&c->super->tokens, 1000);
+    CHECK(token_of("kept", 0, PLC_IMMUTABLE) > 1000ull << 24);
+    word_put_rel(&c->super->tokens, 0); /* what this page said is lost */
+}
+
+/* Tokens go on behind those that the core has made, and not behind those of callers: those would be used up. */
+static void own_tokens(void) {
+    plc_found found;
+    char value[8];
+    crashed(write_own_tokens);
+    CHECK_STATUS(get(c, "kept", value, sizeof value, &found), PLC_OK);
+    uint64_t next = token_of("new", 0, 0);
+    CHECK(next > found.token && next > 1000ull << 24 && next < 1ull << 60);
+    region_end(c, false);
+}
+
 static void garbage_in_the_tables(void) {
     char key[16];
     crashed(write_garbage);
@@ -364,6 +391,7 @@ int main(void) {
         {"lost generation", lost_generation},
         {"lost name", lost_name},
         {"lost names", lost_names},
+        {"own tokens", own_tokens},
         {"garbage in the tables", garbage_in_the_tables},
         {"garbage in the index", garbage_in_the_index},
         {"lasting calls", lasting_calls},

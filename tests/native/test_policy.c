@@ -341,7 +341,7 @@ static bool marked(plc_cache *c, char kind, uint64_t number, uint32_t *run) {
     int way = index_where(&k, k.likely);
     CHECK(k.likely != 0 && way >= 0);
     *run = slot_head(k.likely);
-    bool set = atomic_load_explicit(index_visited(&k, (unsigned)way), memory_order_relaxed) != 0;
+    bool set = index_marks(&k, (unsigned)way) & VISITED_USED;
     CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
     return set;
 }

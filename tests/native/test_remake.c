@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * test_remake.c: PLC_REMAKE puts another value in the place of a certain entry and keeps what that one was; tokens of
- * the caller's own; whether an entry has been read since it was stored, and a look that is no reading.  Together they
- * are what a server makes its verbs of: so loops of a look and a remake lose nothing, and nothing comes back.
+ * test_remake.c: PLC_REMAKE puts another value in the place of a certain entry and keeps what that one was, and brings
+ * nothing back; tokens of the caller's own.
  */
 #include "fixture.h"
 
-#include "call.h"
-#include "evict.h"
-#include "index.h"
-
-#include <pthread.h>
-
 #define LARGE 20000u /* has a run of its own */
-#define ROOM (1u * MIB)
 
 static plc_cache *c;
-static uint8_t block[LARGE + 64], buffer[ROOM];
+static uint8_t block[LARGE], buffer[LARGE];
 
 static uint64_t later_ms(void) {
     return now_ms() + 3600 * 1000;
@@ -57,13 +49,6 @@ static plc_status touch(const char *key, uint64_t deadline_ms) {
 
 static plc_status delete(const char *key) {
     return AGAIN(c, plc_delete(c, key, strlen(key)));
-}
-
-static bool was_read(const char *key) {
-    uint32_t answer = 7;
-    CHECK_STATUS(AGAIN(c, plc_was_read(c, key, strlen(key), &answer)), PLC_OK);
-    CHECK(answer <= 1);
-    return answer == 1;
 }
 
 /* A value of that length with a bit of everything that an entry can have. */
@@ -305,299 +290,6 @@ static void test_own_token_of_a_claim(void) {
     region_end(c, false);
 }
 
-/* ---- read since it was stored --------------------------------------------------------------------------- */
-
-static void test_was_read(void) {
-    uint32_t answer = 7;
-    c = region_new(16 * MIB);
-    CHECK_STATUS(AGAIN(c, plc_was_read(c, "k", 1, &answer)), PLC_MISS);
-    CHECK_STATUS(plc_was_read(c, "k", 1, NULL), PLC_INVALID);
-    CHECK(answer == 7);
-    for (unsigned i = 0; i < 2; i++) {
-        CHECK_STATUS(store(c, PLC_SET, "k", block, i == 0 ? 5 : LARGE), PLC_OK);
-        CHECK(!was_read("k") && !was_read("k")); /* asking is no reading */
-        (void)found_of("k");
-        CHECK(!was_read("k")); /* nor is a peek */
-        plc_found found;
-        CHECK_STATUS(get(c, "k", NULL, 0, &found), PLC_TOO_SMALL);
-        CHECK(!was_read("k"));
-        CHECK_STATUS(get(c, "k", buffer, sizeof buffer, &found), PLC_OK);
-        CHECK(was_read("k"));
-        CHECK_STATUS(store(c, PLC_SET, "k", block, 5), PLC_OK); /* stored again: used, but not read */
-        CHECK(!was_read("k"));
-    }
-    CHECK_STATUS(plc_flush(c, 0), PLC_OK);
-    CHECK_STATUS(AGAIN(c, plc_was_read(c, "k", 1, &answer)), PLC_MISS);
-    region_end(c, false);
-}
-
-/* What is built from an entry has been read when that one has. */
-static void test_was_read_of_what_is_built(void) {
-    uint64_t number = 0;
-    plc_found found;
-    c = region_new(16 * MIB);
-    for (unsigned i = 0; i < 2; i++) {
-        bool read = i == 1;
-        CHECK_STATUS(store(c, PLC_SET, "k", "1", 1), PLC_OK);
-        CHECK_STATUS(get(c, "k", buffer, read ? 1 : 0, &found), read ? PLC_OK : PLC_TOO_SMALL);
-        CHECK(was_read("k") == read);
-        CHECK_STATUS(touch("k", later_ms()), PLC_OK);
-        CHECK(was_read("k") == read);
-        MUST(c, plc_incr(c, "k", 1, 1, 0, &number), PLC_OK);
-        CHECK(was_read("k") == read);
-        CHECK_STATUS(store(c, PLC_APPEND, "k", "0", 1), PLC_OK);
-        CHECK(was_read("k") == read);
-        CHECK_STATUS(remake("k", "5", found_of("k").token, NULL), PLC_OK);
-        CHECK(was_read("k") == read);
-        CHECK_STATUS(AGAIN(c, plc_get_touch(c, "k", 1, 0, buffer, sizeof buffer, &found)), PLC_OK);
-        CHECK(was_read("k"));
-    }
-    region_end(c, false);
-}
-
-/* The policy's mark is another one: who is spared loses it, and has been read all the same. */
-static void test_was_read_of_what_moves(void) {
-    struct call k;
-    struct hit hit;
-    c = region_new(16 * MIB);
-    CHECK_STATUS(store(c, PLC_SET, "read", "1", 1), PLC_OK);
-    CHECK_STATUS(store(c, PLC_SET, "unread", "1", 1), PLC_OK);
-    CHECK_STATUS(store(c, PLC_SET, "unread", "2", 1), PLC_OK); /* used: it stays too */
-    CHECK(holds(c, "read", "1"));
-    uint64_t token = found_of("read").token;
-    for (unsigned i = 0; i < TICKETS; i++) { /* who has it parked is this thread, or was */
-        CHECK_STATUS(call_enter(&k, c), PLC_OK);
-        uint32_t head = (uint32_t)word_rlx(&c->last_run[i]);
-        if (head != 0) {
-            run_seal_parked(&k, head);
-        }
-        CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
-    }
-    CHECK_STATUS(call_enter(&k, c), PLC_OK);
-    CHECK_STATUS(index_key(&k, "read", 4), PLC_OK);
-    fence_full();
-    CHECK_STATUS(index_look(&k, &hit), PLC_OK);
-    uint32_t head = hit.e.head;
-    index_unpin(&k);
-    enum evicted e = evict_run(&k, head, EVICT_MOVE_VISITED);
-    CHECK(e == EVICT_FREED || e == EVICT_KEPT);
-    CHECK_STATUS(index_look(&k, &hit), PLC_OK);
-    CHECK(e == EVICT_KEPT || hit.e.head != head);
-    CHECK(!(index_marks(&k, hit.way) & VISITED_USED));
-    index_unpin(&k);
-    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
-    CHECK(found_of("read").token == token && was_read("read") && !was_read("unread"));
-    CHECK(holds(c, "read", "1"));
-    CHECK_STATUS(call_enter(&k, c), PLC_OK);
-    CHECK_STATUS(index_key(&k, "read", 4), PLC_OK);
-    CHECK_STATUS(index_look(&k, &hit), PLC_OK);
-    CHECK(index_marks(&k, hit.way) & VISITED_USED); /* read anew: it is spared once more */
-    index_unpin(&k);
-    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
-    region_end(c, false);
-}
-
-static void test_peek(void) {
-    plc_found found;
-    c = region_new(16 * MIB);
-    CHECK_STATUS(AGAIN(c, plc_peek(c, "k", 1, buffer, sizeof buffer, &found)), PLC_MISS);
-    CHECK_STATUS(plc_peek(c, "k", 1, NULL, 1, &found), PLC_INVALID);
-    CHECK_STATUS(plc_peek(c, "k", 1, buffer, 1, NULL), PLC_INVALID);
-    uint64_t hits = counter_of(c, "hits"), misses = counter_of(c, "misses");
-    for (unsigned i = 0; i < 2; i++) {
-        size_t length = i == 0 ? 100 : LARGE;
-        value_make(block, length, i, 5);
-        uint64_t token = store_rich("k", length, 0, 0, 0);
-        memset(buffer, 'x', 8);
-        CHECK_STATUS(AGAIN(c, plc_peek(c, "k", 1, buffer, length - 1, &found)), PLC_TOO_SMALL);
-        CHECK(found.length == length && memcmp(buffer, "xxxxxxxx", 8) == 0);
-        CHECK_STATUS(AGAIN(c, plc_peek(c, "k", 1, buffer, length, &found)), PLC_OK);
-        CHECK(value_serial(buffer, length, i) == 5);
-        CHECK(found.token == token && found.client_flags == 11 && found.type == 3 && found.cost == 77);
-    }
-    CHECK(counter_of(c, "hits") == hits && counter_of(c, "misses") == misses);
-    region_end(c, false);
-}
-
-/* ---- many at once ---------------------------------------------------------------------------------------- */
-
-#define THREADS 4u
-#define KEYS 3u
-
-static _Atomic uint64_t added[KEYS], won;
-static _Atomic unsigned at_work;
-
-struct adder {
-    pthread_t thread;
-    uint64_t random, steps;
-    unsigned number;
-    char room[4096], made[4200];
-};
-
-static uint64_t pick(struct adder *a, uint64_t n) {
-    a->random = a->random * 6364136223846793005ull + 1442695040888963407ull;
-    return (a->random >> 33) % n;
-}
-
-/* As a server adds to a number of any type: a look, and a remake of just that.  Its deadline goes round meanwhile. */
-static void add_one(struct adder *a, const char *key, unsigned which) {
-    plc_found found;
-    plc_status s = PLC_EXISTS;
-    while (s == PLC_EXISTS || s == PLC_BUSY || s == PLC_FULL) {
-        MUST(c, plc_get(c, key, strlen(key), 0, a->room, sizeof a->room - 1, &found), PLC_OK);
-        a->room[found.length] = '\0';
-        int n = snprintf(a->made, sizeof a->made, "%" PRIu64, (uint64_t)strtoull(a->room, NULL, 10) + 1);
-        const plc_part part = {a->made, (size_t)n};
-        plc_entry e = entry_of(key, &part);
-        e.token = found.token;
-        e.seen_type = found.type;
-        e.type = (uint8_t)(20 + pick(a, 3));
-        e.own_token = pick(a, 2) == 0 ? 0 : (uint64_t)a->number << 32 | (a->steps + 1); /* another one each time */
-        e.options = pick(a, 3) == 0 ? PLC_NEW_DEADLINE : 0;
-        e.deadline_ms = later_ms() + pick(a, 1000);
-        s = AGAIN(c, plc_store(c, PLC_REMAKE, &e, NULL));
-    }
-    CHECK_STATUS(s, PLC_OK);
-    added[which]++;
-}
-
-static void *add_all(void *arg) {
-    struct adder *a = arg;
-    char key[16];
-    for (; a->steps > 0; a->steps--) {
-        unsigned which = (unsigned)pick(a, KEYS);
-        (void)snprintf(key, sizeof key, "number-%u", which);
-        add_one(a, key, which);
-        if (pick(a, 8) == 0) {
-            plc_status s = AGAIN(c, plc_touch(c, key, strlen(key), later_ms()));
-            CHECK(s == PLC_OK || s == PLC_BUSY);
-        }
-    }
-    at_work--;
-    return NULL;
-}
-
-static void start_all(struct adder *all, void *(*run)(void *), uint64_t steps) {
-    at_work = THREADS;
-    for (unsigned i = 0; i < THREADS; i++) {
-        all[i] = (struct adder){.random = check_random(), .steps = steps, .number = i + 1};
-        CHECK(pthread_create(&all[i].thread, NULL, run, &all[i]) == 0);
-    }
-}
-
-static void join_all(struct adder *all) {
-    for (unsigned i = 0; i < THREADS; i++) {
-        CHECK(pthread_join(all[i].thread, NULL) == 0);
-    }
-}
-
-static struct adder adders[THREADS];
-
-static void test_no_addition_is_lost(void) {
-    char key[16], text[32];
-    c = region_new(16 * MIB);
-    for (unsigned i = 0; i < KEYS; i++) {
-        (void)snprintf(key, sizeof key, "number-%u", i);
-        CHECK_STATUS(store(c, PLC_SET, key, "0", 1), PLC_OK);
-        added[i] = 0;
-    }
-    start_all(adders, add_all, rounds(20000, 2000));
-    join_all(adders);
-    for (unsigned i = 0; i < KEYS; i++) {
-        (void)snprintf(key, sizeof key, "number-%u", i);
-        (void)snprintf(text, sizeof text, "%" PRIu64, added[i]);
-        CHECK(holds(c, key, text));
-    }
-    region_end(c, false);
-}
-
-/* Of those who want to be the one, one is, though the token stays: the type has changed. */
-static void *win_all(void *arg) {
-    struct adder *a = arg;
-    for (; a->steps > 0; a->steps--) {
-        const plc_part part = {"taken", 5};
-        plc_entry e = entry_of("prize", &part);
-        e.token = e.own_token = 99;
-        e.seen_type = 30;
-        e.type = 31;
-        plc_status s = AGAIN(c, plc_store(c, PLC_REMAKE, &e, NULL));
-        if (s == PLC_OK) {
-            won++;
-            e.seen_type = 31; /* and put up again */
-            e.type = 30;
-            do {
-                s = AGAIN(c, plc_store(c, PLC_REMAKE, &e, NULL));
-            } while (s == PLC_BUSY || s == PLC_FULL);
-            CHECK_STATUS(s, PLC_OK); /* nobody else had it */
-        } else {
-            CHECK(s == PLC_EXISTS || s == PLC_BUSY || s == PLC_FULL);
-        }
-    }
-    return NULL;
-}
-
-static void test_one_wins(void) {
-    const plc_part part = {"free", 4};
-    plc_entry e = entry_of("prize", &part);
-    c = region_new(16 * MIB);
-    e.own_token = 99;
-    e.type = 30;
-    CHECK_STATUS(store_entry(PLC_SET, &e, NULL), PLC_OK);
-    won = 0;
-    start_all(adders, win_all, rounds(20000, 2000));
-    join_all(adders);
-    CHECK(won > 0);
-    plc_found found = found_of("prize");
-    CHECK(found.token == 99 && found.type == 30);
-    region_end(c, false);
-}
-
-/* Everything is invalidated again and again while it is remade: what was begun before does not show behind it. */
-static _Atomic uint64_t epoch;
-
-static void *remake_across_flushes(void *arg) {
-    struct adder *a = arg;
-    for (; a->steps > 0; a->steps--) {
-        plc_found found;
-        plc_status s = AGAIN(c, plc_get(c, "k", 1, 0, a->room, sizeof a->room, &found));
-        if (s == PLC_OK) { /* it tells which epoch it is of, and so does what is made of it */
-            size_t n = pick(a, 4) == 0 ? 9000 : found.length;
-            const plc_part parts[] = {{a->room, 8}, {block, n < 8 ? 0 : n - 8}};
-            plc_entry e = entry_of("k", parts);
-            e.part_count = 2;
-            e.token = found.token;
-            e.options = pick(a, 2) == 0 ? PLC_NEW_DEADLINE : 0;
-            s = AGAIN(c, plc_store(c, PLC_REMAKE, &e, NULL));
-            CHECK(s == PLC_OK || s == PLC_EXISTS || s == PLC_MISS || s == PLC_BUSY || s == PLC_FULL);
-        } else {
-            CHECK(s == PLC_MISS || s == PLC_TOO_SMALL);
-        }
-    }
-    at_work--;
-    return NULL;
-}
-
-static void test_flush_between(void) {
-    static uint8_t room[16384];
-    plc_found found;
-    c = region_new(16 * MIB);
-    epoch = 0;
-    start_all(adders, remake_across_flushes, rounds(30000, 3000));
-    while (at_work != 0) {
-        uint64_t now = ++epoch;
-        CHECK_STATUS(plc_flush(c, 0), PLC_OK);
-        plc_status s = get(c, "k", room, sizeof room, &found);
-        CHECK(s == PLC_MISS); /* nobody has set it since */
-        CHECK_STATUS(store(c, PLC_SET, "k", &now, sizeof now), PLC_OK);
-        for (unsigned i = 0; i < 20; i++) {
-            s = get(c, "k", room, sizeof room, &found);
-            CHECK(s == PLC_MISS || (s == PLC_OK && memcmp(room, &now, sizeof now) == 0));
-        }
-    }
-    join_all(adders);
-    region_end(c, false);
-}
-
 static const struct check_test tests[] = {
     {"keeps", test_keeps},
     {"answers", test_answers},
@@ -608,13 +300,6 @@ static const struct check_test tests[] = {
     {"deadline_of_the_large", test_deadline_of_the_large},
     {"own_token", test_own_token},
     {"own_token_of_a_claim", test_own_token_of_a_claim},
-    {"was_read", test_was_read},
-    {"was_read_of_what_is_built", test_was_read_of_what_is_built},
-    {"was_read_of_what_moves", test_was_read_of_what_moves},
-    {"peek", test_peek},
-    {"no_addition_is_lost", test_no_addition_is_lost},
-    {"one_wins", test_one_wins},
-    {"flush_between", test_flush_between},
 };
 
 int main(void) {

@@ -19,6 +19,8 @@ from .hot import Text, memo_of, must_be_there
 
 must_be_there()
 
+fast: Any = sys.modules["plib_cache._fast"]
+
 
 class TestLeaks:
     def works(self, cache: Cache) -> dict[str, Callable[[], Any]]:
@@ -34,6 +36,8 @@ class TestLeaks:
         cache["key"], cache["list"], cache["long"], cache["n"] = b"v" * 500, [1], b"x" * 17_000, 1
         cache["wide"], cache["text"] = "ä" * 100, "a" * 17_000
         seek = memo_of(f).seek
+        port: Any = cache._region.port
+        address, lines = port.address, b"get key none wide\r\ngets long\r\n"
         return {
             "get": lambda: cache.get("key"),
             "get absent": lambda: cache.get("none", cache),
@@ -52,6 +56,8 @@ class TestLeaks:
             "hit": lambda: f(12345),
             "hit by name": lambda: f(a="text"),
             "miss": lambda: seek(((3, (4, "ä", 10**30)),), {}),
+            "answer": lambda: fast.answer(address, lines, 0, 1 << 20),
+            "answer nothing": lambda: fast.answer(address, b"get key", 0, 1 << 20),
             "general load": lambda: cache.get("list"),
             "general many": lambda: cache.get_many(["list", "none", "long", Text("key")]),
             "general rest of many": lambda: cache.get_many(["long"] * 5),

@@ -15,7 +15,7 @@ _TOKEN = re.compile(rb"(?m)(^VALUE \S+ \d+ \d+ | c)(\d+)(?=[ \r])")
 _GIVEN = re.compile(rb"<(\d+)>")
 _LEFT = re.compile(rb" t(\d+)(?=[ \r])")
 _OWN = re.compile(rb"\b(la|cas|cls|size)=\d+|(?<=exp=)-\d+")
-_ASK, _DONE = b"mg - Oend\r\n", b"EN Oend\r\n"
+_ASK, _DONE = b"mg no-such-key Oend\r\n", b"EN Oend\r\n"
 
 
 class Memcached:
@@ -105,8 +105,12 @@ def transcript(talker: Talker, steps: list[bytes]) -> list[bytes]:
     return lines
 
 
-def plain(answer: bytes, tokens: list[bytes] | None = None) -> bytes:
-    """An answer without what differs from server to server; see ``transcript``."""
+def plain(answer: bytes, tokens: list[bytes] | None = None, grain: int = 10) -> bytes:
+    """An answer without what differs from server to server; see ``transcript``.
+
+    Args:
+        grain: lifetimes are rounded up to a multiple of so many seconds.
+    """
     known = [] if tokens is None else tokens
 
     def named(found: re.Match[bytes]) -> bytes:
@@ -117,5 +121,5 @@ def plain(answer: bytes, tokens: list[bytes] | None = None) -> bytes:
         return b"%s<%d>" % (found[1], known.index(found[2]))
 
     answer = _TOKEN.sub(named, answer)
-    answer = _LEFT.sub(lambda found: b" t%d" % (-(-int(found[1]) // 10) * 10), answer)
+    answer = _LEFT.sub(lambda found: b" t%d" % (-(-int(found[1]) // grain) * grain), answer)
     return _OWN.sub(b"<own>", answer)
