@@ -4,19 +4,16 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable
 
 from plib_cache.serve.store import now_ms
-from plib_cache.serve.words import deadline, decode_key, encode_key, s32, u32, u64
+from plib_cache.serve.words import deadline, decode_key, encode_key, s32, spoken, u32, u64
 
 WORDS_MOST = 19  # of a meta command
 OPAQUE_MOST = 32  # bytes, with the O
 TOO_LONG = b"CLIENT_ERROR opaque token too long"
 _BAD_TOKEN = b"CLIENT_ERROR bad token in command line format"
 _KNOWN = frozenset(b"OPLkstcfl")  # without a meaning here: what they want is answered later
-_PLAIN = re.compile(rb"[!-~\x80-\xff]+\Z").match
-
 
 class BadFlagError(Exception):
     """A flag is wrong; the text is the answer."""
@@ -57,7 +54,7 @@ class Flags:
 
         What ``mg`` and ``ma`` make has such a key; what ``ms`` stores has any that was in base64.
         """
-        return self.binary and _PLAIN(self.key) is None
+        return self.binary and not spoken(self.key)
 
     @property
     def made_until(self) -> int:

@@ -9,13 +9,16 @@ import resource
 import time
 from collections.abc import Iterator, Mapping
 
-from plib_cache.serve.talk import VERSION, Talk
+from plib_cache.serve.talk import BAD_FORMAT, VERSION, Talk
+from plib_cache.serve.words import u32
 
 Pair = tuple[str, object]
 
 _NOT_COUNTED = {"others", "started"}
 _STATES = {"max_connections", "threads"}  # the same in all processes, or of this one
 _REGION = "region_"  # before the region's own names
+_CLASSES = 64  # of sizes, in memcached; all entries are of the first here
+_DUMP_MOST = 1 << 20  # bytes
 
 
 def answer(talk: Talk, words: list[bytes]) -> None:
@@ -28,7 +31,7 @@ def answer(talk: Talk, words: list[bytes]) -> None:
     elif words[1] == b"detail":
         _detail(talk, words[2] if len(words) > 2 else b"")
     elif words[1] == b"cachedump":
-        talk.say(b"CLIENT_ERROR stats cachedump not allowed")
+        _dump(talk, words[2:])
     else:
         kind = _KINDS.get(words[1])
         if kind is None:
@@ -50,6 +53,27 @@ def _detail(talk: Talk, word: bytes) -> None:
         talk.say(b"END")
     else:
         talk.say(b"CLIENT_ERROR usage: stats detail on|off|dump")
+
+
+def _dump(talk: Talk, words: list[bytes]) -> None:
+    """Some keys, with the length of their values and the moments when they expire."""
+    if len(words) < 2:
+        talk.say(b"CLIENT_ERROR bad command line")
+        return
+    kind, most = u32(words[0]), u32(words[1])
+    if kind is None or most is None:
+        talk.say(BAD_FORMAT)
+    elif kind >= _CLASSES:
+        talk.say(b"CLIENT_ERROR Illegal slab id")
+    else:
+        lines, length = [], 0
+        for key, item in talk.store.some() if kind == 1 else ():
+            line = b"ITEM %s [%d b; %d s]\r\n" % (key, len(item.value), item.deadline_ms // 1000)
+            lines.append(line)
+            length += len(line)
+            if len(lines) == most or length > _DUMP_MOST:
+                break
+        talk.send(b"".join(lines) + b"END\r\n")
 
 
 def counted(talk: Talk) -> dict[str, int]:
@@ -98,7 +122,7 @@ def _settings(talk: Talk) -> Iterator[Pair]:
         "num_threads": talk.counts.threads,
         "cas_enabled": "yes",
         "flush_enabled": "no" if talk.read_only else "yes",
-        "dump_enabled": "no",
+        "dump_enabled": "yes",
         "item_size_max": talk.limits.item,
         "binding_protocol": "ascii",
         "shutdown_command": "no",

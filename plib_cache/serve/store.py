@@ -19,7 +19,7 @@ empty one to win.  memcached keeps this beside a value; here it is in the type c
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from plib_cache._core import (
@@ -42,7 +42,7 @@ from plib_cache._core import (
 from plib_cache._marked import STALE, STALE_WON, VACANT, WON
 from plib_cache.cache import Cache
 from plib_cache.exceptions import BusyError
-from plib_cache.serve.words import GONE
+from plib_cache.serve.words import GONE, spoken
 
 __all__ = [
     "ADD",
@@ -126,6 +126,13 @@ class Store:
             self._items = self._region.count()
             self._items_until = time.monotonic() + _COUNT_S
         return self._items
+
+    def some(self) -> Iterator[tuple[bytes, Item]]:
+        """Keys that a command can have, and what there is of them, in no order."""
+        for key, _text in self._region.scan():
+            item = self.get(key, notice=False) if spoken(key) else None
+            if item is not None:
+                yield key, item
 
     # ---- reading
 

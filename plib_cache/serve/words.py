@@ -10,11 +10,14 @@ from __future__ import annotations
 import base64
 import re
 
+from plib_cache.serve.limits import KEY_MAX
+
 _NUMBER = re.compile(rb"[ \t\n\v\f\r]*([+-]?)([0-9]+)(?:[ \t\n\v\f\r]|\Z)").match
 _U64 = 1 << 64
 _S63 = 1 << 63
 _DAYS_30 = 60 * 60 * 24 * 30  # seconds; what is longer is a moment since 1970
 _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+_PLAIN = re.compile(rb"[!-~\x80-\xff]+\Z").match
 GONE = 1  # a deadline that has passed, milliseconds since 1970
 
 
@@ -76,6 +79,11 @@ def decode_key(word: bytes) -> bytes | None:
     known = known[: end + 4 - end % 4]
     padding = known[-4:].count(b"=")
     return None if padding > 2 else base64.b64decode(known.replace(b"=", b"A"))[:-padding]
+
+
+def spoken(key: bytes) -> bool:
+    """Whether a command can have a key as it is, not in base64."""
+    return 0 < len(key) <= KEY_MAX and _PLAIN(key) is not None
 
 
 def encode_key(key: bytes) -> bytes:

@@ -42,7 +42,7 @@ def one_memcached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.
     if not servers.missing("memcached"):
         said = subprocess.run(["memcached", "-V"], capture_output=True, text=True, check=True)
         if "1.6.18" in said.stdout:
-            found = servers.memcached(tmp_path_factory.mktemp("memcached"), "-W", "-X")
+            found = servers.memcached(tmp_path_factory.mktemp("memcached"), "-W")
     yield found
     if found is not None:
         found.stop()

@@ -278,7 +278,8 @@ CONVERSATIONS: dict[str, list[bytes]] = {
         b"flush_all " + b"1 " * 30 + b"\r\nmn " + b"x " * 40 + b"\r\nmd k " + b"q " * 30 + b"\r\n",
     ],
     "memory that is not its own": [
-        b"watch\r\nstats cachedump 1 1\r\n",
+        b"watch\r\nstats cachedump\r\nstats cachedump 1 x\r\nstats cachedump 64 1\r\n",
+        b"stats cachedump 7 0\r\n",
     ],
     # ---- pipelines
     "quiet pipeline": [
