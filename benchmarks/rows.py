@@ -21,6 +21,7 @@ from benchmarks import (
     opening,
     paper,
     python_rows,
+    serve_rows,
 )
 from benchmarks.bench import MIB, Bench
 from benchmarks.figures import Line
@@ -97,6 +98,11 @@ ROWS = [
     row(dask_rows.second, "dask-second", "dask, the same graph in a second cluster"),
     row(dask_rows.tiny, "dask-tiny", "dask, 100,000 tiny tasks"),
     row(dask_rows.far, "dask-far", "dask, 80 KB found on another node"),
+    row(serve_rows.gets, "serve-many", "serve, multi-get of 100, 128 B", way="many"),
+    row(serve_rows.gets, "serve-pipelined", "serve, 100 single gets at once, 128 B",
+        way="pipelined"),
+    row(serve_rows.gets, "serve-alone", "serve, one get and its answer, 128 B", way="alone"),
+    row(serve_rows.two, "serve-two", "serve, 2 processes, multi-get of 100"),
     row(memory_rows.memory, "memory-shares", "entries in a full pool", word="shares"),
     row(memory_rows.memory, "memory-hits", "hit ratio, pool a tenth of the data", word="zipf"),
     row(memory_rows.memory, "memory-mixed", "hit ratio, sizes mixed", word="mixed"),

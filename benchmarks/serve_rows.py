@@ -26,7 +26,6 @@ from benchmarks.turns import Candidate, take_turns
 
 MEMCACHED = "memcached"
 KEYS, VALUE = 10_000, 128
-CONNECTIONS = 32
 SECONDS = 120.0  # a limit for what hangs
 WAYS = {"many": (1, 100), "pipelined": (100, 1), "alone": (1, 1)}  # lines of a request, keys each
 
@@ -79,13 +78,15 @@ def fill(port: int) -> None:
 
 
 @contextlib.contextmanager
-def started(command: list[str], port: Callable[[subprocess.Popen[str]], int]) -> Iterator[Served]:
+def started(
+    command: list[str], port: Callable[[subprocess.Popen[str]], int], client_core: int
+) -> Iterator[Served]:
     """A server, filled, and its client; ``port`` waits until it listens."""
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         at = port(server)
         fill(at)
-        with Program("asker", str(at), CONNECTIONS, KEYS) as asker:
+        with Program("asker", str(at), KEYS, client_core) as asker:
             yield Served(at, _children(server.pid) or [server.pid], asker)
     finally:
         server.terminate()
@@ -98,10 +99,16 @@ def ours(bench: Bench, processes: int) -> contextlib.AbstractContextManager[Serv
     """Our server."""
     options = ["--listen", "127.0.0.1:0", "--size", str(64 * MIB), "--processes", str(processes)]
     region = str(bench.fresh("served"))
-    return started([sys.executable, "-m", "plib_cache", "serve", region, *options], _announced)
+    command = [sys.executable, "-m", "plib_cache", "serve", region, *options]
+    return started(command, _announced, elsewhere(bench) if processes == 1 else -1)
 
 
-def memcached() -> contextlib.AbstractContextManager[Served]:
+def elsewhere(bench: Bench) -> int:
+    """A processor that servers are not on, for their client; -1 if there is none."""
+    return min(os.sched_getaffinity(0) - {bench.core}, default=-1)
+
+
+def memcached(bench: Bench) -> contextlib.AbstractContextManager[Served]:
     """memcached with one thread."""
     program = shutil.which("memcached")
     if program is None:
@@ -111,7 +118,8 @@ def memcached() -> contextlib.AbstractContextManager[Served]:
         port: int = free.getsockname()[1]
     who = ["-u", "root"] if os.geteuid() == 0 else []
     where = ["-l", "127.0.0.1", "-p", str(port), "-U", "0"]
-    return started([program, "-t", "1", "-m", "64", *where, *who], lambda _: _reached(port))
+    command = [program, "-t", "1", "-m", "64", *where, *who]
+    return started(command, lambda _: _reached(port), elsewhere(bench))
 
 
 def _announced(server: subprocess.Popen[str]) -> int:
@@ -150,7 +158,7 @@ def gets(bench: Bench, work: str, way: str) -> list[Line]:
 def _against(bench: Bench, stack: contextlib.ExitStack, work: str, way: str) -> list[Line]:
     missing: dict[str, str] = {}
     servers = {"ours": stack.enter_context(ours(bench, 1))}
-    if peer := tried(MEMCACHED, lambda: stack.enter_context(memcached()), missing):
+    if peer := tried(MEMCACHED, lambda: stack.enter_context(memcached(bench)), missing):
         servers[MEMCACHED] = peer
     clock: dict[str, list[float]] = {name: [] for name in servers}
     for server in servers.values():
@@ -165,6 +173,7 @@ def _against(bench: Bench, stack: contextlib.ExitStack, work: str, way: str) -> 
         return sample
 
     samples = take_turns({name: candidate(name) for name in servers}, bench.rounds)
+    clock = {name: series[1:] for name, series in clock.items()}  # as the samples: no first round
     goal = Goal(least=0.5)
     if missing:
         return not_measured(work, missing, unit="ops/s", goal=goal)
@@ -194,6 +203,7 @@ def two(bench: Bench, work: str) -> list[Line]:
 
         turns = {"two": candidate("two", both), "one": candidate("one", single)}
         samples = take_turns(turns, bench.rounds)
+    clock = {name: series[1:] for name, series in clock.items()}
     return [
         compared(name, "1 process", series["two"], series["one"],
                  unit="ops/s", direction="ours / theirs", goal=Goal(least=1.7))

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * asker.c: as much load as one light client can make of a server that speaks memcached's text protocol on loopback.
- * `asker PORT CONNECTIONS KEYS` connects, and obeys one line after the other:
+ * `asker PORT KEYS CORE` makes CONNECTIONS (CORE: the processor to stay on, -1: any), and obeys one line after the other:
  *
  *   ask LINES EACH      from now on each request is so many lines "get", of so many keys each   -> bytes of an answer
  *   run MILLISECONDS    every connection has one request on its way, always                      -> gets, seconds
  *
  * The keys are "key-%08u", all stored, with values of one length: so all answers to a kind of request are equally
  * long, and it is enough to count bytes.  An answer that is shorter, as one with a miss, is waited for in vain, and
- * ends the program; each must end with "END of an answer".
+ * ends the program; each must end with "END".
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MOST 256u
+#define CONNECTIONS 32u
 #define REQUESTS 64u /* that each kind has, of keys of chance */
 #define REQUEST_MOST (64u << 10)
 #define WAIT_MS 30000
@@ -33,8 +35,8 @@ static struct connection {
     int socket;
     size_t seen; /* bytes of the answer */
     char last[sizeof end - 1];
-} connections[CONNECTIONS_MOST];
-static unsigned connection_count, key_count, gets_each, next_request;
+} connections[CONNECTIONS];
+static unsigned key_count, gets_each, next_request;
 static char requests[REQUESTS][REQUEST_MOST], answer[1u << 18];
 static size_t request_bytes, answer_bytes;
 static int poller;
@@ -46,6 +48,15 @@ static void expect(const char *what, bool good) {
     }
 }
 
+static void stay(int core) {
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    if (core >= 0) {
+        CPU_SET((unsigned)core, &cores);
+        expect("such processor", sched_setaffinity(0, sizeof cores, &cores) == 0);
+    }
+}
+
 static double now(void) {
     struct timespec t;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
@@ -53,10 +64,11 @@ static double now(void) {
 }
 
 static void connect_all(uint16_t port) {
-    const struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     const int on = 1;
     poller = epoll_create1(EPOLL_CLOEXEC);
-    for (unsigned i = 0; i < connection_count; i++) {
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
         const int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         expect("connection", s >= 0 && connect(s, (const struct sockaddr *)&to, sizeof to) == 0);
@@ -132,13 +144,13 @@ static void run(double seconds) {
     const double began = now(), until = began + seconds;
     double took = 0;
     unsigned long answers = 0;
-    unsigned on_their_way = connection_count;
-    for (unsigned i = 0; i < connection_count; i++) {
+    unsigned on_their_way = CONNECTIONS;
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
         ask(&connections[i]);
     }
     while (on_their_way > 0) {
-        struct epoll_event events[CONNECTIONS_MOST];
-        const int ready = epoll_wait(poller, events, CONNECTIONS_MOST, WAIT_MS);
+        struct epoll_event events[CONNECTIONS];
+        const int ready = epoll_wait(poller, events, CONNECTIONS, WAIT_MS);
         expect("answers of full length within half a minute", ready > 0);
         const double t = now();
         for (int e = 0; e < ready; e++) {
@@ -146,9 +158,9 @@ static void run(double seconds) {
             if (!receive(c)) {
                 continue;
             }
+            answers++;
+            took = t - began;
             if (t < until) {
-                answers++;
-                took = t - began;
                 ask(c);
             } else {
                 on_their_way--;
@@ -160,10 +172,10 @@ static void run(double seconds) {
 
 int main(int count, char **words) {
     char line[128];
-    expect("arguments PORT CONNECTIONS KEYS", count == 4);
-    connection_count = (unsigned)atoi(words[2]);
-    key_count = (unsigned)atoi(words[3]);
-    expect("number of connections from 1 to 256, and keys", connection_count >= 1 && connection_count <= CONNECTIONS_MOST && key_count > 0);
+    expect("arguments PORT KEYS CORE", count == 4);
+    key_count = (unsigned)atoi(words[2]);
+    expect("keys", key_count > 0);
+    stay(atoi(words[3]));
     connect_all((uint16_t)atoi(words[1]));
     while (fgets(line, sizeof line, stdin)) {
         unsigned lines, each;

@@ -56,17 +56,16 @@ def _count(talk: Talk, asked: int, hits: int, *, touched: bool) -> None:
         counts.get_misses += asked - hits
 
 
-def quick(talk: Talk, data: bytes | bytearray, at: int, room: int) -> int:
+def quick(talk: Talk, data: bytes | bytearray, at: int, room: int) -> tuple[bytes, int]:
     """Answer the gets that begin there, as far as they are usual, in one call of the core.
 
     Returns:
-        Where the next command begins; the same if there was nothing usual.
+        The answer, and where the next command begins; nothing and ``at`` if there was nothing usual.
     """
     answer, after, lines, hits, misses = talk.store.answer(data, at, room)
     if lines:
-        talk.send(answer)
         counts = talk.counts
         counts.cmd_get += hits + misses
         counts.get_hits += hits
         counts.get_misses += misses
-    return after
+    return answer, after

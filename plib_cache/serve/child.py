@@ -18,7 +18,6 @@ from plib_cache.serve.worker import BOOT, READY, Task
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 STEADY_S = 10.0  # who has run so long is started again at once
 START_S = 60.0  # a limit for a process that neither listens nor ends
-AFTER_GRACE_S = 5.0  # to end in after it has cut everything off
 log = logging.getLogger(__name__)
 
 
@@ -34,6 +33,8 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
         self._pause_s = FIRST_PAUSE_S
         self._stopping = asyncio.Event()
+        self._listens = False
+        self._to_reload = False
         self._beat = 0
         self.restarts = 0
 
@@ -50,7 +51,10 @@ class Child:
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             pass_fds=fds, env=plain,
         )  # fmt: skip
+        self._listens, self._to_reload = False, False
         self._board.put(self._task.row, {PID: process.pid})
+        if self._stopping.is_set():  # since it was decided to start it
+            self.signal(signal.SIGTERM)
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(self._task.as_json().encode() + b"\n")
@@ -59,6 +63,9 @@ class Child:
         except asyncio.TimeoutError:
             said = b""
         if said.strip() == READY.encode():
+            self._listens = True
+            if self._to_reload:
+                self.reload()
             return
         self.signal(signal.SIGKILL)
         code = await process.wait()
@@ -119,17 +126,18 @@ class Child:
             self._stopping.set()
             self.signal(signal.SIGTERM)
 
-    async def end(self, grace: float) -> None:
-        """Stop it, and come back when it has ended; it is killed if that takes too long."""
-        self.stop()
-        if self._process is None:
-            return
-        try:
-            await asyncio.wait_for(self._process.wait(), grace + AFTER_GRACE_S)
-        except asyncio.TimeoutError:
+    def reload(self) -> None:
+        """Have it read certificates and users again; as soon as it can, if it has just begun."""
+        if self._listens:
+            self.signal(signal.SIGHUP)
+        else:
+            self._to_reload = True
+
+    def kill(self) -> None:
+        """End it at once, if it is there."""
+        if self._process is not None and self._process.returncode is None:
             log.error("server process %d does not end: killing it", self._process.pid)
             self.signal(signal.SIGKILL)
-            await self._process.wait()
 
 
 def _how(code: int) -> str:

@@ -134,15 +134,19 @@ class Connections:
 class Connection(asyncio.Protocol):
     """One client."""
 
-    _transport: asyncio.Transport | None = None
+    __slots__ = (
+        "_all", "_ended", "_full", "_going_on", "_paused", "_talk", "_transport", "heard",
+    )  # fmt: skip
+
     _talk: Talk
-    _full = False  # so many answers wait for the client that no more are made
-    _paused = False  # nothing is read from it
-    _going_on = False  # the rest of what was taken is answered in a moment
-    _ended = False  # the client sends nothing more
 
     def __init__(self, all_: Connections) -> None:
         self._all = all_
+        self._transport: asyncio.Transport | None = None
+        self._full = False  # so many answers wait for the client that no more are made
+        self._paused = False  # nothing is read from it
+        self._going_on = False  # the rest of what was taken is answered in a moment
+        self._ended = False  # the client sends nothing more
         self.heard = all_.now
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -169,8 +173,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._transport is None:  # it was refused
             return
-        self.heard = self._all.now
-        self._all.counts.bytes_read += len(data)
+        everyone = self._all
+        self.heard = everyone.now
+        everyone.counts.bytes_read += len(data)
         self._say(self._talk.received(data))
 
     def eof_received(self) -> bool:
@@ -184,15 +189,22 @@ class Connection(asyncio.Protocol):
         if answers:
             self._all.counts.bytes_written += len(answers)
             transport.write(answers)
+        if talk.more or talk.closing or self._full or self._paused or self._ended:
+            self._arrange(transport)
+        elif self._all.draining:
+            self.close_if_answered()
+
+    def _arrange(self, transport: asyncio.Transport) -> None:
+        """Go on reading, or answering, or neither."""
+        talk = self._talk
         if talk.closing or (self._ended and not talk.more):
             transport.close()
         elif talk.more or self._full:
             self._pause(transport)
             self._soon()
         else:
-            if self._paused:
-                self._paused = False
-                transport.resume_reading()
+            self._paused = False
+            transport.resume_reading()
             if self._all.draining:
                 self.close_if_answered()
 
@@ -239,6 +251,8 @@ class Connection(asyncio.Protocol):
 
 class TlsConnection(Connection):
     """One client that speaks TLS; it was admitted before the handshake."""
+
+    __slots__ = ()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._begin(cast("asyncio.Transport", transport))

@@ -88,9 +88,10 @@ class Conversation:
                 return b""
         if not (self._input or self._keys or self._skip or self._finish or self._auth):
             # Nothing waits, so gets need no copy of what came.
-            after = answers.quick(self, data, 0, self.limits.answer)
+            answer, after = answers.quick(self, data, 0, self.limits.answer)
             if after == len(data):
-                return self._taken()
+                return answer
+            self.send(answer)
             data = data[after:]
         self._input += data
         return self.resume()
@@ -104,9 +105,6 @@ class Conversation:
             self._input.clear()
         else:
             del self._input[:at]
-        return self._taken()
-
-    def _taken(self) -> bytes:
         answer = b"".join(self._answers)
         self._answers.clear()
         self._answered = 0
@@ -139,7 +137,8 @@ class Conversation:
                 after = at
                 if self._auth is None and self._input.startswith(b"get", at):
                     room = self.limits.answer - self._answered
-                    after = answers.quick(self, self._input, at, room)
+                    answer, after = answers.quick(self, self._input, at, room)
+                    self.send(answer)
                 if after == at:
                     after = self._take_line(at)
                 if after == at:

@@ -24,6 +24,7 @@ from plib_cache.serve.users import Users
 from plib_cache.serve.worker import LOG, Task, columns
 
 LOOK_S = 1.0  # how often it looks whether the region is still there
+AFTER_GRACE_S = 3.0  # for processes to end in after they have cut everything off
 log = logging.getLogger(__name__)
 
 
@@ -38,6 +39,7 @@ class Daemon:
         self._settings = settings
         self._stack = contextlib.ExitStack()
         self._stop = asyncio.Event()
+        self._keeping: list[asyncio.Task[None]] = []
         _check_files(settings)
         guard.allow_files(settings.max_connections)
         self._cache = Cache(path=settings.region, size=settings.size)
@@ -103,17 +105,17 @@ class Daemon:
         loop.add_signal_handler(signal.SIGTERM, self._asked_to_stop)
         loop.add_signal_handler(signal.SIGINT, self._asked_to_stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        tasks = []
+        helping = []
         try:
             await asyncio.gather(*(child.start() for child in self._children))
             if not self._stop.is_set():
                 self._announce()
-                tasks = [loop.create_task(child.keep()) for child in self._children]
-                tasks += [loop.create_task(self._look()), loop.create_task(self._feed_watchdog())]
+            helping = [loop.create_task(self._look()), loop.create_task(self._feed_watchdog())]
+            self._keeping = [loop.create_task(child.keep()) for child in self._children]
             await self._stop.wait()
         finally:
             await self._end()
-            for task in tasks:
+            for task in helping:
                 task.cancel()
 
     def _announce(self) -> None:
@@ -138,7 +140,14 @@ class Daemon:
     async def _end(self) -> None:
         notify.notify("STOPPING=1")
         self.close()
-        await asyncio.gather(*(child.end(self._settings.grace) for child in self._children))
+        for child in self._children:
+            child.stop()
+        ending = self._keeping or [asyncio.ensure_future(child.keep()) for child in self._children]
+        _, late = await asyncio.wait(ending, timeout=self._settings.grace + AFTER_GRACE_S)
+        if late:
+            for child in self._children:
+                child.kill()
+            await asyncio.wait(late)
 
     def _reload(self) -> None:
         notify.reloading()
@@ -148,7 +157,7 @@ class Daemon:
             log.error("not reloaded, and nothing is changed: %s", error)
         else:
             for child in self._children:
-                child.signal(signal.SIGHUP)
+                child.reload()
             log.info("reloaded certificates and users, for connections to come")
         notify.notify("READY=1")
 

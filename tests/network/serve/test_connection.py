@@ -56,6 +56,7 @@ class Stage:
 
     def __init__(self, most: int = 10) -> None:
         self.spoken: list[bytes] = []
+        self.clients: list[socket.socket] = []
         self.welcomed: list[asyncio.Future[None]] = []
         self.counts = Counts(max_connections=most)
         self.board = Board(2, columns())
@@ -67,6 +68,7 @@ class Stage:
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setblocking(False)
+        self.clients.append(ours)
         if tls is not None:
             self.welcomed.append(asyncio.ensure_future(self.all.welcome(theirs, tls)))
             await asyncio.sleep(0)
@@ -74,24 +76,36 @@ class Stage:
         await asyncio.get_running_loop().connect_accepted_socket(self.all.make, theirs)
         return ours
 
+    async def act(self, play: Callable[[], Awaitable[None]]) -> None:
+        """Let a test play, and leave nothing open, however that ends."""
+        try:
+            await asyncio.wait_for(play(), HANG_S)
+        finally:
+            self.all.abort()
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            while self.all.open:
+                await asyncio.sleep(0.001)
+            for client in self.clients:
+                client.close()
+
+
+Played = Callable[[Stage, Callable[[], Awaitable[None]]], None]
+
 
 @pytest.fixture(params=["uvloop", "asyncio"])
-def played(request: pytest.FixtureRequest) -> Callable[[Callable[[], Awaitable[None]]], None]:
-    """``played(play)`` runs a coroutine in each of the two kinds of loops."""
+def played(request: pytest.FixtureRequest) -> Played:
+    """``played(stage, play)`` runs a coroutine in each of the two kinds of loops."""
 
-    def run(play: Callable[[], Awaitable[None]]) -> None:
+    def run(stage: Stage, play: Callable[[], Awaitable[None]]) -> None:
         loop = new_loop() if request.param == "uvloop" else asyncio.new_event_loop()
         assert request.param in type(loop).__module__
         try:
-            loop.run_until_complete(asyncio.wait_for(play(), HANG_S))
+            loop.run_until_complete(stage.act(play))
         finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
 
     return run
-
-
-Played = Callable[[Callable[[], Awaitable[None]]], None]
 
 
 async def heard(sock: socket.socket, size: int) -> bytes:
@@ -112,10 +126,8 @@ def test_turns(played: Played) -> None:
         one.send(b"one\n" * 50)
         other.send(b"other\n" * 50)
         await asyncio.gather(heard(one, 200), heard(other, 300))
-        one.close()
-        other.close()
 
-    played(play)
+    played(stage, play)
     last = stage.spoken.index(b"one"), stage.spoken.index(b"other")
     assert max(last) < 5
     assert sorted(set(stage.spoken[10:20])) == [b"one", b"other"]
@@ -140,10 +152,8 @@ def test_answers_wait_for_slow_readers(played: Played, monkeypatch: pytest.Monke
         assert not sending.done()
         assert await heard(slow, len(line) * count) == line * count
         await sending
-        slow.close()
-        other.close()
 
-    played(play)
+    played(stage, play)
 
 
 def test_too_many(played: Played) -> None:
@@ -162,10 +172,8 @@ def test_too_many(played: Played) -> None:
         fourth = await stage.connect()
         await asyncio.get_running_loop().sock_sendall(fourth, b"me too\n")
         assert await heard(fourth, 7) == b"me too\n"
-        for one in (second, third, fourth):
-            one.close()
 
-    played(play)
+    played(stage, play)
     assert (stage.counts.total_connections, stage.counts.rejected_connections) == (4, 1)
 
 
@@ -186,10 +194,8 @@ def test_idle_ones(played: Played) -> None:
         assert await heard(quiet, 1) == b""
         await loop.sock_sendall(busy, b"still\n")
         assert await heard(busy, 6) == b"still\n"
-        quiet.close()
-        busy.close()
 
-    played(play)
+    played(stage, play)
     assert stage.counts.idle_kicks == 1
 
 
@@ -212,10 +218,8 @@ def test_drain(played: Played) -> None:
         assert await heard(half, 100) == b"half a line\n"
         while stage.all.open:
             await asyncio.sleep(0.001)
-        for one in (idle, asking, half):
-            one.close()
 
-    played(play)
+    played(stage, play)
 
 
 @pytest.mark.parametrize("end", [b"quit\n", b""])
@@ -229,11 +233,10 @@ def test_the_end_of_a_client(played: Played, end: bytes) -> None:
         if not end:
             client.shutdown(socket.SHUT_WR)
         assert await heard(client, 1000) == b"line\n" * 30 + end
-        client.close()
         while stage.all.open:
             await asyncio.sleep(0.001)
 
-    played(play)
+    played(stage, play)
 
 
 def test_no_handshake(played: Played, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -252,10 +255,8 @@ def test_no_handshake(played: Played, monkeypatch: pytest.MonkeyPatch, tmp_path:
         await heard(plain, 100)  # TLS says what is wrong
         while stage.all.open:
             await asyncio.sleep(0.001)
-        for one in (silent, plain, refused):
-            one.close()
 
-    played(play)
+    played(stage, play)
     assert stage.counts.curr_connections == 0
 
 

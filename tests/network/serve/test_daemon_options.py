@@ -3,17 +3,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import resource
 import socket
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 from waiting import wait_until
 
-from plib_cache import Cache
+from plib_cache import Cache, ConfigurationError
 from plib_cache.cli import main
 from plib_cache.serve.daemon import Daemon
+from plib_cache.serve.settings import Settings
+from plib_cache.serve.worker import new_loop
 
 from .running import Server, refused
 
@@ -96,6 +101,32 @@ def test_too_few_files(tmp_path: Path) -> None:
     code, said = refused(tmp_path, "--listen", "127.0.0.1:0", "--max-connections", str(most))
     assert code == 1
     assert f"--max-connections {most} needs {most + 64} open files" in said
+
+
+def test_metrics_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    settings = Settings(str(tmp_path / "region"), metrics="127.0.0.1:0", listen=("127.0.0.1:0",))
+    with pytest.raises(ConfigurationError, match=r"pip install 'plib-cache\[serve\]'"):
+        Daemon(settings)
+
+
+def test_without_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    loop = new_loop()
+    assert isinstance(loop, asyncio.BaseEventLoop)
+    loop.close()
+
+
+def test_as_many_files_as_it_may(tmp_path: Path) -> None:
+    """The soft limit is raised to the hard one, which the server processes inherit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def lower() -> None:  # in the child
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+
+    with Server(tmp_path, preexec_fn=lower) as server:
+        for pid in server.pids():
+            assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (hard, hard)
 
 
 def test_a_region_of_another_size(tmp_path: Path) -> None:

@@ -38,8 +38,10 @@ class Manager:
         lines = self._sock.recv(4096).decode().splitlines()
         return dict(line.split("=", 1) for line in lines)
 
-    def close(self) -> None:
-        """Listen no more."""
+    def __enter__(self) -> Manager:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._sock.close()
 
 
@@ -47,9 +49,8 @@ class Manager:
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
     """One that listens on a path, and one that listens on a name of the kernel's."""
     where = tmp_path / "notify" if request.param == "path" else f"\0plib-{os.getpid()}-{tmp_path}"
-    made = Manager(where)
-    yield made
-    made.close()
+    with Manager(where) as made:
+        yield made
 
 
 def test_it_tells_how_it_is(tmp_path: Path, manager: Manager) -> None:
@@ -66,41 +67,52 @@ def test_it_tells_how_it_is(tmp_path: Path, manager: Manager) -> None:
         assert manager.hear() == {"STOPPING": "1"}
 
 
+def test_a_reload_while_it_begins(tmp_path: Path) -> None:
+    """SIGHUP does not end processes that do not listen for it yet."""
+    with Server(tmp_path) as server:
+        (pid,) = server.pids()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: server.pids() not in ([], [pid]), "another process")
+        server.signal(signal.SIGHUP)
+        with server.connect() as client:
+            assert client.set("k", b"v") == b"STORED\r\n"
+        assert "did not come to listen" not in server.told()
+
+
 def test_no_readiness_without_a_server(tmp_path: Path) -> None:
     """Nothing is told by a server that cannot begin."""
-    manager = Manager(tmp_path / "notify")
-    code, _ = refused(tmp_path, "--listen", "192.0.2.1:0", "--insecure", env=manager.environment)
-    assert code == 1
-    manager._sock.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        manager.hear()
-    manager.close()
+    with Manager(tmp_path / "notify") as manager:
+        code, _ = refused(
+            tmp_path, "--listen", "192.0.2.1:0", "--insecure", env=manager.environment
+        )
+        assert code == 1
+        manager._sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            manager.hear()
 
 
 def test_the_watchdog(tmp_path: Path) -> None:
     """It is fed while all server processes live, and no more when one is stuck."""
-    manager = Manager(tmp_path / "notify")
-    environment = {**manager.environment, "WATCHDOG_USEC": str(2_000_000)}
-    with Server(tmp_path, "--processes", "2", env=environment) as server:
-        assert manager.hear()["READY"] == "1"
-        for _ in range(3):
-            assert manager.hear() == {"WATCHDOG": "1"}
-        stuck = server.pids()[1]
-        stop(stuck)
-        wait_until(lambda: "a server process is stuck" in server.told(), "the complaint")
-        os.kill(stuck, signal.SIGCONT)
-    manager.close()
+    with Manager(tmp_path / "notify") as manager:
+        environment = {**manager.environment, "WATCHDOG_USEC": str(2_000_000)}
+        with Server(tmp_path, "--processes", "2", env=environment) as server:
+            assert manager.hear()["READY"] == "1"
+            for _ in range(3):
+                assert manager.hear() == {"WATCHDOG": "1"}
+            stuck = server.pids()[1]
+            stop(stuck)
+            wait_until(lambda: "a server process is stuck" in server.told(), "the complaint")
+            os.kill(stuck, signal.SIGCONT)
 
 
 def test_a_watchdog_of_somebody_else(tmp_path: Path) -> None:
-    manager = Manager(tmp_path / "notify")
-    environment = {**manager.environment, "WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}
-    with Server(tmp_path, env=environment) as server, server.connect() as client:
-        assert manager.hear()["READY"] == "1"
-        assert client.set("k", b"v") == b"STORED\r\n"
-        server.signal(signal.SIGTERM)
-        assert manager.hear() == {"STOPPING": "1"}
-    manager.close()
+    with Manager(tmp_path / "notify") as manager:
+        environment = {**manager.environment, "WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}
+        with Server(tmp_path, env=environment) as server, server.connect() as client:
+            assert manager.hear()["READY"] == "1"
+            assert client.set("k", b"v") == b"STORED\r\n"
+            server.signal(signal.SIGTERM)
+            assert manager.hear() == {"STOPPING": "1"}
 
 
 def activated(folder: Path, socks: list[socket.socket], *options: str) -> Server:
