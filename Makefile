@@ -111,6 +111,13 @@ build/distributed-tests: | $(VENV)/pyvenv.cfg
 	  $$($(BIN)/python -c 'import distributed; print(distributed.__version__)') && \
 	  mv $@.new/distributed/tests $@ && rm -rf $@.new
 
+# memcached's own tests; only where GitHub can be reached.
+build/memcached-tests: | $(VENV)/pyvenv.cfg
+	@rm -rf $@.new
+	@git clone -q --depth 1 https://github.com/memcached/memcached $@.new --branch \
+	  $$(sed -n 's/^VERSION = "\(.*\)"/\1/p' tests/upstream/memcached_table.py) && \
+	  mv $@.new/t $@ && rm -rf $@.new
+
 # What `make bench` compares with, from pyproject.toml.  What cannot be installed is reported as not measured.
 $(PEERS): $(VENV)/pyvenv.cfg pyproject.toml
 	@echo "installing what the benchmark compares with"

@@ -22,6 +22,7 @@ from benchmarks import (
     paper,
     python_rows,
     remote_rows,
+    serve_rows,
 )
 from benchmarks.bench import MIB, Bench
 from benchmarks.figures import Line
@@ -100,6 +101,11 @@ ROWS = [
     row(dask_rows.far, "dask-far", "dask, 80 KB found on another node"),
     row(remote_rows.hit, "remote-hit", "hit in a tier of memcached, 128 B"),
     row(remote_rows.loss, "remote-loss", "a node is lost"),
+    row(serve_rows.gets, "serve-many", "serve, multi-get of 100, 128 B", way="many"),
+    row(serve_rows.gets, "serve-pipelined", "serve, 100 single gets at once, 128 B",
+        way="pipelined"),
+    row(serve_rows.gets, "serve-alone", "serve, one get and its answer, 128 B", way="alone"),
+    row(serve_rows.two, "serve-two", "serve, 2 processes, multi-get of 100"),
     row(memory_rows.memory, "memory-shares", "entries in a full pool", word="shares"),
     row(memory_rows.memory, "memory-hits", "hit ratio, pool a tenth of the data", word="zipf"),
     row(memory_rows.memory, "memory-mixed", "hit ratio, sizes mixed", word="mixed"),

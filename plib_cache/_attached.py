@@ -15,6 +15,7 @@ from plib_cache._core import SET, TAGS_MAX, Found, Quick, Region, Terms
 from plib_cache._distant import Distant, openers
 from plib_cache._flight import MISSING, Missing
 from plib_cache._frame import DamagedValueError
+from plib_cache._marked import MarkedValueError
 from plib_cache._moments import Expire, deadline_ms
 from plib_cache._open import check_expected, check_in_place, open_region
 from plib_cache.exceptions import ConfigurationError, CorruptRegionError, PlibCacheWarning
@@ -182,6 +183,8 @@ class Attached(Quick):
 
     def _doubt(self, error: Exception) -> None:
         """An integrity error: raised if strict, else a miss with one warning."""
+        if isinstance(error, MarkedValueError):
+            return  # a miss, and nothing is wrong
         if self._strict:
             raise error
         if not self._warned:

@@ -17,6 +17,7 @@ PICKLE5      8  a pickle and its buffers (``_frame``)
 CLOUDPICKLE  9  the same, made by cloudpickle
 DATA        10  the same, of plain data only (``_restricted``)
 MEMORYVIEW  11  the bytes; only of flat views of bytes
+            12  to 27: what clients of the network have marked (``_marked``)
 ==========  ==  ==========================================================================
 
 The codes 0 to 7 and 11 are for exactly these types: an ``IntEnum`` or a subclass of ``str`` is
@@ -54,6 +55,7 @@ from typing import Any, Literal, Protocol
 
 from plib_cache import _ndarray, _pickling, _restricted
 from plib_cache._frame import Encoded, build_frame, damaged, parse_frame
+from plib_cache._marked import plain_code
 from plib_cache.exceptions import ConfigurationError, SerializationError
 
 __all__ = [
@@ -260,8 +262,8 @@ class DefaultSerializer:
             SerializationError: the bytes are damaged, need a class that is missing here, or need
                 code while trust="data".
         """
-        decode = decoders.get(type_code)
-        if decode is None:
+        type_code = plain_code(type_code)
+        if (decode := decoders.get(type_code)) is None:
             raise damaged(f"there is no type code {type_code}")
         if type_code in _CODE and self.trust == "data":
             raise SerializationError(
@@ -281,6 +283,7 @@ def buffer_of(type_code: int, data: memoryview) -> memoryview:
         TypeError: the value is of another type.
         SerializationError: the bytes are damaged, or an array is read without NumPy.
     """
+    type_code = plain_code(type_code)
     if type_code in _FLAT:
         return data
     if type_code == TypeCode.NDARRAY:

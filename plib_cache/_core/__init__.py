@@ -11,6 +11,7 @@ leaves the rest to the first.
 
 from __future__ import annotations
 
+from plib_cache._core.entries import Entries, Entry, Given
 from plib_cache._core.failures import RegionAbsentError, SizeDiffersError
 from plib_cache._core.fast import Quick, binding, make_lookup, quicken
 from plib_cache._core.handle import (
@@ -25,13 +26,14 @@ from plib_cache._core.handle import (
     SIZE_MAX,
     SIZE_MIN,
     TAGS_MAX,
+    WRONG_TYPE,
     explain_faults,
     path_of,
     remove_region,
 )
 from plib_cache._core.inplace import InPlace, Lease, NotInPlaceError
 from plib_cache._core.names import Claim, NameCounts, Names
-from plib_cache._core.values import ADD, APPEND, CAS, PREPEND, PUBLISH, REPLACE, SET, Values
+from plib_cache._core.values import ADD, APPEND, CAS, PREPEND, PUBLISH, REMAKE, REPLACE, SET
 from plib_cache._core.walk import Finding, Walks
 from plib_cache._core.work import Encoding, Found, Item, Terms
 
@@ -49,15 +51,19 @@ __all__ = [
     "OK",
     "PREPEND",
     "PUBLISH",
+    "REMAKE",
     "REPLACE",
     "SET",
     "SIZE_MAX",
     "SIZE_MIN",
     "TAGS_MAX",
+    "WRONG_TYPE",
     "Claim",
     "Encoding",
+    "Entry",
     "Finding",
     "Found",
+    "Given",
     "Item",
     "Lease",
     "NameCounts",
@@ -76,5 +82,5 @@ __all__ = [
 ]
 
 
-class Region(Values, InPlace, Names, Walks):
+class Region(Entries, InPlace, Names, Walks):
     """One attached region, with all operations of the core."""

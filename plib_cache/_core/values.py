@@ -23,6 +23,7 @@ CAS = int(lib.PLC_CAS)
 APPEND = int(lib.PLC_APPEND)
 PREPEND = int(lib.PLC_PREPEND)
 PUBLISH = int(lib.PLC_PUBLISH)
+REMAKE = int(lib.PLC_REMAKE)
 
 _ALIGN = 16  # of the values of one plc_get_many
 _uncleared: Any = ffi.new_allocator(should_clear_after_alloc=False)

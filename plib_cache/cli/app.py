@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from plib_cache.cli import regions
+from plib_cache.cli import regions, serving
 from plib_cache.cli.places import attach, fail, find
 from plib_cache.cli.show import as_json, say
 
@@ -125,6 +125,9 @@ def doctor(json: Json = False) -> None:
     from plib_cache.cli.doctor import examine
 
     raise typer.Exit(examine(json))
+
+
+app.command("serve")(serving.command)
 
 
 def _ask(question: str, yes: bool) -> None:

@@ -76,7 +76,7 @@ def _says(where: str | tuple[str, int], question: bytes, answer: bytes) -> bool:
     return False
 
 
-def memcached(folder: Path, *options: str, port: int = 0) -> Running:
+def memcached(folder: Path, *options: str, port: int = 0, answers: bytes = b"VERSION") -> Running:
     """A memcached: on a unix socket in a folder, or on a port of this machine."""
     user = ["-u", "root"] if os.geteuid() == 0 else []
     path = str(folder / "memcached.sock")
@@ -85,7 +85,7 @@ def memcached(folder: Path, *options: str, port: int = 0) -> Running:
     return Running(
         ["memcached", "-m", "64", "-t", "2", *user, *where, *options],
         url,
-        lambda: _says(("127.0.0.1", port) if port else path, b"version\r\n", b"VERSION"),
+        lambda: _says(("127.0.0.1", port) if port else path, b"version\r\n", answers),
     )
 
 

@@ -14,6 +14,7 @@ from benchmarks import (
     large_writing,
     python_rows,
     remote_rows,
+    serve_rows,
 )
 from benchmarks.bench import Bench
 from benchmarks.figures import Goal
@@ -53,6 +54,16 @@ def test_rows_of_keys_run(bench: Bench) -> None:
         "joblib.hash", "joblib.hash, pandas' own", "joblib.hash, objects",
     ]  # fmt: skip
     assert all(line.ratio and line.ratio.count == 2 and line.ratio.low > 0 for line in lines)
+
+
+def test_rows_of_the_server_run(bench: Bench) -> None:
+    """Each way of asking, and two processes; memcached only where it is."""
+    lines = serve_rows.two(bench, "two")
+    for way in serve_rows.WAYS:
+        lines += serve_rows.gets(bench, way, way)
+    measured = [line for line in lines if not line.missing]
+    assert len(measured) >= 2
+    assert all(line.ratio and line.ratio.count == 2 and line.ratio.low > 0 for line in measured)
 
 
 def test_native_rows_run(bench: Bench) -> None:

@@ -27,7 +27,7 @@ PYTHON_LAYERS = [
     ["serialize", "keys"],
     ["config"],
     ["cache"],
-    ["tiers", "remote", "decorator"],
+    ["tiers", "remote", "decorator", "serve"],
     ["__init__"],
     ["testing", "integrations", "cli", "__main__"],
 ]

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``plib-cache serve``: its options, as they come from the command line."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from plib_cache import config
+from plib_cache.exceptions import ConfigurationError
+
+
+def _path(text: str) -> str:
+    return os.path.abspath(text) if text else ""  # noqa: PTH100 - links stay as they are
+
+
+def _bytes(option: str, text: str) -> int:
+    try:
+        return config.bytes_of(text)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{option}: {error}") from None
+
+
+def _text(what: str, metavar: str) -> typer.models.OptionInfo:
+    made: typer.models.OptionInfo = typer.Option(metavar=metavar, help=what, show_default=False)
+    return made
+
+
+def command(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Name of a cache, or the path of its file (with a slash); made if there is none.",
+            show_default=False,
+        ),
+    ],
+    listen: Annotated[
+        list[str] | None,
+        _text(
+            "Where to listen, 127.0.0.1:11211 if not told; several times for several.",
+            "HOST:PORT|unix:PATH",
+        ),
+    ] = None,
+    processes: Annotated[int, typer.Option(help="Server processes over the one region.")] = 1,
+    size: Annotated[str, _text("Of a cache that is made, as 2GiB.", "SIZE")] = "",
+    max_item: Annotated[
+        str, typer.Option(metavar="SIZE", help="The largest item that is stored.")
+    ] = "1MiB",
+    max_connections: Annotated[int, typer.Option(help="Of all processes together.")] = 1024,
+    idle_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Hang up on who says nothing; 0: never.")
+    ] = 0.0,
+    grace: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long a drain may take.")
+    ] = 10.0,
+    tls_cert: Annotated[str, _text("The server's certificate; with --tls-key.", "FILE")] = "",
+    tls_key: Annotated[str, _text("Its private key.", "FILE")] = "",
+    tls_ca: Annotated[
+        str, _text("Who signs clients' certificates, which they then need.", "FILE")
+    ] = "",
+    auth_file: Annotated[
+        str, _text("Lines user:password; readable by its owner only.", "FILE")
+    ] = "",
+    read_only: Annotated[bool, typer.Option("--read-only", help="Nothing can be changed.")] = False,
+    metrics: Annotated[str, _text("Where Prometheus asks for metrics.", "HOST:PORT")] = "",
+    insecure: Annotated[
+        bool,
+        typer.Option("--insecure", help="Listen to other machines without TLS or users."),
+    ] = False,
+) -> None:
+    """Serve a cache to other machines and languages, by memcached's protocol.
+
+    SIGTERM and SIGINT: answers what was asked, closes, ends.  SIGHUP: reads certificates and users
+    again.  Needs `pip install 'plib-cache[serve]'` to be fast, and for --metrics.
+    """
+    from plib_cache.serve.daemon import serve
+    from plib_cache.serve.settings import Settings
+
+    region = config.check_path(name) if "/" in name else config.region_path(name)
+    told = Settings(
+        region=region,
+        size=config.parse_size(size) if size else None,
+        listen=tuple(listen or ()),
+        processes=processes,
+        max_item=_bytes("--max-item", max_item),
+        max_connections=max_connections,
+        idle_timeout=idle_timeout,
+        grace=grace,
+        tls_cert=_path(tls_cert),
+        tls_key=_path(tls_key),
+        tls_ca=_path(tls_ca),
+        auth_file=_path(auth_file),
+        read_only=read_only,
+        metrics=metrics,
+        insecure=insecure,
+    )
+    serve(told)
