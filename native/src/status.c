@@ -21,7 +21,7 @@ static const struct status_text texts[] = {
     {PLC_TOO_LARGE, "TOO_LARGE: the value is larger than this region can ever hold"},
     {PLC_BUSY, "BUSY: others were in the way for too long; nothing was changed"},
     {PLC_NOT_A_NUMBER, "NOT_A_NUMBER: the value is not a decimal number of 64 bits"},
-    {PLC_WRONG_TYPE, "WRONG_TYPE: the value is not plain bytes"},
+    {PLC_WRONG_TYPE, "WRONG_TYPE: the value is not plain bytes, or is content-addressed"},
     {PLC_NO_SLOT, "NO_SLOT: as many processes are attached as the region has places for"},
     {PLC_NO_MEMORY, "NO_MEMORY: no memory for this process's own records"},
     {PLC_NO_PERMISSION, "NO_PERMISSION: the folder or the file may not be used"},

@@ -161,7 +161,7 @@ class Conversation:
         return after
 
     def _take_line(self, at: int) -> int:
-        """Do the command that begins there; where the next one does, the same if it is not whole."""
+        """Do the command that begins there; where the next does, or there if it is not whole."""
         end = self._input.find(b"\n", at, at + self.limits.keys_line + 1)
         if end < 0 or end - at > self.limits.line:
             if len(self._input) - at > self.limits.line and not self._may_be_long(at):
@@ -211,7 +211,8 @@ class Conversation:
         except ClosedError:
             self.close()
         except PlibCacheError as error:
-            self.say(b"SERVER_ERROR " + str(error).partition("\n")[0].encode("utf-8", "replace")[:200])
+            line = str(error).partition("\n")[0]
+            self.say(b"SERVER_ERROR " + line.encode("utf-8", "replace")[:200])
 
     # ---- for commands; see ``Talk``
 

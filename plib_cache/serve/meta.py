@@ -21,7 +21,6 @@ from plib_cache.serve.store import (
     REPLACE,
     SET,
     WRONG_TYPE,
-    Item,
     busy,
 )
 from plib_cache.serve.storing import expect

@@ -15,6 +15,7 @@ TOO_LONG = b"CLIENT_ERROR opaque token too long"
 _BAD_TOKEN = b"CLIENT_ERROR bad token in command line format"
 _KNOWN = frozenset(b"OPLkstcfl")  # without a meaning here: what they want is answered later
 
+
 class BadFlagError(Exception):
     """A flag is wrong; the text is the answer."""
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from plib_cache._marked import STALE, STALE_WON, VACANT, WON
@@ -58,31 +59,20 @@ def _make(talk: Talk, flags: Flags) -> Item | None:
 def _look(talk: Talk, flags: Flags, item: Item, made: bool, was_read: bool) -> _Seen:
     """What the flags ask for, in the order in which they were given."""
     parts = [b"VA %d" % len(item.value) if flags.value else b"HD"]
-    deadline_ms, won, told = item.deadline_ms, False, item.won and not made
+    won, told = False, item.won and not made
     for word in flags.words:
         letter = word[:1]
         if letter == b"T":
-            deadline_ms = flags.touch or 0
+            item = item._replace(deadline_ms=flags.touch or 0)
         elif letter == b"N" and made:
-            deadline_ms, won = flags.vacate or 0, True
+            item, won = item._replace(deadline_ms=flags.vacate or 0), True
         elif letter == b"R" and not told and not made:
-            won = won or _ends_before(deadline_ms, flags)
-        elif letter == b"s":
-            parts.append(b" s%d" % len(item.value))
-        elif letter == b"t":
-            parts.append(b" t%d" % seconds_left(deadline_ms, flags.now))
-        elif letter == b"c":
-            parts.append(b" c%d" % item.token)
-        elif letter == b"f":
-            parts.append(b" f%d" % item.flags)
-        elif letter == b"l":
-            parts.append(b" l%d" % _age(item, flags.now))
+            won = won or _ends_before(item.deadline_ms, flags)
         elif letter == b"h":
             parts.append(b" h%d" % was_read)
-        elif letter == b"k":
-            parts.append(key_returned(flags.key, item.binary))
         else:
-            parts.append(flags.returned(word))
+            asked = _ASKED.get(letter)
+            parts.append(asked(item, flags) if asked else flags.returned(word))
     if told:
         parts.append(b" Z")
     if item.stale:
@@ -91,6 +81,16 @@ def _look(talk: Talk, flags: Flags, item: Item, made: bool, was_read: bool) -> _
     if won:
         parts.append(b" W")
     return _Seen(b"".join(parts), won, flags.touch is not None)
+
+
+_ASKED: dict[bytes, Callable[[Item, Flags], bytes]] = {
+    b"s": lambda item, _: b" s%d" % len(item.value),
+    b"t": lambda item, flags: b" t%d" % seconds_left(item.deadline_ms, flags.now),
+    b"c": lambda item, _: b" c%d" % item.token,
+    b"f": lambda item, _: b" f%d" % item.flags,
+    b"l": lambda item, flags: b" l%d" % _age(item, flags.now),
+    b"k": lambda item, flags: key_returned(flags.key, item.binary),
+}
 
 
 def _ends_before(deadline_ms: int, flags: Flags) -> bool:

@@ -284,7 +284,7 @@ static void stopped(void) {
         (void)printf("  %s: %" PRIu64 " places\n", operation->name, places - before);
     }
     soak_line("SIGSTOP with a shard lock held",
-              "%" PRIu64 " instructions in 6 operations; %" PRIu64 " reads, none delayed; %" PRIu64
+              "%" PRIu64 " instructions in 7 operations; %" PRIu64 " reads, none delayed; %" PRIu64
               " writes beside it; %" PRIu64 " refused, after at most %u slices of 20 ms",
               places, reads, writes, busy, SLICES_MOST);
     region_end(c, true);

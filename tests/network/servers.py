@@ -76,9 +76,7 @@ def _says(where: str | tuple[str, int], question: bytes, answer: bytes) -> bool:
     return False
 
 
-def memcached(
-    folder: Path, *options: str, port: int = 0, answers: bytes = b"VERSION"
-) -> Running:
+def memcached(folder: Path, *options: str, port: int = 0, answers: bytes = b"VERSION") -> Running:
     """A memcached: on a unix socket in a folder, or on a port of this machine."""
     user = ["-u", "root"] if os.geteuid() == 0 else []
     path = str(folder / "memcached.sock")

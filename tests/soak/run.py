@@ -5,7 +5,7 @@
     python tests/soak/run.py kills fuzz   some
 
 What runs: every native test that writes a row (it calls ``soak_line``), the fuzzer, the models,
-workers of dask that are killed, and that live long.
+workers of dask that are killed, and that live long; spoilt lines of memcached's protocol.
 All run even if one fails; a failed one is in the table with its seed.  ``ROUNDS`` is percent of
 each, ``JOBS`` how many run side by side, ``PAGE`` the page whose table is renewed (when everything
 runs whole docs/reliability.md, otherwise a copy in build/soak).  What each printed is there too.
@@ -82,6 +82,7 @@ def soaks() -> list[Soak]:
     clusters = ROOT / "tests" / "integrations" / "clusters"
     found.append(Soak("dask-kills", [sys.executable, str(clusters / "storm.py")]))
     found.append(Soak("dask-life", [sys.executable, str(clusters / "life.py")]))
+    found.append(Soak("serve", [sys.executable, str(Path(__file__).parent / "serve.py")]))
     found.append(Soak("models", [sys.executable, str(Path(__file__).parent / "protocol.py")]))
     return sorted(found, key=lambda soak: (soak.name in ALONE, soak.name))
 

@@ -176,6 +176,16 @@ class TestAnswer:
             kept = bytearray(data) if chance.random() < 0.5 else data
             assert server.answer(kept, start, limit) == server.model(data, start, limit)
 
+    def test_gives_the_bytes_back(self, server: Server) -> None:
+        """What was read can be changed, and is held by nobody."""
+        data = bytearray(b"get a\r\nget")
+        assert server.answer(data)[1] == 7
+        data.clear()
+        held = sys.getrefcount(data)
+        for _ in range(100):
+            server.answer(data)
+        assert sys.getrefcount(data) == held
+
     def test_refusals(self, server: Server) -> None:
         """No bytes, no answer."""
         for data in (1, "get a\r\n", None):

@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 import pytest
 
+from network import servers
 from plib_cache import Cache
 from plib_cache.serve import Conversation, Counts, Limits, Store
 
-from .. import servers
 from .talking import Memcached
 
 
@@ -29,8 +29,10 @@ def converse(cache: Cache) -> Callable[..., Conversation]:
     """``converse()`` is a new connection to the cache; see ``Conversation``."""
     counts = Counts()
 
-    def begin(limits: Limits = Limits(), **options: Any) -> Conversation:
-        return Conversation(Store(cache), limits, options.pop("counts", counts), **options)
+    def begin(limits: Limits | None = None, **options: Any) -> Conversation:
+        return Conversation(
+            Store(cache), limits or Limits(), options.pop("counts", counts), **options
+        )
 
     return begin
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# ruff: noqa: E501 - a step is read more easily in one line
 """Conversations that memcached 1.6.18 and ``serve`` answer with the same bytes.
 
 Each is a name and the steps of the client.  A step is whole commands, but for the last one, behind
@@ -138,10 +139,17 @@ CONVERSATIONS: dict[str, list[bytes]] = {
             b"set k 0 0 %d\r\n" % n + b"v" * n + b"\r\nmg k s\r\n"
             for n in (1048513, 1048514, 1048515, 1048516, 1048517, 1048518)
         ],
-        b"set k 1 0 1048513\r\n" + b"v" * 1048513 + b"\r\nset k 1 0 1048512\r\n" + b"v" * 1048512 + b"\r\n",
+        b"set k 1 0 1048513\r\n"
+        + b"v" * 1048513
+        + b"\r\nset k 1 0 1048512\r\n"
+        + b"v" * 1048512
+        + b"\r\n",
     ],
     "a long line is hung up on": [b"set k 0 0 1\r\nx\r\n", b"x" * 4000],
-    "spaces before a long get": [b"set a 0 0 1\r\nx\r\n", b" " * 50 + b"get " + b"key " * 900 + b"a\r\n"],
+    "spaces before a long get": [
+        b"set a 0 0 1\r\nx\r\n",
+        b" " * 50 + b"get " + b"key " * 900 + b"a\r\n",
+    ],
     "a browser": [b"POST / HTTP/1.1\r\nHost: x\r\n\r\n"],
     "a browser that gets": [b"GET / HTTP/1.1\r\n"],
     "quit": [b"set k 0 0 1\r\nx\r\n", b"get k\r\nquit\r\nget k\r\n"],
@@ -164,12 +172,17 @@ CONVERSATIONS: dict[str, list[bytes]] = {
         b"ms k 1\r\nx\r\nmg k h u\r\nmg k h\r\nmg k h\r\nmg k h l u\r\n",
         b"ms k 1\r\nx\r\nget k\r\nmg k h\r\nmg k v h t l\r\n",
     ],
-    "mg touches": [b"ms k 1 T50\r\nx\r\nmg k t T90 t\r\nmg k t\r\nmg k T-1 v\r\nmg k v\r\nmg k Tx\r\n"],
+    "mg touches": [
+        b"ms k 1 T50\r\nx\r\nmg k t T90 t\r\nmg k t\r\nmg k T-1 v\r\nmg k v\r\nmg k Tx\r\n"
+    ],
     "mg vivifies": [
         b"mg k N30 v t f c\r\nmg k N30 v t\r\nmg k v t s\r\nget k\r\nms k 2\r\nhi\r\nmg k N30 v t\r\n",
         b"mg i t N30 s\r\nmg i t\r\nmg j N30 T60 t k O7\r\nmg z Nx\r\nmg w N-1 v\r\nmg w v\r\n",
     ],
-    "mg vivifies, cas": [b"mg k N30 c\r\n", b"ms k 1 C<0> T60\r\nx\r\nms k 1 C<0>\r\ny\r\nmg k v t\r\n"],
+    "mg vivifies, cas": [
+        b"mg k N30 c\r\n",
+        b"ms k 1 C<0> T60\r\nx\r\nms k 1 C<0>\r\ny\r\nmg k v t\r\n",
+    ],
     "mg vivified is there": [
         b"mg k N30\r\nadd k 0 0 1\r\nx\r\nreplace k 0 0 1\r\ny\r\nmg k v\r\nmg m N30\r\n",
         b"append m 0 0 1\r\nz\r\nmg m v\r\nmg n N30\r\nincr n 1\r\ndelete n\r\nmg n\r\n",
@@ -200,7 +213,9 @@ CONVERSATIONS: dict[str, list[bytes]] = {
     "ms": [
         b"ms k 2\r\nhi\r\nms k 2 F7 T90 O9 k\r\nho\r\nmg k f t v\r\nms k 2 q\r\nhu\r\nmg k v f t\r\n",
         b"ms\r\nms k\r\nms k 2 z\r\nhi\r\nms k 2 F7 F8\r\nhi\r\nms k 1 Fx\r\nx\r\nms k 1 Tx\r\nx\r\n",
-        b"ms k 1 O" + b"1" * 40 + b"\r\nx\r\nms k 1 MQ\r\nx\r\nms k 1 M\r\nx\r\nms k 1 MSS\r\nx\r\n",
+        b"ms k 1 O"
+        + b"1" * 40
+        + b"\r\nx\r\nms k 1 MQ\r\nx\r\nms k 1 M\r\nx\r\nms k 1 MSS\r\nx\r\n",
         b"ms k 1 T-1\r\nx\r\nmg k\r\nms k 0\r\n\r\nmg k s v\r\nms k 2 c\r\nhi\r\nmg k c\r\n",
     ],
     "ms modes": [
@@ -256,6 +271,7 @@ CONVERSATIONS: dict[str, list[bytes]] = {
         b"ma n N0 J5 c\r\n",
         b"ma n C<0> c v\r\nma n C<0> k\r\nma n C5 q\r\n",
         b"ma n C<1> D2 v\r\nma none C5\r\nma n C0 v\r\n",
+        b"set n 0 0 0\r\n\r\nma n C77777777\r\nset n 0 0 1\r\nx\r\nma n C77777777\r\n",
     ],
     "numbers that are made": [
         b"ma n N0 J7 v\r\nincr n 1\r\nget n\r\nma n N0 J7 v\r\nma m N60 MD D3 J10 v t\r\nma m MD D3 v\r\n"

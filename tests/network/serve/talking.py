@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Talking to a memcached and to a conversation of ours in the same way, and comparing the answers."""
+"""Talking to a memcached and to a conversation of ours in the same way, to compare the answers."""
 
 from __future__ import annotations
 

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
 
+from network import servers
 from plib_cache.serve import Conversation
 
-from .. import servers
 from .conversations import CONVERSATIONS
 from .talking import Memcached, Ours, transcript
 
@@ -22,9 +23,9 @@ def test_answers_are_those_of_memcached(
 ) -> None:
     """Each step of a conversation has the same answer."""
     steps = CONVERSATIONS[name]
-    theirs, ours = Memcached(memcached.where), Ours(converse())
-    expected = transcript(theirs, steps)
-    theirs.close()
+    ours = Ours(converse())
+    with contextlib.closing(Memcached(memcached.where)) as theirs:
+        expected = transcript(theirs, steps)
     found = transcript(ours, steps)
     for step, want, got in zip(steps, expected, found, strict=True):
         assert got == want, step[:300]
@@ -39,5 +40,3 @@ def test_the_table_is_broad() -> None:
         "stats verbosity version quit shutdown mn mg ms md ma me"
     ).split():
         assert command.encode() in said, command
-
-

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from network import servers
 from plib_cache import Cache
 from plib_cache.exceptions import BusyError, RegionFullError
 from plib_cache.serve import Conversation, Counts
 
-from .. import servers
 from .talking import Memcached, answers
 
 Converse = Callable[..., Conversation]
@@ -58,9 +59,9 @@ def test_answers_to_strangers_are_those_of_memcached(
     """Each step has the same answer."""
     if guarded is None:
         untested("conversations with a memcached that has users: there is no memcached here")
-    theirs, ours = Memcached(guarded.where), converse(auth=known)
-    expected = [theirs.ask(step) for step in steps]
-    theirs.close()
+    ours = converse(auth=known)
+    with contextlib.closing(Memcached(guarded.where)) as theirs:
+        expected = [theirs.ask(step) for step in steps]
     assert [answers(ours, step) for step in steps] == expected
     assert ours.closing is (expected[-1] == b"")
 
@@ -160,7 +161,9 @@ def test_what_the_region_refuses_is_an_answer(
         patch.setattr(type(cache._region), "put", refuse)
         patch.setattr(type(cache._region), "look_many", refuse)
         patch.setattr(type(cache._region), "answer", lambda *args: (b"", args[2], 0, 0, 0))
-        asked = b"set k 0 0 1\r\nx\r\nms k 1 q\r\nx\r\nget a b\r\nset k 0 0 1 noreply\r\nx\r\nmn\r\n"
+        asked = (
+            b"set k 0 0 1\r\nx\r\nms k 1 q\r\nx\r\nget a b\r\nset k 0 0 1 noreply\r\nx\r\nmn\r\n"
+        )
         assert answers(talk, asked) == answer * 3 + b"MN\r\n"
     assert answers(talk, b"set k 0 0 1\r\nx\r\nget k\r\n").startswith(b"STORED\r\nVALUE")
 
