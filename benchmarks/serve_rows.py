@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -95,12 +96,14 @@ def started(
         server.stdout.close()
 
 
-def ours(bench: Bench, processes: int) -> contextlib.AbstractContextManager[Served]:
-    """Our server."""
+def ours(
+    bench: Bench, processes: int, anywhere: bool = False
+) -> contextlib.AbstractContextManager[Served]:
+    """Our server; anywhere: where its client is."""
     options = ["--listen", "127.0.0.1:0", "--size", str(64 * MIB), "--processes", str(processes)]
     region = str(bench.fresh("served"))
     command = [sys.executable, "-m", "plib_cache", "serve", region, *options]
-    return started(command, _announced, elsewhere(bench) if processes == 1 else -1)
+    return started(command, _announced, -1 if anywhere else elsewhere(bench))
 
 
 def elsewhere(bench: Bench) -> int:
@@ -186,23 +189,27 @@ def _against(bench: Bench, stack: contextlib.ExitStack, work: str, way: str) -> 
 
 
 def two(bench: Bench, work: str) -> list[Line]:
-    """Two processes over one region against one, with as many processors."""
-    cores = os.sched_getaffinity(0)
+    """Two processes over one region against one, which is on each of their processors by turns."""
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    milliseconds = bench.scaled(200, 5)
     clock: dict[str, list[float]] = {"two": [], "one": []}
-    with ours(bench, 2) as both, ours(bench, 1) as single:
-        both.stay(cores)
-        single.stay({max(cores)})
+    with ours(bench, 2, anywhere=True) as both, ours(bench, 1, anywhere=True) as single:
+        both.stay(set(cores))
 
-        def candidate(name: str, server: Served) -> Candidate:
-            def sample() -> float:
-                by_clock, by_processor = server.ask("many", bench.scaled(200, 5))
-                clock[name].append(by_clock)
-                return by_processor * len(server.pids)
+        def together() -> float:
+            by_clock, by_processor = both.ask("many", milliseconds)
+            clock["two"].append(by_clock)
+            return by_processor * len(both.pids)
 
-            return sample
+        def alone() -> float:
+            taken = []
+            for core in cores:  # others may be busy on one of them
+                single.stay({core})
+                taken.append(single.ask("many", milliseconds / len(cores)))
+            clock["one"].append(statistics.fmean(by_clock for by_clock, _ in taken))
+            return statistics.fmean(by_processor for _, by_processor in taken)
 
-        turns = {"two": candidate("two", both), "one": candidate("one", single)}
-        samples = take_turns(turns, bench.rounds)
+        samples = take_turns({"two": together, "one": alone}, bench.rounds)
     clock = {name: series[1:] for name, series in clock.items()}
     return [
         compared(name, "1 process", series["two"], series["one"],

@@ -60,7 +60,7 @@ def quick(talk: Talk, data: bytes | bytearray, at: int, room: int) -> tuple[byte
     """Answer the gets that begin there, as far as they are usual, in one call of the core.
 
     Returns:
-        The answer, and where the next command begins; nothing and ``at`` if there was nothing usual.
+        The answer, and where the next command begins; nothing and ``at`` if nothing is usual.
     """
     answer, after, lines, hits, misses = talk.store.answer(data, at, room)
     if lines:

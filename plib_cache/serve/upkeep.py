@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from plib_cache.exceptions import BusyError
 from plib_cache.serve import statistics
 from plib_cache.serve.classic import hushed
 from plib_cache.serve.store import now_ms
@@ -40,7 +41,15 @@ def _flush_all(talk: Talk, words: list[bytes]) -> None:
     elif talk.read_only:
         talk.say(READ_ONLY)
     else:
+        _flush(talk, exptime)
+
+
+def _flush(talk: Talk, exptime: int) -> None:
+    try:
         talk.store.flush(deadline(exptime, now_ms()) if exptime > 0 else 0)
+    except BusyError:
+        talk.say(b"SERVER_ERROR four flush_all with a time are waiting already")
+    else:
         talk.say(b"OK")
 
 

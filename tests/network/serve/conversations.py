@@ -271,6 +271,7 @@ CONVERSATIONS: dict[str, list[bytes]] = {
         b"ma n N0 J5 c\r\n",
         b"ma n C<0> c v\r\nma n C<0> k\r\nma n C5 q\r\n",
         b"ma n C<1> D2 v\r\nma none C5\r\nma n C0 v\r\n",
+        b"set n 0 0 0\r\n\r\nma n C77777777\r\nset n 0 0 1\r\nx\r\nma n C77777777\r\n",
     ],
     "numbers that are made": [
         b"ma n N0 J7 v\r\nincr n 1\r\nget n\r\nma n N0 J7 v\r\nma m N60 MD D3 J10 v t\r\nma m MD D3 v\r\n"

@@ -94,7 +94,7 @@ def test_no_readiness_without_a_server(tmp_path: Path) -> None:
 def test_the_watchdog(tmp_path: Path) -> None:
     """It is fed while all server processes live, and no more when one is stuck."""
     with Manager(tmp_path / "notify") as manager:
-        environment = {**manager.environment, "WATCHDOG_USEC": str(2_000_000)}
+        environment = {**manager.environment, "WATCHDOG_USEC": str(1_200_000)}
         with Server(tmp_path, "--processes", "2", env=environment) as server:
             assert manager.hear()["READY"] == "1"
             for _ in range(3):

@@ -168,6 +168,27 @@ def test_what_the_region_refuses_is_an_answer(
     assert answers(talk, b"set k 0 0 1\r\nx\r\nget k\r\n").startswith(b"STORED\r\nVALUE")
 
 
+def test_flushes_that_wait(cache: Cache, converse: Converse) -> None:
+    """The region keeps four moments; one more is refused, and the conversation goes on."""
+    cache.set("k", b"v")
+    asked = b"".join(b"flush_all %d\r\n" % (1000 + n) for n in range(6))
+    refused = b"SERVER_ERROR four flush_all with a time are waiting already\r\n"
+    assert answers(converse(), asked + b"get k\r\n") == (
+        b"OK\r\n" * 4 + refused * 2 + b"VALUE k 0 1\r\nv\r\nEND\r\n"
+    )
+
+
+def test_a_delayed_flush_comes(
+    cache: Cache, converse: Converse, eventually: Callable[..., object]
+) -> None:
+    """What was stored before it goes then, what is stored after it stays."""
+    talk = converse()
+    assert answers(talk, b"set k 0 0 1\r\nv\r\nflush_all 1\r\n") == b"STORED\r\nOK\r\n"
+    eventually(lambda: answers(talk, b"get k\r\n") == b"END\r\n", "the flush")
+    answers(talk, b"set k 0 0 1\r\nw\r\n")
+    eventually(lambda: answers(talk, b"set k 0 0 1\r\nw\r\nget k\r\n")[8:9] == b"V", "a value")
+
+
 def test_a_cache_that_is_closed_hangs_up(converse: Converse) -> None:
     """There is nothing more to say."""
     with Cache("served") as other:
