@@ -40,6 +40,7 @@ class Delivery(NamedTuple):
     write: Callable[[Sequence[Write]], Collection[bytes]]
     delete: Callable[[Sequence[bytes]], Collection[bytes]]
     tend: Callable[[], float | None]
+    end: Callable[[], None]  # the thread is done
 
 
 class Queue:
@@ -212,7 +213,7 @@ class Queue:
             with self._changed:
                 if self._resting and due is None and not self._nudged and not len(self):
                     self._thread, self._resting = None, False
-                    return
+                    break
                 self._pace(due)
                 deletes, writes = self._take()
             self._guarded(functools.partial(self._send_deletes, deletes))
@@ -220,6 +221,7 @@ class Queue:
             with self._changed:
                 self._flying = frozenset()
                 self._changed.notify_all()
+        self._deliver.end()
 
     def _guarded(self, act: Callable[[], float | None]) -> float | None:
         """Whatever a tier does, the thread goes on."""
@@ -264,11 +266,8 @@ class Queue:
             with self._changed:
                 self._counts.add("deletes_delivered", len(keys) - len(failed))
                 self._counts.add("deletes_retried", len(failed))
-                self._failed.update(
-                    (key, None)
-                    for key in failed
-                    if key not in self._writes and key not in self._deletes
-                )
+                again = (key for key in failed if not self._waits(key))
+                self._failed.update(dict.fromkeys(again))
                 self._bound()
                 if failed:
                     self._again_at = time.monotonic() + self._pause

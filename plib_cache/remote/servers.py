@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -22,6 +23,7 @@ from plib_cache.tiers import Parcel, Tier
 
 _IDLE_MOST = 16  # connections of one server that are kept for the next operation
 _PROBE_ROOM = 1 << 16
+_epochs = itertools.count(1)
 
 
 class Connection(Protocol):
@@ -57,6 +59,7 @@ class Server(Generic[C]):
         self._connect = connect
         self._counts = counts
         self._idle: collections.deque[C] = collections.deque()  # atomic: it needs no lock
+        self._epoch = 0  # another one when the connections are let go
         self.changed: Callable[[], None] = lambda: None
         self.breaker = self._new_breaker()
 
@@ -79,6 +82,7 @@ class Server(Generic[C]):
 
     def _attempt(self, operation: Callable[[C], T], room: int) -> T | None:
         begin(self._limits, room)
+        epoch = self._epoch
         try:
             connection = self._idle.pop()
         except IndexError:
@@ -100,6 +104,8 @@ class Server(Generic[C]):
             self._idle.append(connection)
         else:
             connection.close()
+        if epoch != self._epoch:  # meanwhile they were let go: this one, too
+            self.let_go()
         return answer
 
     def _failed(self, error: Exception) -> None:
@@ -119,7 +125,8 @@ class Server(Generic[C]):
                 self.breaker.failed()
 
     def let_go(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the connections: those that nobody uses, and the others when they are done."""
+        self._epoch = next(_epochs)
         while True:
             try:
                 self._idle.pop().close()

@@ -42,7 +42,7 @@ class Stack:
         self._pid = os.getpid()
         self._leases = Leases(counts)
         name = "plib_cache writes to " + ", ".join(layer.tier.name for layer in layers)
-        delivery = Delivery(self._write, self._delete, self._tend)
+        delivery = Delivery(self._write, self._delete, self._tend, self._let_go)
         self._queue = Queue(delivery, counts, name)
         for layer in layers:
             layer.tier.watch(self._queue.nudge)
@@ -278,5 +278,9 @@ class Stack:
     def close(self) -> None:
         """Let the connections and the thread go; the next use makes new ones."""
         self._queue.rest()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """The connections; also when the thread, which may have made new ones, has ended."""
         for layer in self._layers:
             layer.tier.close()

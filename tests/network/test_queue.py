@@ -37,7 +37,9 @@ class Outside:
         self.done: list[tuple[str, bytes]] = []
         self.failing: set[bytes] = set()
         self.counts = Counts()
-        self.queue = Queue(Delivery(self.write, self.delete, lambda: None), self.counts, "test")
+        self.ended = threading.Semaphore(0)
+        delivery = Delivery(self.write, self.delete, lambda: None, self.ended.release)
+        self.queue = Queue(delivery, self.counts, "test")
 
     def _pass(self) -> None:
         self.reached.set()
@@ -57,6 +59,20 @@ class Outside:
 @pytest.fixture
 def outside() -> Outside:
     return Outside()
+
+
+def test_a_thread_that_ends_says_so(outside: Outside) -> None:
+    """Once it has delivered everything: what it has opened can be closed then, and not before."""
+    for number in range(2):  # the second one has a new thread
+        outside.queue.put(write(b"%d" % number))
+        assert outside.reached.wait(30)
+        outside.queue.rest()
+        assert not outside.ended.acquire(blocking=False)
+        outside.open.set()
+        assert outside.ended.acquire(timeout=30)
+        assert outside.done[-1] == ("write", b"%d" % number)
+        outside.reached.clear()
+        outside.open.clear()
 
 
 def test_the_last_operation_on_a_key_is_what_is_delivered(outside: Outside) -> None:

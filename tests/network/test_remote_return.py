@@ -99,7 +99,7 @@ class TestComingBack:
     def test_stopped_and_continued(self, node: Node, start: Start, eventually: Any) -> None:
         """A server that is stopped (SIGSTOP) is a server that hangs."""
         server = start("memcached", port=free_port())
-        cache = node("one", server.plain + "?timeout=2&connect=2")
+        cache = node("one", server.plain + "?timeout=4&connect=4")
         cache["k"] = 1
         assert cache.wait_remote(30)
         server.pause()

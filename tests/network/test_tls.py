@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import select
 import shutil
 import socket
 import ssl
@@ -60,6 +61,17 @@ def front(start: Start, certificate: tuple[Path, Path]) -> Iterator[Callable[...
         one.close()
 
 
+def _relay(client: ssl.SSLSocket, server: socket.socket) -> None:
+    """Pass on what comes, in both directions and in whatever pieces, until one side hangs up."""
+    while True:
+        ready = [client] if client.pending() else select.select([client, server], [], [])[0]
+        for one in ready:
+            data = one.recv(1 << 16)
+            if not data:
+                return
+            (server if one is client else client).sendall(data)
+
+
 def _relaying(context: ssl.SSLContext, path: str) -> servers.Behaviour:
     def behave(connection: socket.socket) -> None:
         with socket.socket(socket.AF_UNIX) as server, connection:
@@ -69,9 +81,7 @@ def _relaying(context: ssl.SSLContext, path: str) -> servers.Behaviour:
             except (OSError, ssl.SSLError):
                 return
             with client:
-                while request := client.recv(1 << 16):
-                    server.sendall(request)
-                    client.sendall(server.recv(1 << 16))
+                _relay(client, server)
 
     return behave
 
