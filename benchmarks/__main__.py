@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -41,9 +41,15 @@ def measure(row: Row, bench: Bench) -> report.Measured:
 
 
 def measure_all(
-    rows: Sequence[Row], bench: Bench, console: Console
+    rows: Sequence[Row],
+    bench: Bench,
+    console: Console,
+    keep: Callable[[Sequence[report.Measured]], None],
 ) -> tuple[list[report.Measured], list[str]]:
-    """Run the rows one after the other; a row that breaks is told and does not end the others."""
+    """Run the rows one after the other; a row that breaks is told and does not end the others.
+
+    ``keep`` gets what there is after each row, so that a run that is ended early was not in vain.
+    """
     done, broken = [], []
     for count, row in enumerate(rows, 1):
         with console.status(f"{count} of {len(rows)}: {row.work}"):
@@ -56,6 +62,8 @@ def measure_all(
                 console.print(f"{row.name} broke:", style="red")
                 console.print(traceback.format_exc(), markup=False, highlight=False)
                 continue
+            finally:
+                keep(done)
         console.print(f"{count} of {len(rows)}: {row.name}, {done[-1].seconds:.0f} s")
     return done, broken
 
@@ -78,20 +86,24 @@ def main(
             console.print(f"{row.name:<24} {row.work}", highlight=False)
         return
     began, facts = time.monotonic(), machine.facts()
+
+    def keep(done: Sequence[report.Measured]) -> None:
+        seconds = time.monotonic() - began
+        for path, text in (
+            (out, json.dumps(report.as_json(done, facts, seconds), indent=1) + "\n"),
+            (out_md, report.markdown(done, facts, seconds)),
+        ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(report.placed(path, text), encoding="utf-8")
+
     with surroundings() as bench:
-        done, broken = measure_all(chosen, bench, console)
-    seconds = time.monotonic() - began
+        done, broken = measure_all(chosen, bench, console, keep)
     console.print(report.table(done), report.counted(done), sep="\n")
     if (paper := report.paper_table(done)) is not None:
         console.print(paper)
     for note in report.notes(done):
         console.print(f"- {note}", markup=False, highlight=False)
-    for path, text in (
-        (out, json.dumps(report.as_json(done, facts, seconds), indent=1) + "\n"),
-        (out_md, report.markdown(done, facts, seconds)),
-    ):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(report.placed(path, text), encoding="utf-8")
+    for path in (out, out_md):
         console.print(f"written: {path}", highlight=False)
     if broken:
         console.print(f"broken: {', '.join(broken)}", style="red")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -30,6 +31,12 @@ def read(value: Any) -> float:
 def touch(value: Any) -> float:
     """Read one item of an array."""
     return float(value[-1])
+
+
+async def settle(dask_worker: Any) -> None:
+    """Wait until a worker has put what it has computed into the region, as it does when idle."""
+    while dask_worker.extensions["plib_cache"].placing.pending:
+        await asyncio.sleep(0.001)
 
 
 def last_transfer(dask_worker: Any) -> float:

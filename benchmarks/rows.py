@@ -21,6 +21,7 @@ from benchmarks import (
     opening,
     paper,
     python_rows,
+    remote_rows,
     serve_rows,
 )
 from benchmarks.bench import MIB, Bench
@@ -98,6 +99,8 @@ ROWS = [
     row(dask_rows.second, "dask-second", "dask, the same graph in a second cluster"),
     row(dask_rows.tiny, "dask-tiny", "dask, 100,000 tiny tasks"),
     row(dask_rows.far, "dask-far", "dask, 80 KB found on another node"),
+    row(remote_rows.hit, "remote-hit", "hit in a tier of memcached, 128 B"),
+    row(remote_rows.loss, "remote-loss", "a node is lost"),
     row(serve_rows.gets, "serve-many", "serve, multi-get of 100, 128 B", way="many"),
     row(serve_rows.gets, "serve-pipelined", "serve, 100 single gets at once, 128 B",
         way="pipelined"),

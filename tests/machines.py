@@ -7,7 +7,9 @@ started in one by ``start``; all of them are stopped, by pid, when the machines 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +29,18 @@ class UnavailableError(Exception):
 def _unshare() -> list[str]:
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     return ["unshare", *user, "--net"]
+
+
+def _processes() -> list[int]:
+    return [int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit()]
+
+
+def _room_of(pid: int) -> str:
+    """The network namespace of a process; empty if it has ended."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/net")
+    except OSError:
+        return ""
 
 
 class Machines:
@@ -84,6 +98,22 @@ class Machines:
             subprocess.CalledProcessError: it failed.
         """
         self._run(self._holders[at], command)
+
+    def kill(self, at: int) -> None:
+        """All programs on a machine die (SIGKILL), and what they have started."""
+        holder = self._holders[at].pid
+        room = os.readlink(f"/proc/{holder}/ns/net")
+
+        def left() -> list[int]:
+            return [pid for pid in _processes() if pid != holder and _room_of(pid) == room]
+
+        def all_dead() -> bool:
+            for pid in (there := left()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not there
+
+        wait_until(all_dead, "all programs to die")
 
     def close(self) -> None:
         """Kill all programs; the namespaces go with them."""

@@ -19,14 +19,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from distributed.protocol.serialize import Serialize
 from tornado.ioloop import PeriodicCallback
 
-from plib_cache import Cache, ConfigurationError, PlibCacheError
+from plib_cache import Cache, ConfigurationError
 from plib_cache.integrations.dask._counts import Counts
+from plib_cache.integrations.dask._far import Far, apart
 from plib_cache.integrations.dask._handlers import Handlers
 from plib_cache.integrations.dask._ring import Home, Ring
 from plib_cache.keys import key_bytes
@@ -40,12 +40,6 @@ _SCHEDULER_S = 5.0  # for the scheduler to answer, which may have much to do; no
 _WORKERS_PER_S = 100  # so many in a cluster make the next look at its list a second later
 _ITEM_MAX = 32 << 20
 _METRIC = "plib_cache_region"
-_PREFIX = b"plib_cache far "  # begins the names of what others stored here
-
-
-def _apart(payload: bytes) -> Any:
-    """Bytes that are sent beside the message, not copied into it."""
-    return Serialize(payload)  # type: ignore[no-untyped-call]
 
 
 class DaskTier(Tier):
@@ -67,7 +61,7 @@ class DaskTier(Tier):
         self._worker = worker
         self._loop = worker.loop.asyncio_loop
         self.region = region
-        self._cache = cache
+        self._here = Far(cache, counts)
         self._counts = counts
         self._limit = min(limit, LIMIT_S)
         self._ring = Ring(region, {})
@@ -81,21 +75,14 @@ class DaskTier(Tier):
 
     def is_home(self, key: str | bytes) -> bool:
         """Whether a key is at home here."""
-        return next(iter(self._ring.by_home([name_of(key_bytes(key)[0])]))) is None
+        return bool(self._ring.by_home([name_of(key_bytes(key)[0])])[0])
 
     # ---- in the worker's event loop
 
     async def begin(self) -> None:
         """Answer the others, and learn who they are."""
         self._worker.metrics[_METRIC] = self._told
-        self._answering = Handlers(
-            self._worker,
-            {
-                "plib_cache_get": self._get_here,
-                "plib_cache_set": self._set_here,
-                "plib_cache_delete": self._delete_here,
-            },
-        )
+        self._answering = Handlers(self._worker, self._here.handlers())
         await self.refresh()
         self._refreshing.start()
 
@@ -138,47 +125,6 @@ class DaskTier(Tier):
             others[region].addresses = tuple(addresses)
         self._ring = Ring(self.region, others)
 
-    def _get_here(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
-        """Another node asks for what was stored here."""
-        return {key: _apart(value) for key, value in self._look(keys).items()}
-
-    def _set_here(self, parcels: Sequence[tuple[bytes, Any, float | None]]) -> list[bytes]:
-        """Another node stores something here; the keys of what was not."""
-        return self._keep(Parcel(*parcel) for parcel in parcels)
-
-    def _delete_here(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Another node removes something here; the keys of what was not."""
-        return self._drop(keys)
-
-    # ---- what is at home here
-
-    def _look(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        try:
-            found = self._cache.get_many([_PREFIX + key for key in keys])
-        except PlibCacheError as error:
-            self._counts.failed("another node's look was not answered", error)
-            return {}
-        cut = len(_PREFIX)
-        return {key_bytes(name)[0][cut:]: value for name, value in found.items()}
-
-    def _keep(self, parcels: Iterable[Parcel]) -> list[bytes]:
-        failed = []
-        for key, payload, seconds in parcels:
-            try:
-                self._cache.set(_PREFIX + key, bytes(payload), seconds)
-            except PlibCacheError as error:
-                self._counts.failed("a value of another node was not stored", error)
-                failed.append(key)
-        return failed
-
-    def _drop(self, keys: Sequence[bytes]) -> list[bytes]:
-        try:
-            self._cache.delete_many([_PREFIX + key for key in keys])
-        except PlibCacheError as error:
-            self._counts.failed("a value of another node was not removed", error)
-            return list(keys)
-        return []
-
     # ---- the tier: in threads
 
     def get_many(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -186,11 +132,10 @@ class DaskTier(Tier):
         found: dict[bytes, bytes] = {}
         if not self._ring.others:
             return found
-        for home, theirs in self._ring.by_home(keys).items():
-            if home is None:
-                found |= self._look(theirs)
-                continue
-            answer = self._ask(home, "plib_cache_get", keys=theirs)
+        own, homes = self._ring.by_home(keys)
+        found |= self._here.look(own)
+        asked = {home: {"keys": theirs} for home, theirs in homes.items()}
+        for answer in self._ask("plib_cache_get", asked).values():
             found |= {bytes(key): bytes(value) for key, value in (answer or {}).items()}
         return found
 
@@ -199,33 +144,37 @@ class DaskTier(Tier):
         if not self._ring.others:
             return []  # nobody is there who would look for it
         by_key = {parcel.key: parcel for parcel in parcels}
-        failed: list[bytes] = []
-        for home, theirs in self._ring.by_home(by_key).items():
-            chosen = [by_key[key] for key in theirs]
-            if home is None:
-                failed += self._keep(chosen)
-                continue
-            sent = [(key, _apart(payload), seconds) for key, payload, seconds in chosen]
-            answer = self._ask(home, "plib_cache_set", parcels=sent)
-            failed += theirs if answer is None else map(bytes, answer)
+        own, homes = self._ring.by_home(by_key)
+        failed = self._here.keep(by_key[key] for key in own)
+        asked = {}
+        for home, theirs in homes.items():
+            chosen = (by_key[key] for key in theirs)
+            sent = [(key, apart(payload), seconds) for key, payload, seconds in chosen]
+            asked[home] = {"parcels": sent}
+        for home, answer in self._ask("plib_cache_set", asked).items():
+            failed += homes[home] if answer is None else map(bytes, answer)
         return failed
 
     def delete_many(self, keys: Sequence[bytes]) -> Collection[bytes]:
         """Remove from the keys' homes; the keys of which that is not known."""
-        failed: list[bytes] = []
-        for home, theirs in self._ring.by_home(keys).items():
-            if home is None:
-                failed += self._drop(theirs)
-                continue
-            answer = self._ask(home, "plib_cache_delete", keys=theirs)
-            failed += theirs if answer is None else map(bytes, answer)
+        own, homes = self._ring.by_home(keys)
+        failed = self._here.drop(own)
+        asked = {home: {"keys": theirs} for home, theirs in homes.items()}
+        for home, answer in self._ask("plib_cache_delete", asked).items():
+            failed += homes[home] if answer is None else map(bytes, answer)
         return failed
+
+    def clear(self) -> bool:
+        """Remove what nodes have stored for each other; False if some node could not be told."""
+        told = self._ask("plib_cache_clear", {home: {} for home in self._ring.others.values()})
+        return self._here.clear() and all(told.values())
 
     def tend(self) -> float | None:
         """Try the nodes that did not answer, if that is due; seconds until it is again."""
         homes = self._ring.others.values()
-        for home in homes:
-            if home.breaker.may_probe() and self._answer(home, "plib_cache_get", keys=[]) is None:
+        probed: dict[Home, Any] = {home: {"keys": []} for home in homes if home.breaker.may_probe()}
+        for home, answer in self._answers("plib_cache_get", probed).items():
+            if answer is None:
                 home.breaker.failed()
         dues = [home.breaker.due() for home in homes]
         return min((due for due in dues if due is not None), default=None)
@@ -234,30 +183,38 @@ class DaskTier(Tier):
         """Take what is to be called when a node goes or comes back."""
         self._changed = changed
 
-    def _ask(self, home: Home, operation: str, **given: Any) -> Any | None:
-        """What a node answers; None if it did not, or did not the last time."""
-        if not home.breaker.closed:
-            return None
-        self._counts.nodes_asked += 1
-        answer = self._answer(home, operation, **given)
-        if answer is None and home.breaker.failed():
-            self._counts.nodes_lost += 1
-        return answer
+    def _ask(self, operation: str, asked: Mapping[Home, Mapping[str, Any]]) -> dict[Home, Any]:
+        """What nodes answer that are asked at once; None of one that did not, or not the last
+        time."""
+        closed = {home: given for home, given in asked.items() if home.breaker.closed}
+        self._counts.nodes_asked += len(closed)
+        answers = self._answers(operation, closed)
+        for home, answer in answers.items():
+            if answer is None and home.breaker.failed():
+                self._counts.nodes_lost += 1
+        return {**dict.fromkeys(asked), **answers}
 
-    def _answer(self, home: Home, operation: str, **given: Any) -> Any | None:
+    def _answers(self, operation: str, asked: Mapping[Home, Mapping[str, Any]]) -> dict[Home, Any]:
+        """What nodes answer, all within one limit; None of those that do not."""
         if self._in_loop():
-            return None  # it would wait for itself
-        calling = asyncio.run_coroutine_threadsafe(self._call(home, operation, given), self._loop)
-        try:
-            answer = calling.result(self._limit)
-        except Exception as error:  # whatever dask's connections raise
-            calling.cancel()
-            self._counts.failed(f"a node did not answer ({home.addresses})", error)
-            return None
-        home.breaker.succeeded()
-        return answer
+            return dict.fromkeys(asked)  # it would wait for itself
+        until, answers = time.monotonic() + self._limit, dict[Home, Any]()
+        calls = {
+            home: asyncio.run_coroutine_threadsafe(self._call(home, operation, given), self._loop)
+            for home, given in asked.items()
+        }
+        for home, calling in calls.items():
+            answers[home] = None
+            try:
+                answers[home] = calling.result(max(0.0, until - time.monotonic()))
+            except Exception as error:  # whatever dask's connections raise
+                calling.cancel()
+                self._counts.failed(f"a node did not answer ({home.addresses})", error)
+            else:
+                home.breaker.succeeded()
+        return answers
 
-    async def _call(self, home: Home, operation: str, given: dict[str, Any]) -> Any:
+    async def _call(self, home: Home, operation: str, given: Mapping[str, Any]) -> Any:
         """Ask the workers of a home in turn, until one answers."""
         until, error = time.monotonic() + self._limit, None
         for address in home.addresses:

@@ -33,9 +33,11 @@ class Ring:
         self._homes = (None, *others.values())
         self._rendezvous = Rendezvous([own, *others])
 
-    def by_home(self, keys: Iterable[bytes]) -> dict[Home | None, list[bytes]]:
-        """The keys of each home; None is the own region."""
-        found: dict[Home | None, list[bytes]] = {}
+    def by_home(self, keys: Iterable[bytes]) -> tuple[list[bytes], dict[Home, list[bytes]]]:
+        """The keys that are at home in the own region, and those of each other home."""
+        own: list[bytes] = []
+        others: dict[Home, list[bytes]] = {}
         for key in keys:
-            found.setdefault(self._homes[self._rendezvous.home(key)], []).append(key)
-        return found
+            home = self._homes[self._rendezvous.home(key)]
+            (own if home is None else others.setdefault(home, [])).append(key)
+        return own, others

@@ -17,6 +17,7 @@ from plib_cache.remote.breaker import Breaker
 from plib_cache.remote.counts import Counts
 from plib_cache.remote.naming import Rendezvous
 from plib_cache.remote.sockets import Address, Limits, begin
+from plib_cache.remote.together import Together
 from plib_cache.tiers import Parcel, Tier
 
 _IDLE_MOST = 16  # connections of one server that are kept for the next operation
@@ -146,6 +147,7 @@ class ServerTier(Tier, Generic[C]):
         self._counts = counts
         self._servers = [Server(one, limits, self._connect, counts) for one in addresses]
         self._rendezvous = Rendezvous([str(one) for one in addresses])
+        self._together = Together()
         self.name = ",".join(str(one) for one in addresses)
 
     @abstractmethod
@@ -184,31 +186,47 @@ class ServerTier(Tier, Generic[C]):
     def get_many(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """The payloads of those keys that are there: one request to each server."""
         found: dict[bytes, bytes] = {}
-        for server, names in self._by_home(keys, lambda key: key):
-            room = len(names) * self.item_max
-            fetch = functools.partial(self._fetch, names=names)
-            found |= server.ask(fetch, room) or {}
+        homes = self._by_home(keys, lambda key: key)
+        asked = [
+            (server, functools.partial(self._fetch, names=names), len(names) * self.item_max)
+            for server, names in homes
+        ]
+        for values in self._ask_each(asked):
+            found |= values or {}
         return found
 
     def set_many(self, parcels: Sequence[Parcel]) -> Collection[bytes]:
         """Store: one request to each server."""
         failed: list[bytes] = []
-        for server, some in self._by_home(parcels, lambda parcel: parcel.key):
-            left = server.ask(functools.partial(self._store, parcels=some))
+        homes = self._by_home(parcels, lambda parcel: parcel.key)
+        asked = [
+            (server, functools.partial(self._store, parcels=some), 0) for server, some in homes
+        ]
+        for (_, some), left in zip(homes, self._ask_each(asked), strict=True):
             failed += [parcel.key for parcel in some] if left is None else left
         return failed
 
     def delete_many(self, keys: Sequence[bytes]) -> Collection[bytes]:
         """Remove: one request to each server."""
         failed: list[bytes] = []
-        for server, names in self._by_home(keys, lambda key: key):
-            removed = server.ask(functools.partial(self._remove, names=names))
+        homes = self._by_home(keys, lambda key: key)
+        asked = [
+            (server, functools.partial(self._remove, names=names), 0) for server, names in homes
+        ]
+        for (_, names), removed in zip(homes, self._ask_each(asked), strict=True):
             failed += names if removed is None else ()
         return failed
 
+    def _ask_each(self, asked: Sequence[tuple[Server[C], Callable[[C], T], int]]) -> list[T | None]:
+        """``Server.ask`` of several servers at once: those that fail cost one time-out together."""
+        calls = [functools.partial(server.ask, operate, room) for server, operate, room in asked]
+        if sum(server.breaker.closed for server, *_ in asked) < 2:  # the others are not waited for
+            return [call() for call in calls]
+        return self._together.run(calls)
+
     def _by_home(
         self, items: Iterable[T], name: Callable[[T], bytes]
-    ) -> Iterable[tuple[Server[C], list[T]]]:
+    ) -> list[tuple[Server[C], list[T]]]:
         if len(self._servers) == 1:
             return [(self._servers[0], list(items))]
         homes: dict[int, list[T]] = {}
@@ -218,8 +236,8 @@ class ServerTier(Tier, Generic[C]):
 
     def clear(self) -> bool:
         """Remove everything from all servers; False if some server could not be told."""
-        cleared = [server.ask(self._clear) is not None for server in self._servers]
-        return all(cleared)
+        cleared = self._ask_each([(server, self._clear, 0) for server in self._servers])
+        return None not in cleared
 
     # ---- upkeep
 
@@ -241,6 +259,7 @@ class ServerTier(Tier, Generic[C]):
         """Let the connections go."""
         for server in self._servers:
             server.let_go()
+        self._together.close()
 
     def after_fork(self) -> None:
         """In the child: begin without the parent's connections."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,18 +53,40 @@ def start(untested: Callable[[str], NoReturn]) -> Iterator[Callable[..., servers
         yield started
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[list[Any]]:
+    """The tiers of a dask cluster's two nodes, for all tests of a module."""
+    pytest.importorskip("distributed")
+    from .dask_tiers import tiers_of
+
+    with (
+        tempfile.TemporaryDirectory(dir="/dev/shm", prefix="plib-cache-tests-") as folder,
+        tiers_of(Path(folder), 2) as tiers,
+    ):
+        yield tiers
+
+
+@pytest.fixture
+def dask_tier(request: pytest.FixtureRequest) -> Callable[[], Any]:
+    """Gives the tier of the one node and of the other by turns; nothing is stored in them."""
+    tiers: list[Any] = request.getfixturevalue("cluster")
+    assert tiers[0].clear()
+    return itertools.cycle(tiers).__next__
+
+
 @pytest.fixture
 def node() -> Iterator[Callable[..., Cache]]:
     """``node(name, remote, ...)`` is a cache, as it were on a node of that name.
 
-    Its tiers are its own, as those of another process would be.
+    Its tiers are its own, as those of another process would be; a function gives those of each.
     """
     with contextlib.ExitStack() as stack:
 
         def opened(name: str, remote: Any, **options: Any) -> Cache:
             close_all()  # the tiers of the caches before stay theirs
             given = {"size": "32MiB", "strict": True, **options}
-            cache = stack.enter_context(Cache(name, remote=remote, **given))
+            tiers = remote() if callable(remote) else remote
+            cache = stack.enter_context(Cache(name, remote=tiers, **given))
             stack.callback(stack_of(cache).close)
             return cache
 

@@ -1,5 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What every tier does, and what a cache with tiers does, over memcached and redis."""
+"""What every tier does, and what a cache with tiers does: over memcached, redis and dask.
+
+What is not asked of every kind, and why:
+
+- Prefixes, and ``write=`` in a URL: dask's tier has no URL.  A cluster is a name space of its own,
+  and ``write=`` is also an argument of the cache, which is asked of all.
+- A cache that is pickled: one with dask's tier can be read in a worker only, which
+  ``clusters/test_nodes.py`` holds.
+- Claims (``test_remote_flight.py``): of memcached alone.  The others offer none, so two of their
+  nodes may compute the same; dask's scheduler gives a task to one worker.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +35,26 @@ KINDS = ["memcached", "redis"]
 
 @pytest.fixture(params=KINDS)
 def url(request: pytest.FixtureRequest, start: Start) -> str:
+    """Of the kinds that have one."""
     return start(request.param).url
 
 
-@pytest.fixture(params=[*KINDS, "memcached x 3", "dict"])
+@pytest.fixture(params=[*KINDS, "dask"])
+def remote(request: pytest.FixtureRequest, start: Start) -> Any:
+    """What nodes share; for ``node``."""
+    if request.param == "dask":
+        return request.getfixturevalue("dask_tier")
+    return start(request.param).url
+
+
+@pytest.fixture(params=[*KINDS, "memcached x 3", "dask", "dict"])
 def tier(request: pytest.FixtureRequest, start: Start) -> Tier:
     """Each kind of tier; whoever writes another one adds it here."""
     if request.param == "dict":
         return DictTier()
+    if request.param == "dask":
+        one: Tier = request.getfixturevalue("dask_tier")()
+        return one
     if request.param.endswith("x 3"):
         hosts = [start("memcached").where for _ in range(3)]
         (place,) = parse(
@@ -109,9 +131,10 @@ class TestTier:
         tier.close()
 
     def test_clear(self, tier: Tier) -> None:
-        tier.set_many([Parcel(b"k", b"v", None)])
+        keys = [b"key-%d" % i for i in range(50)]  # of all servers
+        assert not tier.set_many([Parcel(key, b"v", None) for key in keys])
         assert tier.clear()
-        assert tier.get(b"k") is None
+        assert tier.get_many(keys) == {}
         tier.close()
 
 
@@ -125,8 +148,8 @@ class TestReading:
     """Local first, then the tiers."""
 
     @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
-    def test_another_node_finds_it(self, url: str, node: Node, value: Any) -> None:
-        one, other = node("one", url), node("other", url)
+    def test_another_node_finds_it(self, remote: Any, node: Node, value: Any) -> None:
+        one, other = node("one", remote), node("other", remote)
         one.set("k", value)
         assert one.wait_remote(30)
         found = other.get("k")
@@ -136,17 +159,19 @@ class TestReading:
         assert counts is not None
         assert (counts.hits, counts.promoted, counts.misses) == (1, 1, 0)
 
-    def test_it_is_promoted(self, url: str, node: Node) -> None:
+    def test_it_is_promoted(self, remote: Any, node: Node) -> None:
         """A second read does not ask the tier."""
-        one, other = node("one", url), node("other", url)
+        one, other = node("one", remote), node("other", remote)
         one["k"] = [1]
         one.wait_remote(30)
         assert other["k"] == other["k"] == [1]
         assert other.stats().remote.hits == 1  # type: ignore[union-attr]
         assert dict(other.items()) == {"k": [1]}
 
-    def test_with_what_is_left_of_its_lifetime(self, url: str, node: Node, eventually: Any) -> None:
-        one, other = node("one", url), node("other", url)
+    def test_with_what_is_left_of_its_lifetime(
+        self, remote: Any, node: Node, eventually: Any
+    ) -> None:
+        one, other = node("one", remote), node("other", remote)
         one.set("short", 1, expire=3)
         one.set("long", 1, expire=3600)
         one.wait_remote(30)
@@ -155,12 +180,12 @@ class TestReading:
         assert other.get("long") == 1
         assert other.get("short") is None
 
-    def test_every_way_to_read(self, url: str, node: Node) -> None:
-        one, value = node("one", url), np.arange(20_000)
+    def test_every_way_to_read(self, remote: Any, node: Node) -> None:
+        one, value = node("one", remote), np.arange(20_000)
         for key in "abcdefghi":
             one[key] = value
         one.wait_remote(30)
-        other = node("other", url)
+        other = node("other", remote)
         assert (other["a"] == value).all()
         assert "b" in other
         assert "z" not in other
@@ -194,9 +219,9 @@ class TestReading:
         assert other.get_many(["k1", b"k1", "k2"]) == {"k1": 1, b"k1": 1, "k2": 2}
         assert tier.requests == 1
 
-    def test_keys_of_any_form(self, url: str, node: Node) -> None:
+    def test_keys_of_any_form(self, remote: Any, node: Node) -> None:
         keys = ["a b", "\u00fc", b"\0\xff", "x" * 4000, "plc:x", "x" * 250, "x" * 251]
-        one, other = node("one", url), node("other", url)
+        one, other = node("one", remote), node("other", remote)
         one.set_many({key: str(key) for key in keys})
         one.wait_remote(30)
         assert other.get_many(keys) == {key: str(key) for key in keys}
@@ -205,8 +230,9 @@ class TestReading:
     def test_tiers_in_order(self, node: Node) -> None:
         """What a later tier has goes to the earlier ones."""
         near, far = DictTier(), DictTier()
-        node("one", far)["k"] = 1
-        node("one", far).wait_remote(30)
+        one = node("one", far)
+        one["k"] = 1
+        assert one.wait_remote(30)
         other = node("other", [near, far])
         assert other["k"] == 1
         other.wait_remote(30)
@@ -217,8 +243,8 @@ class TestWriting:
     """To all tiers, in the background or at once."""
 
     @pytest.mark.parametrize("write", ["queue", "sync"])
-    def test_delete_and_replace(self, url: str, node: Node, write: str) -> None:
-        one, other = node("one", url, write=write), node("other", url)
+    def test_delete_and_replace(self, remote: Any, node: Node, write: str) -> None:
+        one, other = node("one", remote, write=write), node("other", remote)
         one["k"] = 1
         one["l"] = 1
         one["k"] = 2
@@ -228,22 +254,29 @@ class TestWriting:
         assert other.get("k") == 2
         assert other.get("l") is None
 
-    def test_sync_waits(self, url: str, node: Node) -> None:
+    def test_sync_waits(self, remote: Any, node: Node) -> None:
+        one, other = node("one", remote, write="sync"), node("other", remote)
+        for i in range(20):
+            one["k"] = i
+            assert other.get("k") == i
+            other._region.delete(b"k")
+
+    def test_sync_in_a_url(self, url: str, node: Node) -> None:
         one, other = node("one", url + "&write=sync"), node("other", url)
         for i in range(20):
             one["k"] = i
             assert other.get("k") == i
             other._region.delete(b"k")
 
-    def test_delete_many(self, url: str, node: Node) -> None:
-        one, other = node("one", url), node("other", url)
+    def test_delete_many(self, remote: Any, node: Node) -> None:
+        one, other = node("one", remote), node("other", remote)
         one.set_many({"a": 1, "b": 2, "c": 3})
         assert one.delete_many(["a", "b"]) == 2
         one.wait_remote(30)
         assert other.get_many("abc".split() + ["a", "b", "c"]) == {"c": 3}
 
-    def test_a_deleted_key_does_not_come_back(self, url: str, node: Node) -> None:
-        one = node("one", url)
+    def test_a_deleted_key_does_not_come_back(self, remote: Any, node: Node) -> None:
+        one = node("one", remote)
         for _ in range(50):
             one["k"] = 1
             one.wait_remote(30)
@@ -252,8 +285,8 @@ class TestWriting:
         with pytest.raises(KeyError):
             del one["k"]
 
-    def test_del_of_what_another_node_stored(self, url: str, node: Node) -> None:
-        one, other = node("one", url), node("other", url)
+    def test_del_of_what_another_node_stored(self, remote: Any, node: Node) -> None:
+        one, other = node("one", remote), node("other", remote)
         one["k"] = 1
         one.wait_remote(30)
         del other["k"]
@@ -261,11 +294,11 @@ class TestWriting:
         one._region.delete(b"k")
         assert one.get("k") is None
 
-    def test_verbs_see_what_tiers_have(self, url: str, node: Node) -> None:
-        one = node("one", url)
+    def test_verbs_see_what_tiers_have(self, remote: Any, node: Node) -> None:
+        one = node("one", remote)
         one.set_many({"add": 1, "replace": 1, "n": 5, "m": 5, "s": b"x", "p": b"x", "t": 1})
         one.wait_remote(30)
-        other = node("other", url)
+        other = node("other", remote)
         assert not other.add("add", 2)
         assert other.replace("replace", 2)
         assert not other.replace("absent", 2)
@@ -276,32 +309,32 @@ class TestWriting:
         assert other.touch("t", 60)
         assert other.add("new", 1)
         other.wait_remote(30)
-        third = node("third", url)
+        third = node("third", remote)
         assert third.get_many(["add", "replace", "new"]) == {"add": 1, "replace": 2, "new": 1}
         assert third.get_many(["n", "m", "s", "p", "t"]) == {}  # no old value of what was changed
 
-    def test_cas(self, url: str, node: Node) -> None:
-        one = node("one", url)
+    def test_cas(self, remote: Any, node: Node) -> None:
+        one = node("one", remote)
         one["k"] = 1
         found = one.gets("k")
         assert found is not None
         assert one.cas("k", 2, found[1])
         assert not one.cas("k", 3, found[1])
         one.wait_remote(30)
-        assert node("other", url).get("k") == 2
+        assert node("other", remote).get("k") == 2
 
-    def test_reserved(self, url: str, node: Node) -> None:
-        one = node("one", url)
+    def test_reserved(self, remote: Any, node: Node) -> None:
+        one = node("one", remote)
         one["k"] = b"old"
         one.wait_remote(30)
         with one.reserve("k", 5) as room:
             room.buffer[:] = b"newer"
         one.wait_remote(30)
         assert one.get("k") == b"newer"
-        assert node("other", url).get("k") is None
+        assert node("other", remote).get("k") is None
 
-    def test_clear_is_local_unless_told(self, url: str, node: Node) -> None:
-        one, other = node("one", url), node("other", url)
+    def test_clear_is_local_unless_told(self, remote: Any, node: Node) -> None:
+        one, other = node("one", remote), node("other", remote)
         one["k"] = 1
         one.wait_remote(30)
         one.clear()
@@ -311,9 +344,9 @@ class TestWriting:
         assert one.get("k") is None
         assert other.get("k") is None
 
-    def test_what_can_be_invalidated_stays_here(self, url: str, node: Node) -> None:
+    def test_what_can_be_invalidated_stays_here(self, remote: Any, node: Node) -> None:
         """No invalidation would reach it elsewhere; and what was there before is removed."""
-        one, other = node("one", url), node("other", url)
+        one, other = node("one", remote), node("other", remote)
         one["k"] = "old"
         one.wait_remote(30)
         one.set("k", "tagged", tags=["t"])
@@ -324,8 +357,8 @@ class TestWriting:
         one.invalidate_tag("t")
         assert one.get("k") is None
 
-    def test_immutable_entries_go_out_with_their_tags(self, url: str, node: Node) -> None:
-        one, other = node("one", url, immutable=True), node("other", url, immutable=True)
+    def test_immutable_entries_go_out_with_their_tags(self, remote: Any, node: Node) -> None:
+        one, other = node("one", remote, immutable=True), node("other", remote, immutable=True)
         one.set("k", 1, tags=["t"], namespace="n")
         one.wait_remote(30)
         assert other["k"] == 1

@@ -244,6 +244,20 @@ def test_what_breaks_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert "some work: not measured: no such machine" in text
 
 
+def test_each_row_is_kept_when_it_is_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So that a long run that is ended early was not in vain."""
+    seen: list[list[str]] = []
+
+    def looks(bench: Bench) -> list[Line]:
+        rows = json.loads((tmp_path / "b.json").read_text())["rows"]
+        seen.append([row["name"] for row in rows])
+        return []
+
+    first = Row("first", "w", lambda bench: [compared("w", "p", [2.0], [1.0])])
+    assert run(monkeypatch, tmp_path, [first, Row("second", "w", looks)])[0] == 0
+    assert seen == [["first"]]
+
+
 def test_an_unknown_row_ends_it_at_once() -> None:
     """Before anything is measured; the names are listed."""
     app = command.typer.Typer()

@@ -1,6 +1,8 @@
 """The benchmark's rows run, on the smallest scale; nothing is timed."""
 
 import re
+from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 
@@ -11,6 +13,7 @@ from benchmarks import (
     large_reading,
     large_writing,
     python_rows,
+    remote_rows,
     serve_rows,
 )
 from benchmarks.bench import Bench
@@ -126,7 +129,7 @@ def test_rows_of_dask_that_share_run(bench: Bench) -> None:
     """On one node: whatever is compared is the same work."""
     lines = dask_rows.replicate(bench, "replicate") + dask_rows.fetch(bench, "fetch")
     assert all(line.ratio and line.ratio.low > 0 for line in lines if line.peer)
-    assert [line.unit for line in lines] == ["ms", "copies", "ms", "ms"]
+    assert [line.unit for line in lines] == ["ms", "ms", "copies", "ms", "ms"]
 
 
 def test_rows_of_dask_that_compute_run(bench: Bench) -> None:
@@ -138,3 +141,15 @@ def test_rows_of_dask_that_compute_run(bench: Bench) -> None:
     assert far.ratio is not None
     lines = dask_rows.exchange(bench, "exchange") + dask_rows.tiny(bench, "tiny")
     assert all(line.ratio and line.ratio.low > 0 for line in lines)
+
+
+def test_rows_of_the_network_run(bench: Bench, untested: Callable[[str], NoReturn]) -> None:
+    """Each hit is one, and no call fails while a node is lost."""
+    try:
+        lines = remote_rows.hit(bench, "hit")
+        assert [line.ratio is not None and line.ratio.low > 0 for line in lines] == [True] * 3
+        lines = remote_rows.loss(bench, "loss")
+    except MissingError as error:
+        untested(f"benchmarks of the network: {error}")
+    assert len(lines) == 3 * 4
+    assert [line.state for line in lines[2::3]] == ["met"] * 4  # no errors
