@@ -276,9 +276,7 @@ CONVERSATIONS: dict[str, list[bytes]] = {
     "numbers that are made": [
         b"ma n N0 J7 v\r\nincr n 1\r\nget n\r\nma n N0 J7 v\r\nma m N60 MD D3 J10 v t\r\nma m MD D3 v\r\n"
     ],
-    "counting what is text": [
-        b"set n 0 0 3\r\n12 \r\nincr n 1\r\nset n 0 0 1\r\n \r\nincr n 1\r\nma n\r\n"
-    ],
+    "counting what is text": [b"set n 0 0 3\r\n12 \r\nincr n 1\r\nma n v\r\n"],
     # ---- all together
     "one key in many ways": [
         b"set k 1 0 1\r\n1\r\nappend k 0 0 1\r\n2\r\nincr k 30\r\nprepend k 0 0 1\r\n9\r\nget k\r\n",
