@@ -6,7 +6,8 @@ worker ever wants to know.  So a value is stored as dask stores it, and waits; i
 thread, beside the worker's event loop,
 
 - when a worker of the same region asks for it, or
-- when one of the worker's threads has nothing else to do, or
+- when one of the worker's threads has had nothing to do for a moment, as between computations, and
+  not between tasks of one, where the copy would take a processor from them, or
 - at once, when what waits would take too much of the memory that dask allows the worker.
 
 A value that is forgotten, replaced or spilled meanwhile is not put there.
@@ -24,6 +25,7 @@ from plib_cache.integrations.dask._mapping import in_memory, share
 from plib_cache.integrations.dask._store import Store
 
 _WAITING_MOST = 0.1  # of the worker's memory limit
+_IDLE_S = 0.2
 
 
 class Placing:
@@ -35,6 +37,8 @@ class Placing:
         self._thread = ThreadPoolExecutor(1, "plib_cache values")
         self._coming: dict[Any, asyncio.Task[None]] = {}
         self._nbytes = 0
+        self._idle = -1  # how many tasks had been run when it was found to be idle
+        self._timer: asyncio.TimerHandle | None = None
         limit = worker.memory_manager.memory_limit
         self._most = limit * _WAITING_MOST if limit else float("inf")
         self.store = store
@@ -49,6 +53,8 @@ class Placing:
     def close(self) -> None:
         """Values stay where they are."""
         self.waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
         for coming in self._coming.values():
             coming.cancel()
         self._coming.clear()
@@ -98,9 +104,19 @@ class Placing:
 
     def _look(self) -> None:
         state = self._worker.state
-        idle = len(state.executing) < state.nthreads and not state.ready
-        if self.waiting and not self._coming and idle:
+        if not self.waiting or self._coming or self._timer is not None:
+            return
+        if len(state.executing) >= state.nthreads or state.ready:
+            return  # a task that ends has it look again
+        if self._idle == state.executed_count:
             self._begin(next(iter(self.waiting)))
+        else:
+            self._idle = state.executed_count
+            self._timer = self._loop.call_later(_IDLE_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._timer = None
+        self._look()
 
     def _begin(self, key: Any) -> asyncio.Task[None]:
         if key not in self._coming:

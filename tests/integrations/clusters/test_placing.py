@@ -11,12 +11,15 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import dask_tasks as tasks
 import pytest
 from distributed import Event, wait
 from waiting import wait_until
+
+from plib_cache.integrations.dask._placing import Placing
 
 MIB = 1 << 20
 
@@ -75,6 +78,67 @@ def test_when_there_is_time(two: Any) -> None:
     made = two.client.submit(tasks.numbers, 1, workers=[first])
     wait(made)
     wait_until(lambda: held(two, first) == [made.key])
+
+
+class Played:
+    """A worker and its event loop, of which the test plays the tasks and the time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.state = SimpleNamespace(executing=[], nthreads=1, ready=[], executed_count=0)
+        self.later: list[Callable[[], None]] = []
+        self.begun: list[str] = []
+        loop = SimpleNamespace(
+            call_soon_threadsafe=lambda look: look(),
+            call_later=self._call_later,
+        )
+        worker = SimpleNamespace(
+            loop=SimpleNamespace(asyncio_loop=loop),
+            memory_manager=SimpleNamespace(memory_limit=None),
+            state=self.state,
+            data={},
+        )
+        store: Any = SimpleNamespace(held={}, shareable=lambda value: MIB)
+        self.placing = Placing(worker, store)
+        monkeypatch.setattr(self.placing, "_begin", self._begin)
+
+    def _call_later(self, _: float, look: Callable[[], None]) -> object:
+        self.later.append(look)
+        return look
+
+    def _begin(self, key: str) -> None:
+        self.begun.append(key)
+        del self.placing.waiting[key]
+        self.placing.look_later()  # as when it is placed
+
+    def task(self, key: str) -> None:
+        """Run a task that has a value."""
+        self.state.executed_count += 1
+        self.placing.stored(key, None)
+
+    def moment(self) -> None:
+        """Let a moment pass."""
+        looks, self.later = self.later, []
+        for look in looks:
+            look()
+
+
+def test_not_between_the_tasks_of_a_computation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only when nothing was run for a moment; then one after the other."""
+    played = Played(monkeypatch)
+    for number in range(5):
+        played.task(f"k{number}")
+        played.state.executed_count += 1  # the next one
+        played.moment()
+    assert played.begun == []
+    assert len(played.later) == 1
+    played.state.executing.append("long")
+    played.moment()
+    played.moment()
+    assert played.begun == []
+    played.state.executing.clear()
+    played.placing.look_later()
+    played.moment()
+    assert played.begun == [f"k{number}" for number in range(5)]
 
 
 def test_not_what_is_forgotten_before(two: Any) -> None:
