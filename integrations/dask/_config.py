@@ -68,7 +68,7 @@ def options(given: Mapping[str, Any]) -> Options:
 
     def meant(name: str, key: str) -> Any:
         value = given.get(name)
-        return dask.config.get(f"plib-cache.{key}", None) if value is None else value
+        return _configured(key) if value is None else value
 
     region = {
         "name": meant("name", "name"),
@@ -87,11 +87,18 @@ def options(given: Mapping[str, Any]) -> Options:
         _share(meant("share", "share")),
         _yes_or_no("writeable", meant("writeable", "writeable")),
         _keep(meant("keep", "keep.prefixes")),
-        _seconds("peers.timeout", dask.config.get("plib-cache.peers.timeout")),
-        _seconds("peers.remember", dask.config.get("plib-cache.peers.remember")),
+        _seconds("peers.timeout", _configured("peers.timeout")),
+        _seconds("peers.remember", _configured("peers.remember")),
         _yes_or_no("nodes.share", meant("nodes", "nodes.share")),
-        _seconds("nodes.timeout", dask.config.get("plib-cache.nodes.timeout")),
+        _seconds("nodes.timeout", _configured("nodes.timeout")),
     )
+
+
+def _configured(key: str) -> Any:
+    """What dask's configuration says; the shipped value also where someone has replaced all of it,
+    as dask's own tests do."""
+    name = f"plib-cache.{key}"
+    return dask.config.get(name, dask.config.get(name, config=_defaults))
 
 
 def _keep(prefixes: Any) -> Keep:
@@ -99,10 +106,10 @@ def _keep(prefixes: Any) -> Keep:
         isinstance(prefixes, str) or not all(isinstance(one, str) for one in prefixes)
     ):
         raise ConfigurationError(f"keep={prefixes!r:.100}: give names of tasks, as ('name', ...)")
-    most = dask.config.get("plib-cache.keep.max-bytes")
+    most = _configured("keep.max-bytes")
     return Keep(
         None if prefixes is None else tuple(prefixes),
-        _seconds("keep.min-duration", dask.config.get("plib-cache.keep.min-duration")),
+        _seconds("keep.min-duration", _configured("keep.min-duration")),
         None if most is None else _bytes("keep.max-bytes", most),
     )
 

@@ -67,6 +67,19 @@ def test_shipped_defaults() -> None:
     assert not told.keep.active
 
 
+def test_a_configuration_that_was_replaced() -> None:
+    """Whoever puts all of dask's configuration back, as its own tests do, loses no default."""
+    shipped, config = meant(), dask.config.config
+    before = dict(config)
+    try:
+        config.clear()
+        config["plib-cache"] = {"threshold": "2 MiB"}
+        assert meant() == shipped._replace(threshold=2 << 20)
+    finally:
+        config.clear()
+        config.update(before)
+
+
 def test_what_is_given_comes_first() -> None:
     """Before the configuration, and that before what is shipped."""
     with dask.config.set({"plib-cache.threshold": "2 MiB", "plib-cache.path": "/x/configured"}):
