@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from plib_cache._frame import DamagedValueError
 
+VALUES = 12  # codes below are of values without a mark
 STALE = 12  # bytes that a client has marked as out of date
 STALE_WON = 13  # the same, and a client was told to renew it
 VACANT = 14  # nothing yet: a client was told to fill it
@@ -29,4 +30,4 @@ def plain_code(type_code: int) -> int:
     """
     if type_code in _UNREADABLE:
         raise MarkedValueError("the entry is stale or vacant, which only network clients see")
-    return type_code - WON if type_code >= WON else type_code
+    return type_code - WON if WON <= type_code < WON + VALUES else type_code

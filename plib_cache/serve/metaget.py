@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from plib_cache._marked import STALE, STALE_WON, VACANT, WON
+from plib_cache._marked import STALE, STALE_WON, VACANT, VALUES, WON
 from plib_cache.serve.metaflags import Flags, key_returned
 from plib_cache.serve.store import EXISTS, MISS, Item, busy, now_ms
 from plib_cache.serve.talk import BAD_FORMAT, READ_ONLY, Talk
@@ -108,6 +108,8 @@ def _age(item: Item, now: int) -> int:
 def _settle(talk: Talk, flags: Flags, item: Item, seen: _Seen) -> bool:
     """Change what is to be changed; False if the entry is another one now."""
     if seen.won:
+        if item.type_code > VALUES:  # of somebody's own serializer: there is no code for it
+            return True
         code = STALE_WON if item.type_code == STALE else item.type_code + WON
         status, _ = talk.store.remake(
             flags.key, item, item.value, code, deadline_ms=flags.touch, own=item.token

@@ -39,7 +39,7 @@ from plib_cache._core import (
     Region,
     Terms,
 )
-from plib_cache._marked import STALE, STALE_WON, VACANT, WON
+from plib_cache._marked import STALE, STALE_WON, VACANT, VALUES, WON
 from plib_cache.cache import Cache
 from plib_cache.exceptions import BusyError
 from plib_cache.serve.words import GONE, spoken
@@ -62,7 +62,6 @@ __all__ = [
 _COUNT_S = 1.0  # a count of all entries is good for so long
 _TRIES = 64  # at an entry that others change all the time
 _GONE = Terms(deadline_ms=GONE)
-_PLAIN = 12  # type codes below are of values without a mark
 
 
 class Item(NamedTuple):
@@ -84,14 +83,14 @@ class Item(NamedTuple):
     @property
     def won(self) -> bool:
         """Whether a client was told to renew it."""
-        return WON <= self.type_code < WON + _PLAIN or self.type_code in (STALE_WON, VACANT)
+        return WON <= self.type_code < WON + VALUES or self.type_code in (STALE_WON, VACANT)
 
 
 def item_of(entry: Entry) -> Item:
     """An entry as a client sees it."""
     code, data, flags, token, deadline_ms, created_ms, text = entry
     if not flags and code not in (STALE, STALE_WON, VACANT):
-        flags = code - WON if code >= WON else code
+        flags = code - WON if WON <= code < WON + VALUES else code
     return Item(data, flags, token, deadline_ms, created_ms, not text, code)
 
 

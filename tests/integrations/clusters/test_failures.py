@@ -240,6 +240,7 @@ def test_a_region_that_was_removed(start: Callable[..., Any]) -> None:
     for array in (made, workers.client.submit(tasks.numbers, 2, workers=[first])):
         seen = workers.client.submit(tasks.total, array, workers=[third])
         assert seen.result(timeout=60) == tasks.total(array.result())
+    workers.settle()
     assert workers.client.submit(tasks.in_region, made, workers=[third]).result(timeout=60)
 
 
