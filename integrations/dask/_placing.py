@@ -6,8 +6,9 @@ worker ever wants to know.  So a value is stored as dask stores it, and waits; i
 thread, beside the worker's event loop,
 
 - when a worker of the same region asks for it, or
-- when one of the worker's threads has had nothing to do for a moment, as between computations, and
-  not between tasks of one, where the copy would take a processor from them, or
+- when one of the worker's threads has nothing to do, if it is large, for whoever asks would wait
+  for the copy; or when it has had nothing to do for a moment, as between computations, and not
+  between the tasks of one, where copies of many values would take a processor from them, or
 - at once, when what waits would take too much of the memory that dask allows the worker.
 
 A value that is forgotten, replaced or spilled meanwhile is not put there.
@@ -26,6 +27,7 @@ from plib_cache.integrations.dask._store import Store
 
 _WAITING_MOST = 0.1  # of the worker's memory limit
 _IDLE_S = 0.2
+_LARGE = 16 << 20  # bytes; copied in some milliseconds
 
 
 class Placing:
@@ -104,11 +106,16 @@ class Placing:
 
     def _look(self) -> None:
         state = self._worker.state
-        if not self.waiting or self._coming or self._timer is not None:
+        if not self.waiting or self._coming:
             return
         if len(state.executing) >= state.nthreads or state.ready:
             return  # a task that ends has it look again
-        if self._idle == state.executed_count:
+        large = (key for key, nbytes in self.waiting.items() if nbytes >= _LARGE)
+        if (key := next(large, None)) is not None:
+            self._begin(key)
+        elif self._timer is not None:
+            return  # the moment is not over
+        elif self._idle == state.executed_count:
             self._begin(next(iter(self.waiting)))
         else:
             self._idle = state.executed_count

@@ -97,7 +97,7 @@ class Played:
             state=self.state,
             data={},
         )
-        store: Any = SimpleNamespace(held={}, shareable=lambda value: MIB)
+        store: Any = SimpleNamespace(held={}, shareable=lambda nbytes: nbytes)
         self.placing = Placing(worker, store)
         monkeypatch.setattr(self.placing, "_begin", self._begin)
 
@@ -110,10 +110,10 @@ class Played:
         del self.placing.waiting[key]
         self.placing.look_later()  # as when it is placed
 
-    def task(self, key: str) -> None:
+    def task(self, key: str, nbytes: int = MIB) -> None:
         """Run a task that has a value."""
         self.state.executed_count += 1
-        self.placing.stored(key, None)
+        self.placing.stored(key, nbytes)
 
     def moment(self) -> None:
         """Let a moment pass."""
@@ -127,6 +127,7 @@ def test_not_between_the_tasks_of_a_computation(monkeypatch: pytest.MonkeyPatch)
     played = Played(monkeypatch)
     for number in range(5):
         played.task(f"k{number}")
+        played.placing.look_later()
         played.state.executed_count += 1  # the next one
         played.moment()
     assert played.begun == []
@@ -139,6 +140,21 @@ def test_not_between_the_tasks_of_a_computation(monkeypatch: pytest.MonkeyPatch)
     played.placing.look_later()
     played.moment()
     assert played.begun == [f"k{number}" for number in range(5)]
+
+
+def test_large_ones_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are copied as soon as a thread has nothing to do, before those that came earlier."""
+    played = Played(monkeypatch)
+    played.task("small")
+    played.state.executing.append("long")
+    played.task("large", 64 * MIB)
+    assert played.begun == []
+    played.state.executing.clear()
+    played.placing.look_later()
+    assert played.begun == ["large"]
+    played.moment()
+    played.moment()
+    assert played.begun == ["large", "small"]
 
 
 def test_not_what_is_forgotten_before(two: Any) -> None:
