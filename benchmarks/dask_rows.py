@@ -8,6 +8,7 @@ active memory manager is off, as it drops the copies that are counted.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -92,16 +93,10 @@ def rounds(bench: Bench) -> int:
 
 
 def _turns(
-    bench: Bench,
-    clusters: dict[str, Cluster],
-    sample: Callable[[Cluster], float],
-    most: int = 9,
+    bench: Bench, clusters: dict[str, Cluster], sample: Callable[[Cluster], float]
 ) -> dict[str, list[float]]:
-    def candidate(one: Cluster) -> Candidate:
-        return lambda: sample(one)
-
-    made = {name: candidate(one) for name, one in clusters.items()}
-    return take_turns(made, min(most, rounds(bench)), seconds=60.0)
+    made = {name: functools.partial(sample, one) for name, one in clusters.items()}
+    return take_turns(made, rounds(bench), seconds=60.0)
 
 
 def replicate(bench: Bench, work: str) -> list[Line]:
