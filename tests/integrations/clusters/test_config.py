@@ -59,7 +59,9 @@ def test_a_size_that_is_given() -> None:
 def test_shipped_defaults() -> None:
     """They are those of the docs."""
     told = options({})
-    assert told.region == dict.fromkeys(("name", "path", "trust", "expected_entry"))
+    assert told.region == {
+        **dict.fromkeys(("name", "path", "trust")), "expected_entry": 1024
+    }  # fmt: skip
     assert (told.size, told.threshold, told.share, told.writeable) == (None, 1 << 20, 0.9, True)
     assert (told.peer_timeout, told.peer_remember) == (2, 60)
     assert (told.nodes, told.nodes_timeout) == (True, 1)
