@@ -157,6 +157,7 @@ def test_parent_dies_first(cache: Cache, fork: Any, eventually: Any) -> None:
     """A child whose parent was killed goes on, and is alive to all others."""
 
     def parent() -> None:
+        cache["middle"] = os.getpid()  # before the child looks for it
         child = os.fork()
         if child == 0:
             try:
@@ -166,7 +167,6 @@ def test_parent_dies_first(cache: Cache, fork: Any, eventually: Any) -> None:
                 cache["answered"] = place(cache)
             finally:
                 os._exit(0)
-        cache["middle"] = os.getpid()
         eventually(lambda: "orphan" in cache)
         signal.pause()
 

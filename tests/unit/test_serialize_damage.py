@@ -40,7 +40,8 @@ np = pytest.importorskip("numpy")
         (TypeCode.PICKLE5, b""),
         (TypeCode.PICKLE5, struct.pack("<IIQ", 2**32 - 1, 1, 2**64 - 1)),
         (TypeCode.DATA, struct.pack("<IIQ", 0, 0, 0)),
-        (12, b""),
+        (15, b""),
+        (28, b""),
         (255, b"x"),
     ],
 )
