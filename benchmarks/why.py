@@ -71,6 +71,10 @@ WHY: dict[tuple[str, str], str] = {
         "machine: no transfer of a value that lies elsewhere can be faster.  It does so as soon "
         "as it is idle, without being asked; from then on, see above."
     ),
+    ("dask-replicate", f"{_REPLICATED}, memory of the workers (PSS)"): (
+        "the array is there once, for all workers; the rest is what the region's file has grown "
+        "ahead, for what is stored next, and is the same for one worker and for many."
+    ),
     ("serve-two", "serve, 2 processes, multi-get of 100, by the clock"): (
         "the client takes its share of the same two processors, which the one process has for "
         "itself.  By the processor it is 1.9."
