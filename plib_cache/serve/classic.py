@@ -109,13 +109,21 @@ def _delete(talk: Talk, words: list[bytes]) -> None:
         talk.say(b"NOT_FOUND")
 
 
-def _count(down: bool, talk: Talk, words: list[bytes]) -> None:
+def _key_beside_number(talk: Talk, words: list[bytes]) -> bytes | None:
+    """The key of a command of a key and a number; None if that was answered with what is wrong."""
     if len(words) not in (3, 4):
         talk.say(b"ERROR")
-        return
+        return None
     hushed(talk, words)
     if len(words[1]) > KEY_MAX:
         talk.say(BAD_FORMAT)
+        return None
+    return words[1]
+
+
+def _count(down: bool, talk: Talk, words: list[bytes]) -> None:
+    key = _key_beside_number(talk, words)
+    if key is None:
         return
     delta = u64(words[2])
     if delta is None:
@@ -123,7 +131,7 @@ def _count(down: bool, talk: Talk, words: list[bytes]) -> None:
     elif talk.read_only:
         talk.say(READ_ONLY)
     else:
-        _counted(down, talk, words[1], delta)
+        _counted(down, talk, key, delta)
 
 
 def _counted(down: bool, talk: Talk, key: bytes, delta: int) -> None:
@@ -143,12 +151,8 @@ def _counted(down: bool, talk: Talk, key: bytes, delta: int) -> None:
 
 
 def _touch(talk: Talk, words: list[bytes]) -> None:
-    if len(words) not in (3, 4):
-        talk.say(b"ERROR")
-        return
-    hushed(talk, words)
-    if len(words[1]) > KEY_MAX:
-        talk.say(BAD_FORMAT)
+    key = _key_beside_number(talk, words)
+    if key is None:
         return
     exptime = s32(words[2])
     if exptime is None:
@@ -156,7 +160,7 @@ def _touch(talk: Talk, words: list[bytes]) -> None:
     elif talk.read_only:
         talk.say(READ_ONLY)
     else:
-        touched = talk.store.touch(words[1], deadline(exptime, now_ms()))
+        touched = talk.store.touch(key, deadline(exptime, now_ms()))
         talk.counts.cmd_touch += 1
         talk.counts.touch_hits += touched
         talk.counts.touch_misses += not touched
