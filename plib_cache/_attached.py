@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import warnings
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
@@ -18,7 +17,8 @@ from plib_cache._frame import DamagedValueError
 from plib_cache._marked import MarkedValueError
 from plib_cache._moments import Expire, deadline_ms
 from plib_cache._open import check_expected, check_in_place, open_region
-from plib_cache.exceptions import ConfigurationError, CorruptRegionError, PlibCacheWarning
+from plib_cache._telling import tell
+from plib_cache.exceptions import ConfigurationError, CorruptRegionError
 from plib_cache.keys import MAX_KEY_BYTES, key_bytes
 from plib_cache.serialize import DefaultSerializer, Encoded, Serializer
 
@@ -189,7 +189,7 @@ class Attached(Quick):
             raise error
         if not self._warned:
             self._warned = True
-            warnings.warn(f"{self._region.path}: {error}", PlibCacheWarning, stacklevel=5)
+            tell(f"{self._region.path}: {error}")
 
     def _terms(
         self, text: bool, expire: Expire, namespace: str | None, tags: Iterable[str]
