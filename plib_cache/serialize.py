@@ -291,7 +291,7 @@ def buffer_of(type_code: int, data: memoryview) -> memoryview:
     kind = TypeCode(type_code).name if type_code in DECODERS else f"type code {type_code}"
     raise TypeError(
         f"only bytes, str and arrays can be viewed as bytes, and the value is {kind}: "
-        "get(key, copy=False) rebuilds such a value in place"
+        "use get(key, copy=False), which rebuilds such a value in place"
     )
 
 
