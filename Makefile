@@ -14,7 +14,7 @@ export JOBS ?= 2
 # A change of any of these makes a rebuild due.
 NATIVE := $(wildcard native/src/*.[ch] native/include/*.h native/ffi/*)
 
-.PHONY: help build demo test test-pku bench docs against lint format native-test counts free-threaded mutants soak dist clean
+.PHONY: help build demo test test-pku bench docs against lint format native-test counts free-threaded newest mutants soak dist clean
 
 help: ## say what there is
 	@echo "plib_cache: a cache in memory shared by all processes of a machine"; echo
@@ -57,6 +57,9 @@ counts: build ## count the instructions of each operation (valgrind), and store 
 
 free-threaded: build ## the contract tests on a CPython without the GIL, which is built if need be
 	@scripts/free-threaded
+
+newest: build ## the contract tests on CPython 3.14, in a Debian of its own (root)
+	@scripts/newest
 
 mutants: build ## plants known bugs in a copy of the core; each must be noticed by its test
 	$(BIN)/python tests/mutants/run.py
