@@ -102,7 +102,8 @@ class Line:
     why: str = ""  # why the goal is not met
     facts: list[str] = field(default_factory=list)
     # Where on a plot's horizontal axis this line stands (Row.axis says what that is), or None.
-    # The lines of one row that have it, and one unit, are a plot: a series of ours, one a peer.
+    # A plot is a row's lines of one unit and one work, or, if no work has several places, all of
+    # one unit: a series of ours, and one for each peer.
     at: float | None = None
     # Of the paper's table: the work; memcached, with the gate, without it, as the paper says.
     paper: tuple[str, str, str, str] | None = None

@@ -36,6 +36,7 @@ class Row:
     work: str
     run: Callable[[Bench], list[Line]]
     axis: str = ""  # of the plot of lines that have ``at``: what it is, and its unit ("records")
+    long: bool = False  # takes more than a minute even in a few rounds: only in make bench-full
 
 
 def hot(name: str, operation: str, work: str, lmdb: float | None, memcached: float | None) -> Row:
@@ -45,10 +46,15 @@ def hot(name: str, operation: str, work: str, lmdb: float | None, memcached: flo
 
 
 def row(
-    measured: Callable[..., list[Line]], name: str, work: str, axis: str = "", **options: Any
+    measured: Callable[..., list[Line]],
+    name: str,
+    work: str,
+    axis: str = "",
+    long: bool = False,
+    **options: Any,
 ) -> Row:
     """A row of a function that is told what the line is called."""
-    return Row(name, work, partial(measured, work=work, **options), axis)
+    return Row(name, work, partial(measured, work=work, **options), axis, long)
 
 
 ROWS = [
