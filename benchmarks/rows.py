@@ -106,7 +106,7 @@ ROWS = [
     row(dask_rows.fetch, "dask-fetch", "dask, 64 MB fetched by another worker of the node"),
     row(dask_rows.exchange, "dask-exchange", "dask, computation"),
     row(dask_rows.second, "dask-second", "dask, the same graph in a second cluster"),
-    row(dask_rows.tiny, "dask-tiny", "dask, 100,000 tiny tasks"),
+    row(dask_rows.tiny, "dask-tiny", "dask, 100,000 tiny tasks", long=True),
     row(dask_rows.far, "dask-far", "dask, 80 KB found on another node"),
     row(remote_rows.hit, "remote-hit", "hit in a tier of memcached, 128 B"),
     row(remote_rows.loss, "remote-loss", "a node is lost"),
