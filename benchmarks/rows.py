@@ -23,6 +23,7 @@ from benchmarks import (
     python_rows,
     remote_rows,
     serve_rows,
+    sizes,
 )
 from benchmarks.bench import MIB, Bench
 from benchmarks.figures import Line
@@ -65,6 +66,8 @@ ROWS = [
     hot("c-incr-hot", "incr", "C incr, hot", 6, 100),
     row(native_large.random_gets, "c-get-1m", "C get random, 1 M records", records=1_000_000),
     row(native_large.random_gets, "c-get-10m", "C get random, 10 M records", records=10_000_000),
+    row(sizes.records, "c-get-records", "C get random against the number of records",
+        axis="records"),
     row(native_large.mixed, "c-two-processes-95",
         "2 processes, 1 M records, zipf 0.99, 95/5", gets=95, goal=3.5),
     row(native_large.mixed, "c-two-processes-50",
@@ -95,6 +98,10 @@ ROWS = [
     row(large_writing.reserve, "large-reserve", "reserve, fill and seal 64 MB"),
     row(large_reading.held, "large-held", "4 processes that hold the same 1 GiB (PSS)"),
     row(large_reading.lease, "large-lease", "a lease, taken and given back"),
+    row(sizes.put, "large-size-put", "put of an array against its size",
+        axis="size of the value, bytes"),
+    row(sizes.get, "large-size-get", "get(copy=False) of an array against its size",
+        axis="size of the value, bytes"),
     row(joblib_rows.small, "joblib-hit", "joblib hit, f(int), 128 B"),
     row(joblib_rows.array, "joblib-hit-1m", "joblib hit, array of 1 MB", nbytes=MIB, least=8),
     row(joblib_rows.array, "joblib-hit-64m", "joblib hit, array of 64 MB", nbytes=64 * MIB,
