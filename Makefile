@@ -17,7 +17,7 @@ export JOBS ?= 2
 NATIVE := $(wildcard native/src/*.[ch] native/include/*.h native/ffi/*)
 
 .PHONY: help build demo test test-pku bench bench-full docs against lint format native-test counts free-threaded mutants soak \
-  wheel clean
+  dist clean
 
 help: ## say what there is
 	@echo "plib_cache: a cache in memory shared by all processes of a machine"; echo
@@ -69,11 +69,8 @@ mutants: build ## plants known bugs in a copy of the core; each must be noticed 
 soak: build ## the long forms of the tests, hours of them; renews docs/reliability.md (SOAK_ONLY="kills fuzz" chooses)
 	@$(BIN)/python tests/soak/run.py $(SOAK_ONLY)
 
-wheel: build ## source distribution and wheel, into dist/
-	rm -rf dist
-	$(BIN)/python -c 'from setuptools import build_meta as b; b.build_sdist("dist")' >/dev/null
-	$(PIP) wheel --no-deps --no-build-isolation -w dist dist/*.tar.gz
-	@ls -l dist
+dist: build ## source distribution, a wheel for each Python that is there and one for arm64, tried in empty environments
+	@scripts/dist
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) build dist *.egg-info plib_cache/_native*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
