@@ -114,7 +114,9 @@ class PlibCache(BaseCache):  # type: ignore[misc]
         """
         super().validate_key(key)
         if len(key) > _KEY_MAX or len(key.encode("utf-8", "surrogatepass")) > _KEY_MAX:
-            raise InvalidCacheKey(f"a key has at most {_KEY_MAX} bytes, not {key!r:.100}")
+            raise InvalidCacheKey(
+                f"a key has at most {_KEY_MAX} bytes, not {key!r:.100}: use a digest of it"
+            )
 
     def _ask(self, do: Callable[[Cache], T], otherwise: Callable[[Cache], T]) -> T:
         """What something comes to; ``otherwise`` if the region refuses it."""
