@@ -28,7 +28,7 @@ build: $(INSTALLED) ## make .venv with everything in it, and build the extension
 demo: build ## several processes share the results of real work
 	$(BIN)/plib-cache demo
 
-test: build $(LINTERS) $(JOBLIBS) $(DASKS) ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi keys" chooses)
+test: build $(LINTERS) $(JOBLIBS) $(DASKS) build/django-tests ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi keys" chooses)
 	@scripts/test $(STEPS)
 
 test-pku: build ## the tests that run where the CPU has protection keys: in a guest, on two kernels (ONLY="probe joblib" chooses)
@@ -118,6 +118,15 @@ build/distributed-tests: | $(VENV)/pyvenv.cfg
 	@git clone -q --depth 1 https://github.com/dask/distributed $@.new --branch \
 	  $$($(BIN)/python -c 'import distributed; print(distributed.__version__)') && \
 	  mv $@.new/distributed/tests $@ && rm -rf $@.new
+
+# Django's own tests, of which its wheels have none, from its source distribution.
+build/django-tests: | $(INSTALLED)
+	@echo "fetching Django's own tests"
+	@rm -rf $@.new && mkdir -p $@.new
+	@$(PIP) download --no-deps --no-build-isolation --no-binary django -d $@.new \
+	  django==$$($(BIN)/python -c 'import django; print(django.__version__)')
+	@tar -xzf $@.new/*.tar.gz -C $@.new --strip-components=1 --wildcards '*/tests'
+	@mv $@.new/tests $@ && rm -rf $@.new
 
 # memcached's own tests; only where GitHub can be reached.
 build/memcached-tests: | $(VENV)/pyvenv.cfg

@@ -40,6 +40,11 @@ WITHIN = {
     ("plib_cache/cli/serving.py", "ConfigurationError"),
     ("plib_cache/_plain.py", "AttributeError"),
     ("integrations/dask/_memory.py", "RuntimeError"),
+    ("integrations/django.py", "UnpicklableError"),
+    ("integrations/django.py", "ValueError"),  # as Django says it
+    ("integrations/pymemcache.py", "MemcacheClientError"),  # as memcached says it
+    ("integrations/pymemcache.py", "MemcacheIllegalInputError"),  # as pymemcache says it
+    ("integrations/pymemcache.py", "MemcacheServerError"),
     ("integrations/joblib/_backend.py", "ValueError"),  # as joblib says it
     ("integrations/joblib/_memory.py", "ValueError"),
     ("integrations/joblib/_functions.py", "FileNotFoundError"),
