@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from plib_cache.cli import entries, regions, serving
+from plib_cache.cli import entries, moving, regions, serving
+from plib_cache.cli.bench import bench
 from plib_cache.cli.options import Json, Name, Yes
 from plib_cache.cli.places import attach, fail, find
 from plib_cache.cli.show import as_json, say
@@ -124,6 +125,9 @@ app.command()(watch)
 app.command()(entries.get)
 app.command("set")(entries.set_)
 app.command()(entries.keys)
+app.command()(bench)
+app.command()(moving.export)
+app.command("import")(moving.import_)
 app.command("serve")(serving.command)
 
 

@@ -18,12 +18,18 @@ _NAMES = {
     TypeCode.CLOUDPICKLE: "cloudpickle",
 }
 _MARKED = {STALE: "stale", STALE_WON: "stale", VACANT: "vacant"}
+_CODES = frozenset(int(code) for code in TypeCode)
 CODE = frozenset({TypeCode.PICKLE5, TypeCode.CLOUDPICKLE})  # what runs code to be read
 
 
 def plain(type_code: int) -> int:
     """The type code without the mark of a client of the network."""
     return type_code - WON if WON <= type_code < WON + VALUES else type_code
+
+
+def known(code: int) -> bool:
+    """Whether a type code is one of the default serializer."""
+    return code in _CODES
 
 
 def kind(type_code: int) -> str:
@@ -44,7 +50,7 @@ def value_of(described: Described) -> Any:
         SerializationError: it cannot be read so.
     """
     code = plain(described.type_code)
-    if code in CODE or code not in set(TypeCode):
+    if code in CODE or not known(code):
         raise SerializationError(f"a {kind(code)} of {described.nbytes} bytes")
     return DefaultSerializer("data").loads(code, memoryview(described.data))
 

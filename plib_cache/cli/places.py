@@ -33,18 +33,19 @@ def complete(incomplete: str) -> list[str]:
     return [name for name in names() if name.startswith(incomplete)]
 
 
-def find(name: str) -> Path:
+def find(name: str, otherwise: str = "`plib-cache ls` shows what is") -> Path:
     """The region's file; ends the command if there is none.
 
     Args:
         name: of a region in the region folder, or a path, which contains a slash.
+        otherwise: what to do if there is none.
     """
     path = _place(name)
     if not os.path.lexists(path):
         where = path.parent if "/" in name else config.region_folder()
         near = difflib.get_close_matches(name, names(), n=3) if "/" not in name else []
         advice = f"did you mean {' or '.join(near)}? " if near else ""
-        fail(f"there is no cache {name!r} in {where}: {advice}`plib-cache ls` shows what is", 1)
+        fail(f"there is no cache {name!r} in {where}: {advice}{otherwise}", 1)
     return path.absolute()
 
 
@@ -65,7 +66,7 @@ def attach_or_make(name: str, size: str) -> Cache:
     """
     path = _place(name)
     if not size or os.path.lexists(path):
-        return attach(name)
+        return Cache(path=find(name, "--size 1GiB makes one"), create=False)
     return Cache(path=path.absolute(), size=config.parse_size(size))
 
 

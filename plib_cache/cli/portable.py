@@ -40,6 +40,7 @@ _DIGEST = 16
 # key length, type, cost, options, spare, flags, name, 4 tags, deadline, creation, value length
 _ENTRY = struct.Struct("<HBBBxIH4HQQQ")
 _TEXT, _IMMUTABLE = 1, 2
+_NAMES = ("f:", "n:", "t:")
 _LENGTH_MAX = 1 << 40
 _JSON_MAX = 1 << 20
 _PIECE = 1 << 20
@@ -101,7 +102,7 @@ class Writer:
 
 
 class Reader:
-    """Reads an export from a stream; ``head`` is known at once.
+    """Reads an export from a stream; ``head`` is known at once, ``at`` is how much was read.
 
     Raises:
         ExportError: it is none, is damaged, or of a later version.
@@ -109,10 +110,10 @@ class Reader:
 
     def __init__(self, source: BinaryIO, name: str) -> None:
         self._source, self._name = source, name
-        self._chain, self._at, self.entries = bytes(_DIGEST), 0, 0
+        self._chain, self.at, self.entries = bytes(_DIGEST), 0, 0
         self.names: dict[int, Note] = {}
         magic = self._source.read(len(MAGIC))
-        self._at += len(magic)
+        self.at += len(magic)
         if magic != MAGIC:
             raise ExportError(f"{name} is no export of plib-cache: make one with plib-cache export")
         kind, content = self._block()
@@ -128,11 +129,13 @@ class Reader:
         while True:
             kind, content = self._block()
             if kind == b"ENTR":
+                one = self._entry(content)
+                if not {one.name, *one.tags} - {0} <= self.names.keys():
+                    self._damaged("an entry has a name that was not told")
                 self.entries += 1
-                yield self._entry(content)
+                yield one
             elif kind == b"NAME":
-                told = self._json(content)
-                self.names[int(told["number"])] = Note(str(told["text"]), str(told["shown"]))
+                self._name_of(self._json(content))
             elif kind == b"DONE":
                 break
             else:
@@ -142,9 +145,12 @@ class Reader:
         if self._source.read(1):
             self._damaged("something follows its end")
 
-    def at(self) -> int:
-        """How many bytes were read."""
-        return self._at
+    def _name_of(self, told: dict[str, Any]) -> None:
+        number, text, shown = (told.get(what) for what in ("number", "text", "shown"))
+        good = isinstance(number, int) and isinstance(text, str) and isinstance(shown, str)
+        if not good or str(text)[:2] not in _NAMES or len(str(text)) <= 2:
+            self._damaged("a name makes no sense")
+        self.names[int(number or 0)] = Note(str(text), str(shown))
 
     def _block(self) -> tuple[bytes, bytes]:
         header = self._read(_HEADER.size)
@@ -168,7 +174,7 @@ class Reader:
                 self._damaged("it ends too early")
             pieces.append(piece)
             left -= len(piece)
-        self._at += length
+        self.at += length
         return b"".join(pieces)
 
     def _entry(self, content: bytes) -> Exported:
@@ -194,7 +200,7 @@ class Reader:
 
     def _damaged(self, what: str) -> Any:
         raise ExportError(
-            f"{self._name} is damaged near byte {self._at:,}: {what}; "
+            f"{self._name} is damaged near byte {self.at:,}: {what}; "
             "copy it again from where it was made, or export anew"
         )
 
