@@ -53,8 +53,8 @@ def export(
         say(f"{told['entries']:,} entries are in {file}")
     if told["left_out"]:
         errors.print(
-            f"{told['left_out']:,} entries were left out: names of their tags or namespaces are not "
-            "known any more, and nothing could invalidate them"
+            f"{told['left_out']:,} entries were left out: names of their tags or namespaces are "
+            "not known any more, and nothing could invalidate them"
         )
 
 
