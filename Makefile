@@ -14,7 +14,7 @@ export JOBS ?= 2
 # A change of any of these makes a rebuild due.
 NATIVE := $(wildcard native/src/*.[ch] native/include/*.h native/ffi/*)
 
-.PHONY: help build demo test test-pku bench against lint format native-test counts free-threaded mutants soak wheel clean
+.PHONY: help build demo test test-pku bench docs against lint format native-test counts free-threaded mutants soak wheel clean
 
 help: ## say what there is
 	@echo "plib_cache: a cache in memory shared by all processes of a machine"; echo
@@ -37,6 +37,9 @@ bench: build $(PEERS) ## measure, next to other caches (ROWS=name,name chooses; 
 
 against: build ## measure this tree against an earlier one, interleaved (BEFORE=revision, ROWS=name,name)
 	@$(BIN)/python -m benchmarks.against $(or $(BEFORE),HEAD~1) --rows "$(ROWS)" --out-md "$(or $(OUT_MD),build/against.md)"
+
+docs: build ## the documents as a site, into build/site; every warning is an error
+	@$(BIN)/sphinx-build -q -W --keep-going -b html docs build/site && echo "written: build/site/index.html"
 
 lint: build $(LINTERS) ## style, types, warnings and the house's rules
 	@scripts/lint
