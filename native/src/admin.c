@@ -348,6 +348,7 @@ plc_status plc_info_read(plc_cache *cache, plc_info *info) {
     info->keys = cache->keys;
     info->in_place = cache->holding != NULL;
     info->leased_pages_most = cache->held_most;
+    info->names = cache->geo.names;
     info->growth_stopped = stopped != 0 ? 1 : 0;
     info->processes = processes;
     info->slot = owner_slot(k.owner);

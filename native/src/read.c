@@ -144,6 +144,7 @@ static plc_status read_pinned(struct call *k, void *buffer, size_t capacity, plc
     if (s != PLC_MISS) {
         glance_at(&hit.e, &g);
         fill_found(k, &g, found);
+        memcpy(found->tags, hit.e.spec.tags, sizeof found->tags);
     }
     index_unpin(k);
     return s;
