@@ -28,12 +28,12 @@ struct tally {
     int server; /* the process that helps, or 0 */
 };
 
-/* The processor's time that this process and the server have had. */
+/* The processor's time that this process and the server (0: none) have had. */
 static inline uint64_t cpu_ns(int server) {
     struct timespec own, its = {0, 0};
     clockid_t clock;
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
-    if (clock_getcpuclockid(server, &clock) == 0) {
+    if (server != 0 && clock_getcpuclockid(server, &clock) == 0) {
         (void)clock_gettime(clock, &its);
     }
     return (uint64_t)(own.tv_sec + its.tv_sec) * 1000000000u + (uint64_t)(own.tv_nsec + its.tv_nsec);
