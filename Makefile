@@ -9,12 +9,15 @@ PEERS := $(VENV)/.peers
 JOBLIBS := $(addprefix build/joblib-,$(shell sed -n 's/^\(VERSIONS\|TOO_OLD\) = //p' tests/upstream/table.py | tr -d '(",)'))
 DASKS := $(addprefix build/dask-,$(shell sed -n 's/^OLD_DASK = //p' tests/upstream/table.py | tr -d '"'))
 PIP := $(BIN)/python -m pip --no-input --disable-pip-version-check -qq
+BENCH = $(BIN)/python -m benchmarks --rows "$(ROWS)" $(if $(LIST),--list) \
+  $(if $(OUT),--out "$(OUT)") $(if $(OUT_MD),--out-md "$(OUT_MD)")
 export JOBS ?= 2
 
 # A change of any of these makes a rebuild due.
 NATIVE := $(wildcard native/src/*.[ch] native/include/*.h native/ffi/*)
 
-.PHONY: help build demo test test-pku bench against lint format native-test counts free-threaded mutants soak wheel clean
+.PHONY: help build demo test test-pku bench bench-full docs against lint format native-test counts free-threaded mutants soak \
+  wheel clean
 
 help: ## say what there is
 	@echo "plib_cache: a cache in memory shared by all processes of a machine"; echo
@@ -31,12 +34,17 @@ test: build $(LINTERS) $(JOBLIBS) $(DASKS) ## run every test and check (STEPS="l
 test-pku: build ## the tests that run where the CPU has protection keys: in a guest, on two kernels (ONLY="probe joblib" chooses)
 	@PYTHONPATH=tests $(BIN)/python -m protection $(ONLY)
 
-bench: build $(PEERS) ## measure, next to other caches (ROWS=name,name chooses; LIST=1 says what there is)
-	@$(BIN)/python -m benchmarks --rows "$(ROWS)" $(if $(LIST),--list) \
-	  --out "$(or $(OUT),build/bench.json)" --out-md "$(or $(OUT_MD),build/bench.md)"
+bench: build $(PEERS) ## measure next to other caches, 15 minutes at most; writes docs/benchmarks.md (ROWS=c-,py- LIST=1)
+	@$(BENCH)
+
+bench-full: build $(PEERS) ## the same with every row and all rounds; half an hour or more
+	@$(BENCH) --full
 
 against: build ## measure this tree against an earlier one, interleaved (BEFORE=revision, ROWS=name,name)
 	@$(BIN)/python -m benchmarks.against $(or $(BEFORE),HEAD~1) --rows "$(ROWS)" --out-md "$(or $(OUT_MD),build/against.md)"
+
+docs: build ## the documents as a site, into build/site; every warning is an error
+	@$(BIN)/sphinx-build -q -W --keep-going -b html docs build/site && echo "written: build/site/index.html"
 
 lint: build $(LINTERS) ## style, types, warnings and the house's rules
 	@scripts/lint
@@ -118,7 +126,7 @@ build/memcached-tests: | $(VENV)/pyvenv.cfg
 	  $$(sed -n 's/^VERSION = "\(.*\)"/\1/p' tests/upstream/memcached_table.py) && \
 	  mv $@.new/t $@ && rm -rf $@.new
 
-# What `make bench` compares with, from pyproject.toml.  What cannot be installed is reported as not measured.
+# What `make bench` compares with and draws with, from pyproject.toml.  What cannot be installed is reported as not measured.
 $(PEERS): $(VENV)/pyvenv.cfg pyproject.toml
 	@echo "installing what the benchmark compares with"
 	@for peer in $$(sed -n 's/^bench = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",'); do \

@@ -18,6 +18,7 @@ from benchmarks.turns import Candidate, take_turns
 RECORD_BYTES = 270  # room that a record of 16 + 128 bytes is given in any store
 LMDB, CHASE, ALONE = "LMDB in C", "a memory miss", "1 thread"
 PROCESSES = 2
+HUGE_LEAST = 8 * MIB  # in less memory no huge page need find a place
 START_NS = 5_000_000  # between the word to all processes and the common start
 
 
@@ -48,7 +49,7 @@ def random_gets(bench: Bench, records: int, work: str) -> list[Line]:
         if lmdb := tried(LMDB, lambda: enter("lmdb"), missing):
             candidates[LMDB] = gets(lmdb)
         used = int(ours.ask("used")[0])
-        huge = ours.huge_bytes() > used / 2
+        huge = used >= HUGE_LEAST and ours.huge_bytes() > used / 2
         candidates[CHASE] = lambda: ours.ask("chase", used, count, int(huge))[0]
         samples = take_turns(candidates, bench.rounds)
     lines = [

@@ -10,21 +10,20 @@ from __future__ import annotations
 import hashlib
 import struct
 import time
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from plib_cache import _shared, config
 from plib_cache._attached import namespace_name, tag_numbers
-from plib_cache._callers import outside
 from plib_cache._core import TAGS_MAX, Found, NameCounts, Region, Terms, make_lookup
 from plib_cache._distant import Distant
 from plib_cache._flight import MISSING, Missing
 from plib_cache._identity import qualified_name
 from plib_cache._inplace import decode, reader
 from plib_cache._options import Options
+from plib_cache._telling import tell
 from plib_cache.cache import Cache
-from plib_cache.exceptions import ClosedError, PlibCacheError, PlibCacheWarning
+from plib_cache.exceptions import ClosedError, PlibCacheError
 from plib_cache.keys import (
     args_digest,
     code_digest,
@@ -283,8 +282,7 @@ class Memo:
             raise error
         if not self._warned:
             self._warned = True
-            text = f"{self._name} runs without its cache: {error}"
-            warnings.warn(text, PlibCacheWarning, stacklevel=outside())
+            tell(f"{self._name} runs without its cache: {error}")
 
     def counts(self) -> NameCounts:
         """What all processes counted since the last ``clear``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from plib_cache._attached import Attached, namespace_name, tag_name
 from plib_cache._core import Finding, binding
+from plib_cache.exceptions import PlibCacheError
 from plib_cache.stats import Info, Stats, make_info
 
 # The numbered invariants of the region's layout, as a user may read them.
@@ -106,6 +107,15 @@ class Upkeep(Attached):
             if not findings:
                 break
         return [_problem(finding) for finding in sorted(findings)]
+
+    def _repr_html_(self) -> str:
+        """A small table, for notebooks; a cache that cannot tell says why instead."""
+        from plib_cache import _html
+
+        try:
+            return _html.of_cache(self._region.path, self.info(), self.stats())
+        except PlibCacheError as error:
+            return _html.table(self._region.path, (), str(error))
 
     def _drain(self) -> list[str]:
         """Evict everything; what is not given back by it, where nobody else uses the region."""

@@ -153,7 +153,7 @@ def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
         stored is returned all the same, with one warning for each function.
     """
     if len(typed) > 1 or (typed and not isinstance(typed[0], bool)):
-        raise TypeError("cache() takes maxsize and typed by place, all other options by name")
+        raise TypeError("cache(): give only maxsize and typed by place, other options by name")
     if function is None or isinstance(function, int):
         if function is not None:
             options["maxsize"] = function
@@ -161,7 +161,7 @@ def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
             options["typed"] = typed[0]
         return functools.partial(_decorate, options=_checked(**options))
     if options or typed:
-        raise TypeError("options of cache() are given by name, before the function: @cache(...)")
+        raise TypeError("give options of cache() by name, before the function: @cache(...)")
     return _decorate(function, Options())
 
 
@@ -189,13 +189,13 @@ def _checked(
     if isinstance(options.cache, str):
         config.check_name(options.cache)
     elif options.cache is not None and not isinstance(options.cache, Cache):
-        raise ConfigurationError(f"cache={options.cache!r:.100} is neither a Cache nor a name")
+        raise ConfigurationError(f"cache={options.cache!r:.100}: give a Cache, or the name of one")
     if options.trust is not None:
         config.check_trust(options.trust)
     if options.remote is not None:
         parse_remote(options.remote)
     if options.hashing not in ("blake2b", "xxh3"):
-        raise ConfigurationError(f"hashing={options.hashing!r}: there are 'blake2b' and 'xxh3'")
+        raise ConfigurationError(f"hashing={options.hashing!r}: give 'blake2b' or 'xxh3'")
     if options.hashing == "xxh3" and not options.typed:
         raise ConfigurationError("hashing='xxh3' tells types apart always: leave typed=False out")
     if options.namespace is not None:
@@ -211,14 +211,14 @@ def _check_tags(options: Options) -> None:
         raise TypeError(f"tags={options.tags!r:.100} is one name: give a list or tuple of names")
     most = 4 if options.namespace is None else 3
     if len([tag_name(tag) for tag in options.tags]) > most:
-        raise ValueError(f"tags={options.tags!r:.100}: at most {most} can be given")
+        raise ValueError(f"tags={options.tags!r:.100}: give at most {most}")
 
 
 def _decorate(function: Any, options: Options) -> Any:
     if isinstance(function, (classmethod, staticmethod)):
         return type(function)(_decorate(function.__func__, options))
     if not callable(function):
-        raise TypeError(f"cache() decorates functions, not a {type(function).__name__}")
+        raise TypeError(f"cache() got a {type(function).__name__}: decorate a function with it")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(
             f"{function.__qualname__} is a generator function, and what it returns can be read "

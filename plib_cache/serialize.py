@@ -4,7 +4,7 @@
 A value that is read is equal to the value that was written and of the same type.  Each entry
 carries one small number, the type code, that says how its bytes are to be read:
 
-==========  ==  ==========================================================================
+=========== ==  ==========================================================================
 BYTES        0  the bytes themselves
 STR          1  UTF-8; lone surrogates are encoded as if they were characters
 INT          2  decimal ASCII, so that counters are readable by any memcached client
@@ -17,8 +17,8 @@ PICKLE5      8  a pickle and its buffers (``_frame``)
 CLOUDPICKLE  9  the same, made by cloudpickle
 DATA        10  the same, of plain data only (``_restricted``)
 MEMORYVIEW  11  the bytes; only of flat views of bytes
-            12  to 27: what clients of the network have marked (``_marked``)
-==========  ==  ==========================================================================
+MARKED      12  to 27: what clients of the network have marked (``_marked``)
+=========== ==  ==========================================================================
 
 The codes 0 to 7 and 11 are for exactly these types: an ``IntEnum`` or a subclass of ``str`` is
 pickled.  An ``int`` of more than 2048 bits is pickled too, for its decimal form would be slow and
@@ -291,7 +291,7 @@ def buffer_of(type_code: int, data: memoryview) -> memoryview:
     kind = TypeCode(type_code).name if type_code in DECODERS else f"type code {type_code}"
     raise TypeError(
         f"only bytes, str and arrays can be viewed as bytes, and the value is {kind}: "
-        "get(key, copy=False) rebuilds such a value in place"
+        "use get(key, copy=False), which rebuilds such a value in place"
     )
 
 

@@ -144,6 +144,12 @@ class Stats:
             del counts["remote"]
         return counts
 
+    def _repr_html_(self) -> str:
+        """A table of what is not zero, for notebooks."""
+        from plib_cache import _html
+
+        return _html.of_stats(self)
+
     @classmethod
     def from_counters(cls, counters: Mapping[str, int]) -> Stats:
         """The counts that have a name here."""

@@ -151,7 +151,8 @@ def _corrupt(f: Facts) -> str:
 def _system(f: Facts) -> str:
     if f.errno == errno.EAGAIN:
         return f"{f.path}: another process holds the folder's lock (is one stopped?): try again"
-    return f"{f.path}: {os.strerror(f.errno) if f.errno else 'the system refused'}"
+    why = os.strerror(f.errno) if f.errno else "the system refused"
+    return f"{f.path}: {why}: run `plib-cache doctor`, which examines the machine"
 
 
 # By the name that plc.h gives the status, without its prefix.

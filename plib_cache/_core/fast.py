@@ -37,7 +37,7 @@ def _load() -> Any:
     loader = ExtensionFileLoader("plib_cache._fast", origin)
     spec = importlib.util.spec_from_file_location(loader.name, origin, loader=loader)
     if spec is None:
-        raise ImportError(f"{origin} holds no plib_cache._fast: build it again")
+        raise ImportError(f"{origin} holds no plib_cache._fast: install plib_cache again")
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
     sys.modules[loader.name] = module
