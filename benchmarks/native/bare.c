@@ -80,6 +80,10 @@ void store_delete(const char *key) {
     fail("bare", "nothing is deleted");
 }
 
+void store_remove(const char *key) {
+    store_delete(key);
+}
+
 void store_incr(const char *key) {
     (void)key;
     fail("bare", "nothing is counted");

@@ -12,6 +12,9 @@
  *                                                                                     seconds of processor
  *   tail START MILLISECONDS GETS RECORDS  the same, each get timed by itself         -> that, what timing takes, and
  *                                                                                     nanoseconds, gets, again and again
+ *   stock RECORDS                      stores so many records of the trace         -> nothing
+ *   trace KIND REQUESTS RECORDS        of it; see trace.h                          -> nanoseconds for each, left out,
+ *                                                                                     gets, misses, sets, deletes
  *   threads COUNT MILLISECONDS RECORDS    gets                                     -> operations, seconds
  *   used                                                                           -> bytes
  *   chase BYTES HOPS HUGE              dependent loads from so much shared memory  -> nanoseconds for each, left out
@@ -33,6 +36,7 @@
 #include "mix.h"
 #include "store.h"
 #include "tally.h"
+#include "trace.h"
 
 #define CHUNK 1000u
 #define THREADS_MAX 64u
@@ -283,6 +287,11 @@ static void obey(const char *line) {
     uint64_t a, b, c, d;
     if (sscanf(line, "run %15s %" SCNu64 " %" SCNu64, name, &a, &b) == 3) {
         command_run(name, (uint32_t)a, (uint32_t)b);
+    } else if (sscanf(line, "trace %15s %" SCNu64 " %" SCNu64, name, &a, &b) == 3) {
+        trace_run(name, (uint32_t)a, (uint32_t)b);
+    } else if (sscanf(line, "stock %" SCNu64, &a) == 1) {
+        trace_fill((uint32_t)a);
+        printf("\n");
     } else if (sscanf(line, "fill %" SCNu64, &a) == 1) {
         store_fill((uint32_t)a, value, value_bytes);
         printf("\n");
