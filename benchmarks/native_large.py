@@ -88,9 +88,9 @@ class Team:
         for program in self.programs[:count]:
             program.send("mix", start, *self.window)
         answers = [program.answer() for program in self.programs[:count]]
-        self.operations += sum(operations for operations, _, _ in answers)
-        self.misses += sum(misses for _, _, misses in answers)
-        return sum(operations / seconds for operations, seconds, _ in answers)
+        self.operations += sum(operations for operations, *_ in answers)
+        self.misses += sum(misses for _, _, misses, _ in answers)
+        return sum(operations / seconds for operations, seconds, *_ in answers)
 
 
 @contextlib.contextmanager

@@ -22,8 +22,10 @@ from benchmarks import (
     paper,
     python_rows,
     remote_rows,
+    scale_rows,
     serve_rows,
     sizes,
+    trace_rows,
 )
 from benchmarks.bench import MIB, Bench
 from benchmarks.figures import Line
@@ -72,6 +74,14 @@ ROWS = [
         "2 processes, 1 M records, zipf 0.99, 95/5", gets=95, goal=3.5),
     row(native_large.mixed, "c-two-processes-50",
         "2 processes, 1 M records, zipf 0.99, 50/50", gets=50, goal=11),
+    row(scale_rows.two, "scale-two-95", "1 to 2 processes, zipf 0.99, 95/5", gets=95),
+    row(scale_rows.two, "scale-two-50", "1 to 2 processes, zipf 0.99, 50/50", gets=50),
+    row(scale_rows.many, "scale-processes-95", "many processes, 95/5", axis="processes", gets=95),
+    row(scale_rows.many, "scale-processes-50", "many processes, 50/50", axis="processes", gets=50),
+    row(trace_rows.trace, "scale-trace-64g", "a web cache's trace, 64 GiB on paper",
+        axis="records", program="ours-wide", size=64 << 30),
+    row(trace_rows.trace, "scale-trace-1g", "a web cache's trace, 1 GiB in fact",
+        axis="records", program="ours", size=1 << 30),
     row(native_large.threads, "c-threads", "2 threads of one process, get, C"),
     row(python_rows.plain, "py-get", "Python get 128 B", operation="get",
         goals={"py-lmdb": 4, "pylibmc": 60, "diskcache": 30}),

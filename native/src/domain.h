@@ -48,9 +48,7 @@ struct plc_cache {
     word *ring[2];
     word *free_ring;
     word32 *ghosts;
-    word *words;  /* page words, side words: indexed by page - geo.first_page */
-    word *side_a;
-    word *side_b;
+    struct shm_page *pages; /* page words, side words: indexed by page - geo.first_page */
     struct shm_bucket *buckets;
     uint8_t hash_key[16];
     uint64_t region_id;

@@ -28,9 +28,7 @@ static void point_into(plc_cache *c) {
     c->ring[1] = c->ring[0] + g->ring_places;
     c->free_ring = (void *)(base + g->free_at);
     c->ghosts = (void *)(base + g->ghosts_at);
-    c->words = (void *)(base + g->words_at);
-    c->side_a = (void *)(base + g->side_a_at);
-    c->side_b = (void *)(base + g->side_b_at);
+    c->pages = (void *)(base + g->pages_at);
     c->buckets = (void *)(base + g->index_at);
 }
 

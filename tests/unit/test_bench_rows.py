@@ -82,7 +82,7 @@ def test_native_rows_run(bench: Bench) -> None:
         ours.ask("counters", 1000)
         for operation in ("get", "miss", "set", "delete", "incr", "get"):
             assert ours.ask("run", operation, 2500, 1000)[0] > 0
-        operations, _, misses = ours.ask("mix", 1, 1, 50, 1000)
+        operations, _, misses, _ = ours.ask("mix", 1, 1, 50, 1000)
         assert (operations % 64, misses) == (0, 0)
         assert ours.ask("used")[0] > 1000 * 128
         with pytest.raises(BrokenError, match="a record is missing"):
