@@ -16,6 +16,7 @@ import typing
 
 from plib_cache import remote as _remote  # noqa: F401 - it puts itself in place
 from plib_cache._core import explain_faults
+from plib_cache._functions import FunctionStats
 from plib_cache._held import Held
 from plib_cache._shared import configure, get_cache
 from plib_cache.cache import Cache
@@ -62,6 +63,7 @@ __all__ = [
     "ClosedError",
     "ConfigurationError",
     "CorruptRegionError",
+    "FunctionStats",
     "Held",
     "Info",
     "LayoutMismatchError",

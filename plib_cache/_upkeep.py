@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from plib_cache._attached import Attached, namespace_name, tag_name
 from plib_cache._core import Finding, binding
+from plib_cache._functions import FunctionStats, functions_of
 from plib_cache.exceptions import PlibCacheError
 
 if TYPE_CHECKING:
@@ -91,6 +92,16 @@ class Upkeep(Attached):
         from plib_cache.stats import Stats
 
         return Stats.from_counters(self._region.stats())
+
+    def functions(self) -> list[FunctionStats]:
+        """The decorated functions whose results are here, with their counts.
+
+        Notes:
+            Looks at the counts of all names there can be, which takes up to a twentieth of a
+            second.  A name is "" when it was evicted with other entries and no process has
+            computed a result of the function since.
+        """
+        return functions_of(self._region)
 
     def reset_stats(self) -> None:
         """Begin the counts anew, for all processes."""
