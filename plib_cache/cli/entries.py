@@ -167,7 +167,9 @@ def _content(value: str, raw: bool, hexadecimal: bool) -> str | bytes:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise ConfigurationError("the value is no UTF-8 text: use --raw, which stores it as bytes") from None
+        raise ConfigurationError(
+            "the value is no UTF-8 text: use --raw, which stores it as bytes"
+        ) from None
 
 
 def _from_hex(text: str, what: str) -> bytes:
