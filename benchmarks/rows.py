@@ -133,7 +133,7 @@ ROWS = [
     row(dask_rows.tiny, "dask-tiny", "dask, 100,000 tiny tasks", long=True),
     row(dask_rows.far, "dask-far", "dask, 80 KB found on another node"),
     row(remote_rows.hit, "remote-hit", "hit in a tier of memcached, 128 B"),
-    row(remote_rows.loss, "remote-loss", "a node is lost"),
+    row(remote_rows.loss, "remote-loss", "a node is lost", long=True),
     row(serve_rows.gets, "serve-many", "serve, multi-get of 100, 128 B", way="many"),
     row(serve_rows.gets, "serve-pipelined", "serve, 100 single gets at once, 128 B",
         way="pipelined"),
