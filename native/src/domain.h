@@ -48,7 +48,8 @@ struct plc_cache {
     word *ring[2];
     word *free_ring;
     word32 *ghosts;
-    struct shm_page *pages; /* page words, side words: indexed by page - geo.first_page */
+    struct shm_page *pages; /* page words and side words A: indexed by page - geo.first_page, as is */
+    word *side_b;
     struct shm_bucket *buckets;
     uint8_t hash_key[16];
     uint64_t region_id;
