@@ -15,6 +15,7 @@ from benchmarks.figures import Line
 from benchmarks.report import number
 
 FINE, MISSED, MARK = "#1688c9", "#dd6b20", "#767c85"
+UNITS = {"ns", "us", "ms", "s", "ops/s"}  # of speed
 INCH = 0.2  # of a bar
 HEAD = 1.3  # bars that the name of a work takes
 
@@ -29,9 +30,11 @@ class Speed(NamedTuple):
 
 
 def speed(line: Line) -> Speed | None:
-    """Of one line; None where it has no peer, no figure, or a difference instead of a quotient."""
+    """Of one line; None where it has no peer, no figure, or none of speed."""
     spread, goal = line.ratio, line.goal
-    if line.missing or spread is None or line.direction == "ours - theirs" or spread.low <= 0:
+    if line.missing or line.unit not in UNITS or line.direction == "ours - theirs":
+        return None
+    if spread is None or spread.low <= 0:
         return None
     wanted = None if goal is None else goal.least if goal.least is not None else goal.most
     if line.direction == "theirs / ours" or line.unit == "ops/s":

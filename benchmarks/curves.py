@@ -88,8 +88,9 @@ def drawn(row: Measured, found: Sequence[Panel]) -> tuple[Any, str]:
         axes.set_title(panel.title, loc="left", wrap=True)
         _horizontal(axes, panel, row.axis)
         _vertical(axes, panel)
+    deep = -(-len(names) // 4)
     figure.legend(handles=[handles[name] for name in names], loc="outside lower center",
-                  ncols=min(4, len(names)), fontsize=8)  # fmt: skip
+                  ncols=-(-len(names) // deep), fontsize=8)  # fmt: skip
     return figure, in_words(row, found)
 
 

@@ -48,10 +48,11 @@ def random_gets(bench: Bench, records: int, work: str) -> list[Line]:
         candidates = {"ours": gets(ours)}
         if lmdb := tried(LMDB, lambda: enter("lmdb"), missing):
             candidates[LMDB] = gets(lmdb)
-        used = int(ours.ask("used")[0])
-        huge = used >= HUGE_LEAST and ours.huge_bytes() > used / 2
+        used, own = int(ours.ask("used")[0]), ours.huge_bytes()
+        huge = used >= HUGE_LEAST and own > used / 2
         candidates[CHASE] = lambda: ours.ask("chase", used, count, int(huge))[0]
         samples = take_turns(candidates, bench.rounds)
+        chased = ours.huge_bytes() - own
     lines = [
         compared(work, CHASE, samples["ours"], samples[CHASE],
                  direction="ours / theirs", goal=goals[CHASE])
@@ -59,11 +60,17 @@ def random_gets(bench: Bench, records: int, work: str) -> list[Line]:
     if LMDB in samples:
         lines.append(compared(work, LMDB, samples["ours"], samples[LMDB], goal=goals[LMDB]))
     lines[0].facts.append(
-        f"{used >> 20} MiB in use; a miss is a load that depends on the one before, in the same "
-        f"process, from as much shared memory in pages of {'2 MiB' if huge else '4 KiB'} like ours"
+        f"{used >> 20} MiB in use, {percent(own, used)} of them in huge pages; a miss is a load "
+        "that depends on the one before, in the same process, from as much shared memory, "
+        f"{percent(chased, used)} of it in huge pages"
     )
     lines[0].facts.append(undisturbed(ours.left_out))
     return lines + not_measured(work, missing, goal=goals[LMDB])
+
+
+def percent(part: int, whole: int) -> str:
+    """A part that is no more than the whole, in percent."""
+    return f"{min(100.0, 100 * part / whole):.0f} %"
 
 
 @dataclass

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks import (
+    call_rows,
     dask_rows,
     holding,
     joblib_rows,
@@ -25,6 +26,7 @@ from benchmarks import (
     scale_rows,
     serve_rows,
     sizes,
+    start_rows,
     trace_rows,
 )
 from benchmarks.bench import MIB, Bench
@@ -92,6 +94,11 @@ ROWS = [
     row(python_rows.get_many, "py-get-many-1m", "get_many of 100 keys, random, 1 M records",
         records=1_000_000),
     row(python_rows.decorator, "py-decorator", "decorator hit, f(int)"),
+    row(call_rows.plain, "py-call-get", "Python get 128 B, beside calls", operation="get"),
+    row(call_rows.plain, "py-call-set", "Python set 128 B, beside calls", operation="set"),
+    row(call_rows.get_many, "py-call-get-many", "get_many of 100 keys, beside calls"),
+    row(call_rows.decorator, "py-call-decorator", "decorator hit, f(int), beside calls"),
+    row(start_rows.imports, "start", "start: import plib_cache"),
     row(key_rows.array, "key-array", "key of a 64 MB array"),
     row(key_rows.frame, "key-frame", "key of a DataFrame of 100 k strings"),
     Row("open", "open a 1 GiB region / attach to it", opening.opening),

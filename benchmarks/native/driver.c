@@ -39,6 +39,7 @@
 #include "trace.h"
 
 #define CHUNK 1000u
+#define HUGE_BYTES (2u << 20)
 #define THREADS_MAX 64u
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -216,25 +217,40 @@ static void command_threads(uint32_t count, uint64_t milliseconds, uint32_t reco
 
 /* ---- what the memory can do ----------------------------------------------------------------- */
 
+/* Shared memory that begins where a huge page can. */
+static uint64_t *shared(uint64_t bytes) {
+    char *room = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED) {
+        fail("chase", "no room");
+    }
+    room += -(uintptr_t)room % HUGE_BYTES;
+    void *memory = mmap(room, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    if (memory == MAP_FAILED) {
+        fail("chase", "no memory");
+    }
+    return memory;
+}
+
 /* One circle through every cache line, in an order of chance: each load's address is the last one's value. */
+static void circle(uint64_t *lines, uint64_t n) {
+    uint64_t state = 88172645463325252ull;
+    for (uint64_t i = 0; i < n; i++) {
+        lines[i * 8] = i;
+    }
+    for (uint64_t i = n - 1; i > 0; i--) { /* Sattolo's shuffle */
+        const uint64_t other = ((uint64_t)draw(&state) << 32 | draw(&state)) % i, swapped = lines[i * 8];
+        lines[i * 8] = lines[other * 8];
+        lines[other * 8] = swapped;
+    }
+}
+
 static void command_chase(uint64_t bytes, uint64_t hops, int huge) {
     static uint64_t *lines, lines_for;
-    uint64_t n = bytes / 64, state = 88172645463325252ull;
     if (lines_for != bytes) {
-        lines = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (lines == MAP_FAILED) {
-            fail("chase", "no memory");
-        }
-        for (uint64_t i = 0; i < n; i++) {
-            lines[i * 8] = i;
-        }
-        for (uint64_t i = n - 1; i > 0; i--) { /* Sattolo's shuffle: one circle */
-            const uint64_t other = ((uint64_t)draw(&state) << 32 | draw(&state)) % i, swapped = lines[i * 8];
-            lines[i * 8] = lines[other * 8];
-            lines[other * 8] = swapped;
-        }
-        if (huge && madvise(lines, bytes, MADV_COLLAPSE) != 0) {
-            fail("chase", "no huge pages to be had");
+        lines = shared(bytes);
+        circle(lines, bytes / 64);
+        if (huge) { /* as far as there are any: who asks looks how much of it is in huge pages */
+            (void)madvise(lines, bytes, MADV_COLLAPSE);
         }
         lines_for = bytes;
     }

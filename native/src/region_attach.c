@@ -104,7 +104,7 @@ static plc_cache *handle_new(int fd, const struct facts *f) {
     }
     memset(c, 0, sizeof *c);
     c->geo = f->geo;
-    memcpy(c->hash_key, f->super.hash_key, sizeof c->hash_key);
+    c->hash = sip_begin(f->super.hash_key);
     c->region_id = f->super.region_id;
     c->created_ms = f->super.created_ms;
     c->persistent = f->super.persistent != 0;

@@ -231,6 +231,7 @@ def test_bars_say_how_many_times_as_fast() -> None:
     assert bars.speed(limit) == (0.5, 0.5, 0.5, 0.25)
     assert bars.speed(more) == (3.0, 3.0, 3.0, None)
     assert bars.speed(compared("w", "p", [2.0], [1.0], direction="ours - theirs")) is None
+    assert bars.speed(compared("w", "p", [2.0], [1.0], unit="%")) is None
     assert bars.speed(Line("w", "p", missing="not here")) is None
 
 
