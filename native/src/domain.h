@@ -49,7 +49,8 @@ struct plc_cache {
     word *ring[2];
     word *free_ring;
     word32 *ghosts;
-    struct shm_page *pages; /* page words, side words: indexed by page - geo.first_page */
+    struct shm_page *pages; /* page words and side words A: indexed by page - geo.first_page, as is */
+    word *side_b;
     struct shm_bucket *buckets;
     struct sip hash; /* with which the hash of every key begins */
     uint64_t region_id;
