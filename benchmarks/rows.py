@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks import (
     dask_rows,
     holding,
+    instruction_rows,
     joblib_rows,
     key_rows,
     large_reading,
@@ -54,6 +55,7 @@ ROWS = [
     hot("c-set-hot", "set", "C set (replace) 128 B, hot", 6, 100),
     hot("c-delete-hot", "delete", "C delete, hot", 6, 120),
     hot("c-incr-hot", "incr", "C incr, hot", 6, 100),
+    row(instruction_rows.instructions, "c-instructions", "instructions, C, 128 B"),
     row(native_large.random_gets, "c-get-1m", "C get random, 1 M records", records=1_000_000),
     row(native_large.random_gets, "c-get-10m", "C get random, 10 M records", records=10_000_000),
     row(native_large.mixed, "c-two-processes-95",
