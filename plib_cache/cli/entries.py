@@ -167,7 +167,9 @@ def _content(value: str, raw: bool, hexadecimal: bool) -> str | bytes:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise ConfigurationError("the value is no UTF-8 text: --raw stores it as bytes") from None
+        raise ConfigurationError(
+            "the value is no UTF-8 text: store it as bytes, with --raw"
+        ) from None
 
 
 def _from_hex(text: str, what: str) -> bytes:
@@ -190,7 +192,7 @@ def _told_as_wrong_use() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ConfigurationError(str(error)) from None
+        fail(str(error), 2)
 
 
 def keys(

@@ -71,7 +71,7 @@ def duration(seconds: float) -> str:
     """A time in at most 7 characters."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    for unit, step, most in (("s", 1, 600), ("min", 60, 36_000), ("h", 3600, 864_000)):
+    for unit, step, most in (("s", 1, 600), ("min", 60, 5990), ("h", 3600, 359_000)):
         if seconds < most:
             return f"{seconds / step:.1f} {unit}"
     return f"{seconds / 86_400:,.0f} d"
@@ -187,8 +187,9 @@ def _row(one: Named, current: bool, name_width: int, names: list[str]) -> Text:
         "bytes": size(one.nbytes),
     }
     widths = dict(_COLUMNS)
-    called_name = one.name if called else f"{one.kind} {one.name}"
-    name = Text(called_name)
+    name = Text(one.name if called else f"{one.kind} {one.name}")
+    if called and name.cell_len > name_width - 1:  # its end tells more than its module does
+        name = Text("\u2026" + one.name[-(name_width - 2) :])
     name.truncate(name_width - 1, overflow="ellipsis", pad=True)
     line = Text("> " if current else "  ")
     line.append_text(name).append(" ")
