@@ -76,9 +76,8 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self._code: int | None = None
-        hidden = {"NO_COLOR", "COLUMNS", "LINES", "TERM"}
-        inherited = {key: value for key, value in os.environ.items() if key not in hidden}
-        told = {**inherited, "TERM": "xterm-256color", **environment}
+        inherited = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+        told = {**inherited, "TERM": "xterm-256color", "COLUMNS": "77", **environment}
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             size = struct.pack("HHHH", lines, columns, 0, 0)

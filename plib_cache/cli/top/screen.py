@@ -41,7 +41,7 @@ def draw(picture: Picture, view: View, width: int, height: int) -> list[Text]:
         "counters": pages.counters,
         "help": pages.help_,
     }
-    head, foot = _head(picture, width, height), _foot(view)
+    head, foot = _head(picture, width, height), _foot(view, width)
     room = height - len(head) - 1
     if view.page == "main":
         lines = _table(picture, view, width, room)
@@ -137,13 +137,18 @@ def _pool(picture: Picture) -> str:
     return ", ".join(f"{size(nbytes)} {what}" for what, nbytes in parts)
 
 
-def _foot(view: View) -> Text:
+def _foot(view: View, width: int) -> Text:
     if view.clearing is not None:
         what = "everything in this cache" if view.clearing == "all" else _called(view.clearing)
-        return Text(f"Forget {what}? y/n", "bold reverse")
+        return Text(f"Forget {_end_of(what, width - 12)}? y/n", "bold reverse")
     if view.message:
         return Text(view.message, "bold")
     return Text(_KEYS.get(view.page, _OTHER_KEYS), "reverse")
+
+
+def _end_of(text: str, most: int) -> str:
+    """Its end tells more of a function than its module does."""
+    return text if len(text) <= most else "\u2026" + text[len(text) - max(0, most - 1) :]
 
 
 def _called(one: Named | str) -> str:
@@ -187,9 +192,7 @@ def _row(one: Named, current: bool, name_width: int, names: list[str]) -> Text:
         "bytes": size(one.nbytes),
     }
     widths = dict(_COLUMNS)
-    name = Text(one.name if called else f"{one.kind} {one.name}")
-    if called and name.cell_len > name_width - 1:  # its end tells more than its module does
-        name = Text("\u2026" + one.name[-(name_width - 2) :])
+    name = Text(_end_of(one.name, name_width - 1) if called else f"{one.kind} {one.name}")
     name.truncate(name_width - 1, overflow="ellipsis", pad=True)
     line = Text("> " if current else "  ")
     line.append_text(name).append(" ")
