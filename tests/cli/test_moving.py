@@ -262,6 +262,7 @@ def test_blocks_cannot_be_moved() -> None:
     head, name = whole[: starts[1]], whole[starts[1] : starts[2]]
     one, two, end = whole[starts[2] : second], whole[second:done], whole[done:]
     assert head + name + one + two + end == whole
+    assert read(whole) == [b"first", b"second"]
     for parts in (
         (name, two, one, end), (name, one, one, two, end), (name, one, end), (one, two, end),
         (name, one, two), (name, one, two, end, end),

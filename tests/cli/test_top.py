@@ -187,18 +187,26 @@ def test_another_size(
         top.shows(LONG)
 
 
-@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.parametrize(
+    ("variables", "coloured", "escapes"),
+    [({}, True, True), ({"NO_COLOR": "1"}, False, True), ({"TERM": "dumb"}, False, False)],
+)
 def test_without_colour(
-    busy: plib_cache.Cache, terminal: Callable[..., Any], variables: dict[str, str]
+    busy: plib_cache.Cache,
+    terminal: Callable[..., Any],
+    variables: dict[str, str],
+    coloured: bool,
+    escapes: bool,
 ) -> None:
-    """With NO_COLOR there is no colour; a dumb terminal is sent no escape at all."""
-    busy._region.name_count(1, misses=1)
+    """With NO_COLOR nothing is coloured, not even a warning; a dumb terminal is sent no escape."""
     top = terminal("top", "mine", "--interval", "0.2", **variables)
     top.until(lambda: top.raw.count(b"hit ratio") >= 2, "two screens")
+    remove_region(busy.path)
+    top.until(lambda: b"! the file was removed" in top.raw, "a warning")
     top.press("q")
     assert top.end() == 0
-    assert not COLOUR.search(top.raw)
-    assert (b"\x1b" in top.raw) is (variables.get("TERM") != "dumb")
+    assert bool(COLOUR.search(top.raw)) is coloured
+    assert (b"\x1b" in top.raw) is escapes
 
 
 @pytest.mark.parametrize(("how", "code"), [("q", 0), ("\x03", 0), (signal.SIGTERM, 143)])
