@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from plib_cache import _shared, config
 from plib_cache._attached import namespace_name, tag_numbers
 from plib_cache._core import TAGS_MAX, Found, NameCounts, Region, Terms, make_lookup
+from plib_cache._costs import cost_us
 from plib_cache._distant import Distant
 from plib_cache._flight import MISSING, Missing
 from plib_cache._identity import number_in, qualified_name
@@ -34,7 +35,6 @@ from plib_cache.keys import (
     version_digest,
 )
 from plib_cache.serialize import DefaultSerializer, Serializer
-from plib_cache.stats import cost_us
 
 _RETRY_S = 1.0  # a region that could not be opened is not tried again before
 _ALONE_MOST = 1024

@@ -88,7 +88,7 @@ plc_status plc_name(plc_cache *cache, const void *name, size_t length, uint16_t 
     if (s != PLC_OK) {
         return s;
     }
-    uint16_t found = name_find(&k, hash_key(cache->hash_key, k.key, length));
+    uint16_t found = name_find(&k, hash_from(cache->hash, k.key, length));
     s = call_leave(&k, PLC_OK);
     if (s == PLC_OK && cache->persistent) {
         if (!call_stay(cache)) {
