@@ -8,7 +8,7 @@
 static plc_cache *c;
 static uint8_t buffer[65536];
 
-static void store(const char *key, uint16_t name, uint16_t tag) {
+static void put(const char *key, uint16_t name, uint16_t tag) {
     const plc_part part = {key, strlen(key)};
     const plc_entry e = {
         .key = key, .key_length = strlen(key), .parts = &part, .part_count = 1, .name = name, .tags = {0, tag, 0, 7}};
@@ -30,8 +30,8 @@ static size_t scanned(uint16_t name) {
 /* A walk over all passes notes over; one that asks for them finds them alone. */
 static void walks_pass_over(void) {
     c = region_new(8 * MIB);
-    store("entry", 5, 6);
-    store("note", PLC_NOTES, 0);
+    put("entry", 5, 6);
+    put("note", PLC_NOTES, 0);
     CHECK(count_of(c, 0) == 1 && count_of(c, PLC_NOTES) == 1 && count_of(c, 5) == 1);
     CHECK(scanned(0) == 4 + 5 && scanned(PLC_NOTES) == 4 + 4);
     CHECK_STATUS(AGAIN(c, plc_delete(c, "note", 4)), PLC_OK);
@@ -42,8 +42,8 @@ static void walks_pass_over(void) {
 /* plc_peek tells the tags of an entry, also when there is no room for its value. */
 static void tags_are_told(void) {
     c = region_new(8 * MIB);
-    store("entry", 5, 6);
-    store("plain", 0, 0);
+    put("entry", 5, 6);
+    put("plain", 0, 0);
     for (size_t room = 0; room < 10; room += 9) {
         plc_found found;
         CHECK_STATUS(AGAIN(c, plc_peek(c, "entry", 5, buffer, room, &found)), room == 0 ? PLC_TOO_SMALL : PLC_OK);
