@@ -9,12 +9,15 @@ PEERS := $(VENV)/.peers
 JOBLIBS := $(addprefix build/joblib-,$(shell sed -n 's/^\(VERSIONS\|TOO_OLD\) = //p' tests/upstream/table.py | tr -d '(",)'))
 DASKS := $(addprefix build/dask-,$(shell sed -n 's/^OLD_DASK = //p' tests/upstream/table.py | tr -d '"'))
 PIP := $(BIN)/python -m pip --no-input --disable-pip-version-check -qq
+BENCH = $(BIN)/python -m benchmarks --rows "$(ROWS)" $(if $(LIST),--list) \
+  $(if $(OUT),--out "$(OUT)") $(if $(OUT_MD),--out-md "$(OUT_MD)")
 export JOBS ?= 2
 
 # A change of any of these makes a rebuild due.
 NATIVE := $(wildcard native/src/*.[ch] native/include/*.h native/ffi/*)
 
-.PHONY: help build demo test test-pku bench docs against lint format native-test counts free-threaded mutants soak dist clean
+.PHONY: help build demo test test-pku bench bench-full docs against lint format native-test counts free-threaded newest \
+  mutants soak dist clean
 
 help: ## say what there is
 	@echo "plib_cache: a cache in memory shared by all processes of a machine"; echo
@@ -31,9 +34,11 @@ test: build $(LINTERS) $(JOBLIBS) $(DASKS) build/django-tests ## run every test 
 test-pku: build ## the tests that run where the CPU has protection keys: in a guest, on two kernels (ONLY="probe joblib" chooses)
 	@PYTHONPATH=tests $(BIN)/python -m protection $(ONLY)
 
-bench: build $(PEERS) ## measure, next to other caches (ROWS=name,name chooses; LIST=1 says what there is)
-	@$(BIN)/python -m benchmarks --rows "$(ROWS)" $(if $(LIST),--list) \
-	  --out "$(or $(OUT),build/bench.json)" --out-md "$(or $(OUT_MD),build/bench.md)"
+bench: build $(PEERS) ## measure next to other caches, 15 minutes at most; writes docs/benchmarks.md (ROWS=c-,py- LIST=1)
+	@$(BENCH)
+
+bench-full: build $(PEERS) ## the same with every row and all rounds; half an hour or more
+	@$(BENCH) --full
 
 against: build ## measure this tree against an earlier one, interleaved (BEFORE=revision, ROWS=name,name)
 	@$(BIN)/python -m benchmarks.against $(or $(BEFORE),HEAD~1) --rows "$(ROWS)" --out-md "$(or $(OUT_MD),build/against.md)"
@@ -57,6 +62,9 @@ counts: build ## count the instructions of each operation (valgrind), and store 
 
 free-threaded: build ## the contract tests on a CPython without the GIL, which is built if need be
 	@scripts/free-threaded
+
+newest: build ## the contract tests on CPython 3.14, in a Debian of its own (root)
+	@scripts/newest
 
 mutants: build ## plants known bugs in a copy of the core; each must be noticed by its test
 	$(BIN)/python tests/mutants/run.py
@@ -127,7 +135,7 @@ build/memcached-tests: | $(VENV)/pyvenv.cfg
 	  $$(sed -n 's/^VERSION = "\(.*\)"/\1/p' tests/upstream/memcached_table.py) && \
 	  mv $@.new/t $@ && rm -rf $@.new
 
-# What `make bench` compares with, from pyproject.toml.  What cannot be installed is reported as not measured.
+# What `make bench` compares with and draws with, from pyproject.toml.  What cannot be installed is reported as not measured.
 $(PEERS): $(VENV)/pyvenv.cfg pyproject.toml
 	@echo "installing what the benchmark compares with"
 	@for peer in $$(sed -n 's/^bench = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",'); do \

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
@@ -19,7 +18,6 @@ from plib_cache._moments import Expire, deadline_ms
 from plib_cache._options import Computed, Copy, Observer, Options
 from plib_cache.cache import Cache
 from plib_cache.exceptions import ConfigurationError
-from plib_cache.remote.options import parse as parse_remote
 
 __all__ = ["CacheInfo", "CachedFunction", "Computed", "Observer", "cache"]
 
@@ -182,7 +180,7 @@ def _checked(
         **rest,
     )
     if not callable(options.tags) and not isinstance(options.tags, (str, bytes)):
-        options = dataclasses.replace(options, tags=tuple(options.tags))  # read at every call
+        options = options._replace(tags=tuple(options.tags))  # read at every call
     deadline_ms(options.expire)
     if options.key is not None and options.ignore:
         raise ConfigurationError("key= already decides which arguments matter: leave ignore= out")
@@ -193,7 +191,9 @@ def _checked(
     if options.trust is not None:
         config.check_trust(options.trust)
     if options.remote is not None:
-        parse_remote(options.remote)
+        from plib_cache.remote.options import parse  # which needs more than all the rest does
+
+        parse(options.remote)
     if options.hashing not in ("blake2b", "xxh3"):
         raise ConfigurationError(f"hashing={options.hashing!r}: give 'blake2b' or 'xxh3'")
     if options.hashing == "xxh3" and not options.typed:

@@ -53,7 +53,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
-from plib_cache import _ndarray, _pickling, _restricted
+from plib_cache import _ndarray, _pickling
 from plib_cache._frame import Encoded, build_frame, damaged, parse_frame
 from plib_cache._marked import plain_code
 from plib_cache.exceptions import ConfigurationError, SerializationError
@@ -69,6 +69,7 @@ __all__ = [
 ]
 
 Trust = Literal["code", "data"]
+Decoders = Mapping[int, Callable[[memoryview], object]]
 
 
 class TypeCode(enum.IntEnum):
@@ -184,10 +185,12 @@ def _decode_pickle(data: memoryview) -> object:
 
 
 def _decode_plain(data: memoryview) -> object:
-    return _restricted.load_plain(*parse_frame(data))
+    from plib_cache._restricted import load_plain  # with all the types that it may name
+
+    return load_plain(*parse_frame(data))
 
 
-DECODERS: dict[int, Callable[[memoryview], object]] = {
+DECODERS: Decoders = {
     TypeCode.BYTES: _decode_bytes,
     TypeCode.STR: _decode_str,
     TypeCode.INT: _decode_int,
@@ -242,17 +245,14 @@ class DefaultSerializer:
         if _ndarray.is_simple_array(value):
             return _ndarray.encode_array(TypeCode.NDARRAY, value)
         if self.trust == "data":
-            return build_frame(TypeCode.DATA, *_restricted.dump_plain(value))
+            from plib_cache._restricted import dump_plain
+
+            return build_frame(TypeCode.DATA, *dump_plain(value))
         pickled = _pickling.dump(value, self.pickle_max)
         code = TypeCode.CLOUDPICKLE if pickled.by_value else TypeCode.PICKLE5
         return build_frame(code, pickled.payload, pickled.buffers)
 
-    def loads(
-        self,
-        type_code: int,
-        data: memoryview,
-        decoders: Mapping[int, Callable[[memoryview], object]] = DECODERS,
-    ) -> object:
+    def loads(self, type_code: int, data: memoryview, decoders: Decoders = DECODERS) -> object:
         """The value that ``data``, flat bytes, holds; it may keep ``data``.
 
         Args:

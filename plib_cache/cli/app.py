@@ -8,34 +8,27 @@ from typing import Annotated
 
 import typer
 
-from plib_cache.cli import regions, serving
+from plib_cache.cli import entries, moving, regions, serving
+from plib_cache.cli.bench import bench
+from plib_cache.cli.options import Json, Name, Yes
 from plib_cache.cli.places import attach, fail, find
 from plib_cache.cli.show import as_json, say
+from plib_cache.cli.top import top
+from plib_cache.cli.watching import watch
 
 app = typer.Typer(
     name="plib-cache",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 all is well; 1 problems found, or no such cache; 2 wrong use.",
+    epilog="Exit codes: 0 all is well; 1 problems found, or no such cache or value; 2 wrong use.",
 )
 
-Name = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME",
-        help="Name of a cache, or the path of its file (with a slash).",
-        show_default=False,
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
 Drain = Annotated[
     bool,
     typer.Option("--drain", help="Also evict everything, and look whether all room comes back."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @app.callback()
@@ -127,6 +120,14 @@ def doctor(json: Json = False) -> None:
     raise typer.Exit(examine(json))
 
 
+app.command()(top)
+app.command()(watch)
+app.command()(entries.get)
+app.command("set")(entries.set_)
+app.command()(entries.keys)
+app.command()(bench)
+app.command()(moving.export)
+app.command("import")(moving.import_)
 app.command("serve")(serving.command)
 
 

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
 
 from benchmarks import (
+    call_rows,
     dask_rows,
     joblib_rows,
     key_rows,
@@ -15,6 +17,8 @@ from benchmarks import (
     python_rows,
     remote_rows,
     serve_rows,
+    sizes,
+    start_rows,
 )
 from benchmarks.bench import Bench
 from benchmarks.figures import Goal
@@ -45,6 +49,43 @@ def test_python_rows_run(bench: Bench) -> None:
     """Batches and threads, which need no peer."""
     lines = python_rows.get_many(bench, "batch") + python_rows.threads(bench, "threads")
     assert all(line.ratio and line.ratio.count == 2 and line.ratio.low > 0 for line in lines)
+
+
+def test_rows_of_calls_run(bench: Bench) -> None:
+    """Each beside a call that does nothing, which has the goal, and one that makes the same."""
+    lines = [
+        *call_rows.plain(bench, "get", "get"), *call_rows.plain(bench, "set", "set"),
+        *call_rows.get_many(bench, "batch"), *call_rows.decorator(bench, "decorator"),
+    ]  # fmt: skip
+    assert [line.work for line in lines if line.goal == call_rows.GOAL] == [
+        "get", "set", "batch", "decorator",
+    ]  # fmt: skip
+    assert len(lines) == 8
+    assert all(line.ratio and line.ratio.count == 2 and line.ratio.low > 0 for line in lines)
+
+
+def test_calls_that_keep_nothing() -> None:
+    """They return what the operations return that they stand beside, and new objects each time."""
+    calls, value = call_rows.load(), python_rows.VALUE
+    assert calls.nothing("key") is calls.nothing("key", value) is calls.take("key", value) is None
+    assert calls.copy("key") == value
+    assert calls.copies(["a", "b"]) == {"a": value, "b": value}
+    assert calls.copy("key") is not calls.copy("key")
+    with pytest.raises(TypeError, match="128 bytes"):
+        calls.take("key", b"short")
+    with pytest.raises(TypeError, match="a list of keys"):
+        calls.copies("key")
+
+
+def test_row_of_the_start_runs(bench: Bench) -> None:
+    """Fresh interpreters, beside one that imports nothing; how long they take is not asked."""
+    lines = start_rows.imports(bench, "start")
+    assert lines[0].peer == start_rows.BARE
+    assert lines[0].goal == Goal(most=60, unit="ms")
+    assert [line.peer for line in lines[1:] if not line.missing][:2] == [
+        "import functools", "import asyncio",
+    ]  # fmt: skip
+    assert all(line.missing or (line.ours and line.ours.low > 0) for line in lines)
 
 
 def test_rows_of_keys_run(bench: Bench) -> None:
@@ -80,7 +121,7 @@ def test_native_rows_run(bench: Bench) -> None:
         ours.ask("counters", 1000)
         for operation in ("get", "miss", "set", "delete", "incr", "get"):
             assert ours.ask("run", operation, 2500, 1000)[0] > 0
-        operations, _, misses = ours.ask("mix", 1, 1, 50, 1000)
+        operations, _, misses, _ = ours.ask("mix", 1, 1, 50, 1000)
         assert (operations % 64, misses) == (0, 0)
         assert ours.ask("used")[0] > 1000 * 128
         with pytest.raises(BrokenError, match="a record is missing"):
@@ -105,6 +146,26 @@ def test_rows_of_large_values_run(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     missing = {line.peer for line in lines if line.missing and line.work != "touch"}
     assert missing == {RAY, large_reading.RAY}
     assert all(line.ours and line.ours.low > 0 for line in lines if line.peer not in missing)
+
+
+def test_rows_of_sizes_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a line for each place and peer, and leaves the dearest place to the full form."""
+
+    def absent(*_: object) -> None:
+        raise MissingError("not here")
+
+    monkeypatch.setattr(sizes, "ray_session", absent)
+    monkeypatch.setitem(sizes.PUTS, sizes.RAY_RECYCLED, absent)
+    for measure, peers in ((sizes.put, {MEMCPY}), (sizes.get, {sizes.NPY})):
+        lines = measure(bench, "w")
+        found = {(line.peer, line.at) for line in lines if not line.missing}
+        assert {(peer, at) for peer in peers for at in (4096.0, 65536.0)} <= found
+        assert all(line.ratio and line.ratio.low > 0 for line in lines if not line.missing)
+        told = [line.peer for line in lines if line.missing == "not here"]
+        assert len(told) == 1  # not once for each size
+    whole, short = (sizes.records(replace(bench, full=full), "w") for full in (True, False))
+    assert {line.at for line in whole} - {line.at for line in short} == {1e7}
+    assert all(line.goal is None for line in whole)
 
 
 def test_a_neighbour_that_fails_is_told(bench: Bench) -> None:
