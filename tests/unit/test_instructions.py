@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The map of what an operation's instructions are spent on agrees with the core."""
+"""What instructions and memory are spent on: the map and the parts agree with the core."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks import overhead
 from benchmarks.instruction_rows import NAMED, lines_of
+from benchmarks.programs import build
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "instructions"
@@ -83,3 +86,25 @@ def test_lines_of_the_report() -> None:
     assert line.work == f"w: {NAMED['get_hit']}"
     assert line.judged == 130.5
     assert line.facts == ["keyed hash 130, pin 0"]
+
+
+def test_overhead_is_all_of_the_memory() -> None:
+    """What the program tells of is divided by the entries; key and value are no overhead."""
+    said = {"entries": 10, "memory": 1800, "payload": 1160, "header": 400, "tables": 240}
+    line = overhead.line_of("w", said)
+    assert (line.judged, line.state) == (64.0, "not met")
+    assert line.facts == ["10 entries; of each: header 40.0, tables 24.0"]
+
+
+def test_overhead_of_a_small_region(tmp_path: Path) -> None:
+    """The parts that the program tells are the whole file, and the header is layout.h's."""
+    environment = {**os.environ, "PLIB_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [build("overhead"), "8", "100", "160"],
+        env=environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    said = json.loads(done.stdout)
+    parts = sum(n for name, n in said.items() if name not in ("entries", "memory"))
+    assert parts == said["memory"]
+    assert said["entries"] > 10_000
+    assert min(said.values()) >= 0
