@@ -24,10 +24,12 @@ KEY, VALUE = 16, 100
 TOLD = 160  # bytes of such an entry: what `expected_entry` is for
 MOST = 60.0
 WHOLE = {"entries", "memory", "payload"}
+OWN = ("header", "alignment", "index", "page words")
 
 
 def overhead(bench: Bench, work: str) -> list[Line]:
-    """One line for a region that was told its entries' size, one for the default."""
+    """Of a region that was told its entries' size, and of one with the default index: what an entry
+    needs itself, and all that the region takes."""
     lines = []
     for name, expected in ((f"expected_entry={TOLD}", TOLD), ("the default index", 0)):
         folder = bench.fresh("overhead")
@@ -40,7 +42,11 @@ def overhead(bench: Bench, work: str) -> list[Line]:
         )  # fmt: skip
         if done.returncode:
             raise BrokenError(f"overhead ended with {done.returncode}: {done.stderr.strip()}")
-        lines.append(line_of(f"{work}: {name}", json.loads(done.stdout)))
+        said = json.loads(done.stdout)
+        each = sum(said[part] for part in OWN) / said["entries"]
+        own = Line(f"{work}: {name}, {', '.join(OWN)}", unit="bytes", ours=Spread.of([each]))
+        own.goal = Goal(most=MOST, unit="bytes")
+        lines += [own, line_of(f"{work}: {name}, all of the region", said)]
     return lines
 
 

@@ -105,8 +105,14 @@ WHY: dict[tuple[str, str], str] = {
     ("c-set-hot", "libmemcached"): _SET,
     ("c-incr-hot", "LMDB in C"): _INCR,
     ("c-incr-hot", "libmemcached"): _INCR,
-    ("memory-overhead", "overhead of 100 B under a key of 16 B: expected_entry=160"): _OVERHEAD,
-    ("memory-overhead", "overhead of 100 B under a key of 16 B: the default index"): (
+    (
+        "memory-overhead",
+        "overhead of 100 B under a key of 16 B: expected_entry=160, all of the region",
+    ): _OVERHEAD,
+    (
+        "memory-overhead",
+        "overhead of 100 B under a key of 16 B: the default index, all of the region",
+    ): (
         "the index is sized for entries of 192 bytes, so keys of smaller ones displace each other "
         "from their two buckets, and what was displaced is dead until its segment is cleaned: 10 "
         "bytes of each entry.  A region that is told expected_entry=160 saves 7.5 of them."
