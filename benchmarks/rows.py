@@ -35,6 +35,7 @@ class Row:
     name: str
     work: str
     run: Callable[[Bench], list[Line]]
+    axis: str = ""  # of the plot of lines that have ``at``: what it is, and its unit ("records")
 
 
 def hot(name: str, operation: str, work: str, lmdb: float | None, memcached: float | None) -> Row:
@@ -43,9 +44,11 @@ def hot(name: str, operation: str, work: str, lmdb: float | None, memcached: flo
     return Row(name, work, run)
 
 
-def row(measured: Callable[..., list[Line]], name: str, work: str, **options: Any) -> Row:
+def row(
+    measured: Callable[..., list[Line]], name: str, work: str, axis: str = "", **options: Any
+) -> Row:
     """A row of a function that is told what the line is called."""
-    return Row(name, work, partial(measured, work=work, **options))
+    return Row(name, work, partial(measured, work=work, **options), axis)
 
 
 ROWS = [

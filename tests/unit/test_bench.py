@@ -191,6 +191,10 @@ def test_the_json_has_everything() -> None:
     assert (line["state"], line["goal"]) == ("met", "≥ 3x")
     assert said["rows"][0]["lines"][2]["ours"] is None
     assert said["machine"]["cores"] == 2
+    assert line["at"] is None
+    rows = measured()
+    rows[0].lines[0].at = 1e4
+    assert report.as_json(rows, MACHINE, 12.0)["rows"][0]["lines"][0]["at"] == 1e4
 
 
 def test_lines_of_the_memory_program() -> None:
