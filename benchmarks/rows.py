@@ -23,6 +23,7 @@ from benchmarks import (
     opening,
     overhead,
     paper,
+    policy_rows,
     python_rows,
     remote_rows,
     scale_rows,
@@ -149,6 +150,10 @@ ROWS = [
     row(memory_rows.memory, "memory-overwrites", "resident after overwrites", word="working-set"),
     row(memory_rows.memory, "memory-incr", "resident after 10 M incr of one key",
         word="increments"),
+    row(policy_rows.hits, "policy-hits", "hit ratio beside other policies"),
+    row(policy_rows.seconds, "policy-seconds", "seconds saved beside other policies"),
+    row(policy_rows.sizes, "policy-sizes", "hit ratio against size, zipf 1.0",
+        axis="cache, % of the data"),
 ]  # fmt: skip
 
 

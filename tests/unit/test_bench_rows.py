@@ -14,6 +14,7 @@ from benchmarks import (
     key_rows,
     large_reading,
     large_writing,
+    policy_rows,
     python_rows,
     remote_rows,
     serve_rows,
@@ -214,3 +215,20 @@ def test_rows_of_the_network_run(bench: Bench, untested: Callable[[str], NoRetur
         untested(f"benchmarks of the network: {error}")
     assert len(lines) == 3 * 4
     assert [line.state for line in lines[2::3]] == ["met"] * 4  # no errors
+
+
+def test_rows_of_policies_run(bench: Bench) -> None:
+    """Every trace beside every peer; what one policy keeps is the same each time."""
+    lines = policy_rows.seconds(bench, "saved")
+    assert {line.peer for line in lines} == {*policy_rows.PEERS, *policy_rows.COSTED}
+    assert {line.work for line in lines} == {
+        "saved: memo-zipf", "saved: memo-scans", "saved: memo-grid",
+    }  # fmt: skip
+    assert all(line.ours and 0 < line.ours.median < 100 for line in lines)
+    assert [line.peer for line in lines if line.goal] == ["LRU"] * 3
+    curve = policy_rows.sizes(bench, "sizes")
+    assert {line.at for line in curve} == {10.0, 20.0, 40.0}
+    ours = [line.ours.median for line in curve if line.ours and line.peer == "LRU"]
+    assert ours == sorted(ours)
+    assert ours[0] > 0
+    assert all(line.ratio and line.ratio.median < 0 for line in curve if "knows" in line.peer)
