@@ -84,21 +84,30 @@ def test_rates_and_kinds_follow(busy: plib_cache.Cache, terminal: Callable[..., 
     top.until(lambda: "0 B held" in top.line("leases"), "its end")
 
 
-def test_the_dead_are_counted(busy: plib_cache.Cache, terminal: Callable[..., Any]) -> None:
-    """A process that was killed is told of when it was found dead."""
+def test_the_dead_are_counted(
+    busy: plib_cache.Cache, terminal: Callable[..., Any], fork: Callable[..., Any]
+) -> None:
+    """A process that was killed while others waited for its result is told of as found dead."""
     top = terminal("top", "mine", "--interval", "0.2")
-    other = terminal("top", "mine")
-    other.shows("q quit")
+    top.until(lambda: "0 dead" in top.line("processes"), "nobody dead yet")
+    reading, writing = os.pipe()
+
+    def never() -> None:
+        os.write(writing, b"!")
+        signal.pause()
+
+    child = fork(busy.get_or_compute, "claimed", never)
+    assert os.read(reading, 1) == b"!"
     top.until(lambda: "2 attached" in top.line("processes"), "the other one")
-    os.kill(other.pid, signal.SIGKILL)
-    other.end()
-
-    def found() -> bool:
-        with plib_cache.Cache("fresh", size="4MiB"):  # of no concern to it
-            busy.info()
-        return int(re.findall(r"([\d,]+) dead", top.line("processes"))[0]) == busy.stats().reaps
-
-    top.until(found, "the count of the dead")
+    child.kill()
+    child.reap()
+    assert busy.get_or_compute("claimed", lambda: 1) == 1
+    top.until(
+        lambda: "1 attached" in top.line("processes") and "1 dead" in top.line("processes"),
+        "the count of the dead",
+    )
+    os.close(reading)
+    os.close(writing)
 
 
 def test_sorting(busy: plib_cache.Cache, terminal: Callable[..., Any]) -> None:
