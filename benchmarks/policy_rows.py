@@ -21,7 +21,7 @@ from benchmarks.bench import MIB, Bench, module
 from benchmarks.figures import Goal, Line, compared
 from benchmarks.programs import ROOT, BrokenError, MissingError, build
 from benchmarks.traces import Trace
-from plib_cache.stats import cost_code
+from plib_cache._costs import cost_code
 
 SEED = 20261130
 REGION = 16 * MIB

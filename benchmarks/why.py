@@ -86,9 +86,9 @@ WHY: dict[tuple[str, str], str] = {
     ("policy-hits", "S3-FIFO"): (
         "a tenth of the file of 16 MiB is index, page words and rows of processes, and an entry "
         "has a header of 40 bytes, of which the simulated S3-FIFO has nothing: with the "
-        "pool's bytes alone it loses 1.2 points at 0.8 and 0.7 at 1.0.  The rest is that it counts three uses, "
-        "where an entry of ours has one mark.  A loop of a quarter more than the file is four "
-        "tenths more than what fits."
+        "pool's bytes alone it loses 1.2 points at 0.8 and 0.7 at 1.0.  It also counts three "
+        "uses, where an entry of ours has one mark.  A loop of a quarter more than the file is "
+        "four tenths more than what fits."
     ),
     ("remote-hit", "pymemcache"): _TIER,
     ("key-array", "joblib.hash"): _MEMORY,

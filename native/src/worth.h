@@ -8,8 +8,8 @@
 
 #include "index.h"
 
-/* Does the entry stay, whose turn it is?  used: since it came into its run.  One whose cost was not told (0) stays if it
- * was used.  Of another, chance decides where its worth does not: two calls may differ. */
+/* Does the entry stay, whose turn it is?  used: since it came into its run.  One whose cost was not told (0) stays if
+ * it was used.  Of another, chance decides where its worth does not: two calls may differ. */
 bool worth_keeping(struct call *k, const struct entry *e, bool used);
 
 #endif
