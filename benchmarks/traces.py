@@ -9,7 +9,7 @@ what it left.  A call with another data set is another call of the same seconds 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.calls import Call, recorded
@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # NumPy is a peer's need: the rows are listed without it
 
 VALUE_BYTES = 1000
 KEY_BYTES = 16
+HEADER_BYTES, ROUNDED_TO = 40, 16  # native/src/layout.h
 PREPARING = ("scaled", "components", "rolled", "merged")
 FITTING = ("forest", "logistic", "clusters", "score")
 
@@ -32,6 +33,11 @@ class Trace:
     ids: np.ndarray[Any, np.dtype[np.uint32]]
     nbytes: np.ndarray[Any, np.dtype[np.uint32]]
     seconds: np.ndarray[Any, np.dtype[np.float64]]
+
+    def with_headers(self) -> Trace:
+        """The same, of records that take what they take here: with a header, rounded up."""
+        whole = -(-(HEADER_BYTES + KEY_BYTES + self.nbytes.astype(int)) // ROUNDED_TO) * ROUNDED_TO
+        return replace(self, nbytes=(whole - KEY_BYTES).astype(self.nbytes.dtype))
 
     @property
     def data_bytes(self) -> int:
