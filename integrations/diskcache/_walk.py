@@ -18,7 +18,8 @@ from plib_cache.integrations.diskcache._items import Items
 from plib_cache.integrations.diskcache._keys import order, unpack
 from plib_cache.integrations.diskcache._record import NOTHING, Record, Tag
 
-_SOME = 10  # entries that are removed between two looks at the volume
+_EXTRA = 128  # bytes of an entry besides its key and its value, at most (without its tag)
+_LARGE, _PAGE = 8 << 10, 4 << 10  # from here on a value may have pages of its own
 
 
 class Head(NamedTuple):
@@ -29,6 +30,7 @@ class Head(NamedTuple):
     raw: bytes
     expire_time: float | None
     tag: Tag
+    nbytes: int  # that it takes, at most
 
 
 _by_age = attrgetter("stored_ns", "packed")
@@ -48,7 +50,8 @@ class Walks(Items):
                 continue
             if record is not None:
                 packed = record.key or raw
-                yield Head(record.stored_ns, packed, raw, record.expire_time, record.tag)
+                nbytes = _taken(len(raw) + len(record.key) + record.nbytes)
+                yield Head(record.stored_ns, packed, raw, record.expire_time, record.tag, nbytes)
 
     def _aged(self, newest_first: bool = False) -> list[Head]:
         """All entries, by when they were stored."""
@@ -127,13 +130,15 @@ class Walks(Items):
         )
 
     def cull(self, retry: bool = False) -> int:
-        """Remove what was stored first until ``volume`` is at most ``size_limit``; how many."""
+        """Remove what was stored first until ``size_limit`` is kept; how many entries."""
         count, limit = self.expire(retry=retry), self._set["size_limit"]
         oldest = self._aged() if self.volume() > limit else []
-        for at, head in enumerate(oldest):
-            if at % _SOME == 0 and self.volume() <= limit:
+        total = sum(head.nbytes for head in oldest)
+        for head in oldest:
+            if total <= limit:
                 break
-            count += self._drop(head, retry)
+            count += bool(self._insist(retry, self._cache.delete, head.raw))
+            total -= head.nbytes
         return count
 
     def clear(self, retry: bool = False) -> int:
@@ -145,5 +150,11 @@ class Walks(Items):
         return count
 
     def volume(self) -> int:
-        """Bytes that the entries take, with their keys and what is kept of them."""
+        """Bytes that the entries take, also those that have expired and are not taken back yet."""
         return self._cache.info().live
+
+
+def _taken(nbytes: int) -> int:
+    """The bytes that an entry of so many takes, at most."""
+    taken = nbytes + _EXTRA
+    return taken if taken < _LARGE else -(-taken // _PAGE) * _PAGE
