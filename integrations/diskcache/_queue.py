@@ -216,9 +216,8 @@ def _raw(prefix: str | None, number: int) -> bytes:
 
 def _number(prefix: str | None, raw: str | bytes) -> int | None:
     """The number of a key in a queue; None if it is none of that queue."""
-    assert isinstance(raw, bytes)
     kind = b"i" if prefix is None else b"s"
-    if raw[:1] != kind:
+    if not isinstance(raw, bytes) or raw[:1] != kind:
         return None
     key = unpack(raw)[0]
     if prefix is not None:

@@ -42,7 +42,8 @@ class Walks(Items):
     def _heads(self) -> Iterator[Head]:
         """All entries, in no order; those that come and go meanwhile may be missing."""
         for raw in self._cache:
-            assert isinstance(raw, bytes)
+            if not isinstance(raw, bytes):
+                continue  # stored by something else
             try:
                 record: Record | None = self._cache.get(raw, copy=False)
             except SerializationError as error:

@@ -130,6 +130,50 @@ def doctor(json: Json = False) -> None:
 app.command("serve")(serving.command)
 
 
+@app.command("import")
+def import_(
+    name: Name,
+    diskcache: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR", help="What diskcache.Cache(DIR) has stored.", show_default=False
+        ),
+    ] = "",
+    drop_in: Annotated[
+        bool,
+        typer.Option(
+            "--drop-in",
+            help="NAME is a directory, for plib_cache.integrations.diskcache.Cache.",
+        ),
+    ] = False,
+    pickles: Annotated[
+        bool,
+        typer.Option("--pickles", help="Also what needs code to be read; only if you trust DIR."),
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Replace no entry that is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look and count.")] = False,
+    size: Annotated[
+        str,
+        typer.Option(metavar="SIZE", help="Of a cache that is made, as 2GiB.", show_default=False),
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Store what another program has stored: diskcache.
+
+    DIR is only read; no other program should write to it meanwhile.  Expiry and tags are kept.
+    What is damaged is told, and left out.  Ends with 1 if anything was left out or evicted that
+    had not expired.
+    """
+    if not diskcache:
+        fail("import what? name the directory of a diskcache.Cache: --diskcache DIR", 2)
+    from plib_cache.cli.diskcache_targets import Wanted
+    from plib_cache.cli.from_diskcache import Import, import_diskcache
+
+    wanted = Wanted(pickles=pickles, keep=keep, dry=dry_run)
+    asked = Import(diskcache, name, drop_in=drop_in, size=size, wanted=wanted)
+    raise typer.Exit(import_diskcache(asked, json))
+
+
 def _ask(question: str, yes: bool) -> None:
     """Go on only if the user wants it; without a terminal there is nobody to ask."""
     if yes:
