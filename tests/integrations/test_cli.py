@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import plib_cache
 from plib_cache.cli import app, machine, main
 
-COMMANDS = ["demo", "stat", "ls", "check", "clear", "rm", "doctor"]
+COMMANDS = ["demo", "stat", "ls", "check", "clear", "rm", "import", "doctor"]
 HANGS = 240  # seconds; only for what never ends
 
 
