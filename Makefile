@@ -10,12 +10,15 @@ JOBLIBS := $(addprefix build/joblib-,$(shell sed -n 's/^\(VERSIONS\|TOO_OLD\) = 
 DASKS := $(addprefix build/dask-,$(shell sed -n 's/^OLD_DASK = //p' tests/upstream/table.py | tr -d '"'))
 DISKCACHE := build/diskcache-tests
 PIP := $(BIN)/python -m pip --no-input --disable-pip-version-check -qq
+BENCH = $(BIN)/python -m benchmarks --rows "$(ROWS)" $(if $(LIST),--list) \
+  $(if $(OUT),--out "$(OUT)") $(if $(OUT_MD),--out-md "$(OUT_MD)")
 export JOBS ?= 2
 
 # A change of any of these makes a rebuild due.
 NATIVE := $(wildcard native/src/*.[ch] native/include/*.h native/ffi/*)
 
-.PHONY: help build demo test test-pku bench against lint format native-test counts free-threaded mutants soak wheel clean
+.PHONY: help build demo test test-pku bench bench-full docs against lint format native-test counts free-threaded newest \
+  mutants soak dist clean
 
 help: ## say what there is
 	@echo "plib_cache: a cache in memory shared by all processes of a machine"; echo
@@ -26,18 +29,23 @@ build: $(INSTALLED) ## make .venv with everything in it, and build the extension
 demo: build ## several processes share the results of real work
 	$(BIN)/plib-cache demo
 
-test: build $(LINTERS) $(JOBLIBS) $(DASKS) $(DISKCACHE) ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi keys" chooses)
+test: build $(LINTERS) $(JOBLIBS) $(DASKS) build/django-tests $(DISKCACHE) ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi keys" chooses)
 	@scripts/test $(STEPS)
 
 test-pku: build ## the tests that run where the CPU has protection keys: in a guest, on two kernels (ONLY="probe joblib" chooses)
 	@PYTHONPATH=tests $(BIN)/python -m protection $(ONLY)
 
-bench: build $(PEERS) ## measure, next to other caches (ROWS=name,name chooses; LIST=1 says what there is)
-	@$(BIN)/python -m benchmarks --rows "$(ROWS)" $(if $(LIST),--list) \
-	  --out "$(or $(OUT),build/bench.json)" --out-md "$(or $(OUT_MD),build/bench.md)"
+bench: build $(PEERS) ## measure next to other caches, 15 minutes at most; writes docs/benchmarks.md (ROWS=c-,py- LIST=1)
+	@$(BENCH)
+
+bench-full: build $(PEERS) ## the same with every row and all rounds; half an hour or more
+	@$(BENCH) --full
 
 against: build ## measure this tree against an earlier one, interleaved (BEFORE=revision, ROWS=name,name)
 	@$(BIN)/python -m benchmarks.against $(or $(BEFORE),HEAD~1) --rows "$(ROWS)" --out-md "$(or $(OUT_MD),build/against.md)"
+
+docs: build ## the documents as a site, into build/site; every warning is an error
+	@$(BIN)/sphinx-build -q -W --keep-going -b html docs build/site && echo "written: build/site/index.html"
 
 lint: build $(LINTERS) ## style, types, warnings and the house's rules
 	@scripts/lint
@@ -56,17 +64,17 @@ counts: build ## count the instructions of each operation (valgrind), and store 
 free-threaded: build ## the contract tests on a CPython without the GIL, which is built if need be
 	@scripts/free-threaded
 
+newest: build ## the contract tests on CPython 3.14, in a Debian of its own (root)
+	@scripts/newest
+
 mutants: build ## plants known bugs in a copy of the core; each must be noticed by its test
 	$(BIN)/python tests/mutants/run.py
 
 soak: build ## the long forms of the tests, hours of them; renews docs/reliability.md (SOAK_ONLY="kills fuzz" chooses)
 	@$(BIN)/python tests/soak/run.py $(SOAK_ONLY)
 
-wheel: build ## source distribution and wheel, into dist/
-	rm -rf dist
-	$(BIN)/python -c 'from setuptools import build_meta as b; b.build_sdist("dist")' >/dev/null
-	$(PIP) wheel --no-deps --no-build-isolation -w dist dist/*.tar.gz
-	@ls -l dist
+dist: build ## source distribution, a wheel for each Python that is there and one for arm64, tried in empty environments
+	@scripts/dist
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) build dist *.egg-info plib_cache/_native*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -121,6 +129,15 @@ build/distributed-tests: | $(VENV)/pyvenv.cfg
 	  $$($(BIN)/python -c 'import distributed; print(distributed.__version__)') && \
 	  mv $@.new/distributed/tests $@ && rm -rf $@.new
 
+# Django's own tests, of which its wheels have none, from its source distribution.
+build/django-tests: | $(INSTALLED)
+	@echo "fetching Django's own tests"
+	@rm -rf $@.new && mkdir -p $@.new
+	@$(PIP) download --no-deps --no-build-isolation --no-binary django -d $@.new \
+	  django==$$($(BIN)/python -c 'import django; print(django.__version__)')
+	@tar -xzf $@.new/*.tar.gz -C $@.new --strip-components=1 --wildcards '*/tests'
+	@mv $@.new/tests $@ && rm -rf $@.new
+
 # memcached's own tests; only where GitHub can be reached.
 build/memcached-tests: | $(VENV)/pyvenv.cfg
 	@rm -rf $@.new
@@ -128,7 +145,7 @@ build/memcached-tests: | $(VENV)/pyvenv.cfg
 	  $$(sed -n 's/^VERSION = "\(.*\)"/\1/p' tests/upstream/memcached_table.py) && \
 	  mv $@.new/t $@ && rm -rf $@.new
 
-# What `make bench` compares with, from pyproject.toml.  What cannot be installed is reported as not measured.
+# What `make bench` compares with and draws with, from pyproject.toml.  What cannot be installed is reported as not measured.
 $(PEERS): $(VENV)/pyvenv.cfg pyproject.toml
 	@echo "installing what the benchmark compares with"
 	@for peer in $$(sed -n 's/^bench = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",'); do \

@@ -27,7 +27,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import elsewhere, machine, memory_rows, native_hot, native_large, opening, report
+from benchmarks import (
+    elsewhere,
+    machine,
+    memory_rows,
+    native_hot,
+    native_large,
+    opening,
+    page,
+    report,
+)
 from benchmarks.bench import MIB, Bench, surroundings
 from benchmarks.figures import Direction, Goal, Line, compared
 from benchmarks.programs import NATIVE, ROOT, BrokenError, Program, build
@@ -222,9 +231,10 @@ def main(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     console.print(report.table(done), report.counted(done), sep="\n")
-    text = report.markdown(done, facts, time.monotonic() - began)
+    run = page.Run(f"make against BEFORE={revision}", time.monotonic() - began)
+    text = page.markdown(done, facts, run)
     out_md.parent.mkdir(parents=True, exist_ok=True)
-    out_md.write_text(report.placed(out_md, text), encoding="utf-8")
+    out_md.write_text(page.placed(out_md, text), encoding="utf-8")
     if any(line.state == "not met" for row in done for line in row.lines):
         raise typer.Exit(1)
 

@@ -27,11 +27,18 @@ PROTECTION = "PLIB_CACHE_PROTECTION"
 
 @dataclass
 class Bench:
-    """The surroundings of one run.  ``rounds`` and ``scale`` are less than usual in tests."""
+    """The surroundings of one run.
+
+    Attributes:
+        rounds: Of samples; fewer in the short form, which ``make bench`` is, and in tests.
+        scale: 1, but less in tests.
+        full: False in the short form, in which a row of several sizes leaves the dearest out.
+    """
 
     folder: Path
     rounds: int = ROUNDS
     scale: float = 1.0
+    full: bool = True
     core: int = field(default_factory=lambda: max(os.sched_getaffinity(0)))
     _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1 << 30)))
 

@@ -101,6 +101,10 @@ class Line:
     missing: str = ""  # why there is no figure
     why: str = ""  # why the goal is not met
     facts: list[str] = field(default_factory=list)
+    # Where on a plot's horizontal axis this line stands (Row.axis says what that is), or None.
+    # A plot is a row's lines of one unit and one work, or, if no work has several places, all of
+    # one unit: a series of ours, and one for each peer.
+    at: float | None = None
     # Of the paper's table: the work; memcached, with the gate, without it, as the paper says.
     paper: tuple[str, str, str, str] | None = None
     without: Spread | None = None  # ours without the gate, in a line of that table

@@ -58,14 +58,14 @@ def calm(bench: Bench) -> Iterator[None]:
         gc.enable()
 
 
-def repeated(bench: Bench, once: Callable[[], object]) -> Candidate:
-    """A sample of a call that is made again and again."""
+def repeated(bench: Bench, once: Callable[[], object], calls: int = 4) -> Candidate:
+    """A sample of a call that is made again and again, by at most so many in a piece."""
 
     def loop(items: Sequence[Any]) -> None:
         for _ in items:
             once()
 
-    return timed(Work(loop, range(4)), bench.scale)
+    return timed(Work(loop, range(calls)), bench.scale)
 
 
 def huge_share(path: Path, nbytes: int) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 from benchmarks.programs import ROOT, compiler, core_flags
 
 PACKAGES = ["plib-cache", "lmdb", "pylibmc", "diskcache", "pysciqlop-cache", "ray", "redis",
-            "numpy", "pandas", "pyarrow", "joblib", "xxhash", "cffi"]  # fmt: skip
+            "numpy", "pandas", "pyarrow", "joblib", "xxhash", "dask", "distributed",
+            "pymemcache", "cffi", "matplotlib"]  # fmt: skip
 COMMANDS = {
     "memcached": ["memcached", "-V"],
     "redis-server": ["redis-server", "--version"],
@@ -56,6 +57,20 @@ def versions() -> dict[str, str]:
     for name in DEBIAN:
         found[name] = _said(["dpkg-query", "-W", "-f", "${Version}", name]) or "unknown"
     return found
+
+
+def used_s() -> tuple[float, float]:
+    """Seconds of processors that all have used since the start, and that this process has.
+
+    The second has the children that have ended, the first what a hypervisor has taken away.
+    """
+    counts = [int(word) for word in _read("/proc/stat").partition("\n")[0].split()[1:9]]
+    user, nice, system, _idle, _wait, *others = counts
+    own = os.times()
+    return (
+        sum((user, nice, system, *others)) / os.sysconf("SC_CLK_TCK"),
+        own.user + own.system + own.children_user + own.children_system,
+    )
 
 
 def _commit() -> str:

@@ -18,6 +18,7 @@ from benchmarks.turns import Candidate, take_turns
 RECORD_BYTES = 270  # room that a record of 16 + 128 bytes is given in any store
 LMDB, CHASE, ALONE = "LMDB in C", "a memory miss", "1 thread"
 PROCESSES = 2
+HUGE_LEAST = 8 * MIB  # in less memory no huge page need find a place
 START_NS = 5_000_000  # between the word to all processes and the common start
 
 
@@ -47,10 +48,11 @@ def random_gets(bench: Bench, records: int, work: str) -> list[Line]:
         candidates = {"ours": gets(ours)}
         if lmdb := tried(LMDB, lambda: enter("lmdb"), missing):
             candidates[LMDB] = gets(lmdb)
-        used = int(ours.ask("used")[0])
-        huge = ours.huge_bytes() > used / 2
+        used, own = int(ours.ask("used")[0]), ours.huge_bytes()
+        huge = used >= HUGE_LEAST and own > used / 2
         candidates[CHASE] = lambda: ours.ask("chase", used, count, int(huge))[0]
         samples = take_turns(candidates, bench.rounds)
+        chased = ours.huge_bytes() - own
     lines = [
         compared(work, CHASE, samples["ours"], samples[CHASE],
                  direction="ours / theirs", goal=goals[CHASE])
@@ -58,11 +60,17 @@ def random_gets(bench: Bench, records: int, work: str) -> list[Line]:
     if LMDB in samples:
         lines.append(compared(work, LMDB, samples["ours"], samples[LMDB], goal=goals[LMDB]))
     lines[0].facts.append(
-        f"{used >> 20} MiB in use; a miss is a load that depends on the one before, in the same "
-        f"process, from as much shared memory in pages of {'2 MiB' if huge else '4 KiB'} like ours"
+        f"{used >> 20} MiB in use, {percent(own, used)} of them in huge pages; a miss is a load "
+        "that depends on the one before, in the same process, from as much shared memory, "
+        f"{percent(chased, used)} of it in huge pages"
     )
     lines[0].facts.append(undisturbed(ours.left_out))
     return lines + not_measured(work, missing, goal=goals[LMDB])
+
+
+def percent(part: int, whole: int) -> str:
+    """A part that is no more than the whole, in percent."""
+    return f"{min(100.0, 100 * part / whole):.0f} %"
 
 
 @dataclass
@@ -80,9 +88,9 @@ class Team:
         for program in self.programs[:count]:
             program.send("mix", start, *self.window)
         answers = [program.answer() for program in self.programs[:count]]
-        self.operations += sum(operations for operations, _, _ in answers)
-        self.misses += sum(misses for _, _, misses in answers)
-        return sum(operations / seconds for operations, seconds, _ in answers)
+        self.operations += sum(operations for operations, *_ in answers)
+        self.misses += sum(misses for _, _, misses, _ in answers)
+        return sum(operations / seconds for operations, seconds, *_ in answers)
 
 
 @contextlib.contextmanager

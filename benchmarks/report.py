@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The report: a table for the terminal, the same as Markdown, and everything as JSON."""
+"""The report's words: figures with units, a table for the terminal, reasons, and JSON.
+
+``page`` makes a page of it, with the plots of ``plots``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -14,20 +16,12 @@ from benchmarks.figures import Line, Spread
 
 HEADS = ["work", "peer", "peer's", "ours", "ratio (p10 to p90)", "goal", "met"]
 STATES = {"met": "yes", "not met": "NO", "no goal": "", "not measured": "not measured"}
-PAPER = (
-    "The table of the ICPP 2020 paper, here and there (two machines: compare the columns' ratios)"
-)
-PAPER_HEADS = [
-    "operation", "without the gate", "with the gate", "memcached, unix socket",
-    "paper: without", "paper: with", "paper: memcached",
-]  # fmt: skip
-NO_FIGURE = "not measured"
-MARKS = ("<!-- make bench: begin -->\n", "<!-- make bench: end -->\n")
 UNEXPLAINED = "No reason is written down in benchmarks/why.py."
-BUSY = 2.5  # load average; the bench itself makes 1, and 2 where two processes work at once
-SCALES = {
+BUSY = 0.5  # processors that others had, on average, while a row was measured
+SCALES: dict[str, list[tuple[float, str]]] = {
     "ns": [(1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns")],
     "ops/s": [(1e6, "M ops/s"), (1e3, "k ops/s"), (1, "ops/s")],
+    "B": [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")],
 }
 
 
@@ -40,29 +34,64 @@ class Measured:
     seconds: float
     load: tuple[float, float]  # before and after
     lines: list[Line] = field(default_factory=list)
+    axis: str = ""  # of the plot of its lines, if they have places on one
+    others: float = 0.0  # processors that the rest of the machine had meanwhile, on average
 
 
 def number(value: float) -> str:
     """Three digits that count."""
     size = abs(value)
+    if size == 0:
+        return "0"
     if size >= 99.95:
         return f"{value:,.0f}"
     return f"{value:.{1 if size >= 9.995 else 2 if size >= 0.0995 else 3}f}"
 
 
-def quantity(spread: Spread | None, unit: str) -> str:
-    """A median with its unit, scaled to be read."""
+def quantity(spread: Spread | None, unit: str, ends: bool = False) -> str:
+    """A median with its unit, scaled to be read; ends: and, of several samples, p10 to p90."""
     if spread is None:
         return ""
-    for size, name in SCALES.get(unit, []):
-        if spread.median >= size:
-            return f"{number(spread.median / size)} {name}"
+    size, name = scaled(spread.median, unit)
+    ends = ends and spread.count > 1
+    told = f" ({number(spread.p10 / size)} to {number(spread.p90 / size)})" if ends else ""
     if unit == "%":
-        return f"{spread.median:.2f} %"  # 99.97 is not 100
-    return f"{number(spread.median)} {unit}".strip()
+        return f"{spread.median:.2f} %{told}"  # 99.97 is not 100
+    return f"{number(spread.median / size)} {name}".strip() + told
 
 
-def cells(line: Line) -> list[str]:
+def scaled(value: float, unit: str) -> tuple[float, str]:
+    """How much of the unit, and what that is called, makes a value a number that can be read."""
+    for size, name in SCALES.get(unit, []):
+        if value >= size:
+            return size, name
+    return 1, unit
+
+
+def place(at: float, axis: str) -> str:
+    """A place on an axis in words, as "10,000 records", or "4 KiB" of an axis in bytes."""
+    unit = axis.rpartition(", ")[2]
+    if unit == "bytes":
+        size, name = scaled(at, "B")
+        return f"{at / size:g} {name}"
+    count = f"{at / 1e6:g} M" if at >= 1e6 else f"{at:,g}"
+    return f"{count} {unit}".strip()
+
+
+def works(row: Measured) -> list[str]:
+    """What the lines of a row are called; where several are called alike, with their places."""
+    alike: dict[tuple[str, str], set[float | None]] = {}
+    for line in row.lines:
+        alike.setdefault((line.work, line.peer), set()).add(line.at)
+    return [
+        line.work
+        if line.at is None or len(alike[line.work, line.peer]) < 2
+        else f"{line.work}: {place(line.at, row.axis)}"
+        for line in row.lines
+    ]
+
+
+def cells(line: Line, work: str = "") -> list[str]:
     """One line of the table."""
     ratio = ""
     if line.ratio:
@@ -72,41 +101,51 @@ def cells(line: Line) -> list[str]:
         if spread.count > 1:
             ratio += f" ({number(spread.p10)} to {number(spread.p90)})"
     return [
-        line.work,
+        work or line.work,
         line.peer,
         quantity(line.theirs, line.unit),
-        quantity(line.ours, line.unit),
+        quantity(line.ours, line.unit, ends=not line.peer),
         ratio,
         str(line.goal or ""),
         STATES[line.state],
     ]
 
 
+def reason(line: Line) -> str:
+    """Why a line has no figure, or has missed its goal; empty where there is nothing to say."""
+    if line.state == "not measured":
+        return line.missing
+    return (line.why or UNEXPLAINED) if line.state == "not met" else ""
+
+
 def notes(rows: Sequence[Measured]) -> list[str]:
     """Why goals are not met, and why lines were not measured."""
     found = []
     for row in rows:
-        for line in row.lines:
-            title = f"{line.work}, {line.peer}" if line.peer else line.work
-            if line.state == "not met":
-                found.append(f"{title}: not met. {line.why or UNEXPLAINED}")
-            elif line.state == "not measured":
-                found.append(f"{title}: not measured: {line.missing}")
-    busiest = max((load for row in rows for load in row.load), default=0.0)
-    if busiest > BUSY:
-        found.append(
-            f"The machine was busy with other things (load up to {busiest:.1f}): times are longer "
-            "than they would be, and spreads wider."
-        )
-    return found
+        for work, line in zip(works(row), row.lines, strict=True):
+            if why := reason(line):
+                title = f"{work}, {line.peer}" if line.peer else work
+                found.append(f"{title}: {line.state}: {why}")
+    return found + busy(rows)
+
+
+def busy(rows: Sequence[Measured]) -> list[str]:
+    """A warning, if the machine was busy with other things."""
+    found = [f"{row.name} ({number(row.others)})" for row in rows if row.others > BUSY]
+    if not found:
+        return []
+    return [
+        "The machine was busy with other things, so that times are longer than they would be and "
+        f"spreads wider, while these were measured (processors that others had): {', '.join(found)}"
+    ]
 
 
 def remarks(rows: Sequence[Measured]) -> list[str]:
     """What each row's figures rest on, once for each."""
     found: dict[str, None] = {}
     for row in rows:
-        for line in row.lines:
-            found.update({f"{line.work}: {fact}": None for fact in line.facts})
+        for work, line in zip(works(row), row.lines, strict=True):
+            found.update({f"{work}: {fact}": None for fact in line.facts})
     return list(found)
 
 
@@ -128,84 +167,12 @@ def table(rows: Sequence[Measured]) -> Table:
         drawn.add_column(head, justify="right" if head in HEADS[2:5] else "left")
     colours = {"met": "green", "not met": "red", "not measured": "yellow", "no goal": ""}
     for row in rows:
-        for line in row.lines:
-            *most, state = cells(line)
+        for work, line in zip(works(row), row.lines, strict=True):
+            *most, state = cells(line, work)
             colour = colours[line.state]
             drawn.add_row(*most, f"[{colour}]{state}[/]" if colour else state)
         drawn.add_section()
     return drawn
-
-
-def paper_cells(rows: Sequence[Measured]) -> list[list[str]]:
-    """The paper's table: ours and memcached as measured here, then what the paper says."""
-    found = []
-    for row in rows:
-        lines = [line for line in row.lines if line.paper]
-        if lines and lines[0].paper:
-            work, *says = lines[0].paper
-            here = [NO_FIGURE] * 2
-            for line in lines:
-                if line.missing:
-                    continue
-                if line.direction == "ours - theirs":
-                    here[0] = quantity(line.ours, line.unit)
-                else:
-                    here[1] = quantity(line.theirs, line.unit)
-            found.append([work, quantity(lines[0].without, lines[0].unit), *here, *says[::-1]])
-    return found
-
-
-def paper_table(rows: Sequence[Measured]) -> Table | None:
-    """For a terminal; None where nothing of it was measured."""
-    cells_ = paper_cells(rows)
-    drawn = Table(title=PAPER)
-    for head in PAPER_HEADS:
-        drawn.add_column(head, justify="left" if head == PAPER_HEADS[0] else "right")
-    for cell in cells_:
-        drawn.add_row(*cell)
-    return drawn if cells_ else None
-
-
-def paper_markdown(rows: Sequence[Measured]) -> list[str]:
-    """The same as Markdown, or nothing."""
-    cells_ = paper_cells(rows)
-    lines = [f"{PAPER}:", "", "| " + " | ".join(PAPER_HEADS) + " |", "|---" + "|--:" * 6 + "|"]
-    lines += ["| " + " | ".join(cell) + " |" for cell in cells_]
-    return [*lines, ""] if cells_ else []
-
-
-def markdown(rows: Sequence[Measured], machine: Mapping[str, Any], seconds: float) -> str:
-    """The whole report to read."""
-    lines = ["| " + " | ".join(HEADS) + " |", "|---|---|--:|--:|--:|---|---|"]
-    for row in rows:
-        lines += [
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in cells(line)) + " |"
-            for line in row.lines
-        ]
-    lines += ["", f"{counted(rows)}.", "", *paper_markdown(rows)]
-    lines += [f"- {note}" for note in notes(rows)]
-    lines += ["", "What the figures rest on:", ""]
-    lines += [f"- {remark}" for remark in remarks(rows)]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    lines += [
-        f"- {machine['when']}, commit {machine['commit']}, {seconds:.0f} s in all",
-        f"- {machine['cpu']}, {machine['cores']} cores"
-        f"{' of a virtual machine' if machine['hypervisor'] else ''}, "
-        f"{machine['memory_mib']:,} MiB, Linux {machine['kernel']}, huge pages "
-        f"{machine['huge_pages']}, of tmpfs {machine['huge_pages_of_tmpfs']}; load at the start "
-        + " ".join(f"{load:.2f}" for load in machine["load"]),
-        f"- Python {machine['python']}; {versions}",
-        f"- the core's flags: `{machine['flags']}`",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def placed(path: Path, text: str) -> str:
-    """What ``path`` is to hold: the text, or, if it has the two marks, itself with that between."""
-    old = path.read_text(encoding="utf-8") if path.exists() else ""
-    before, begin, rest = old.partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    return before + begin + text + end + after if begin and end else text
 
 
 def as_json(rows: Sequence[Measured], machine: Mapping[str, Any], seconds: float) -> dict[str, Any]:

@@ -22,7 +22,10 @@ from benchmarks import (
     paper,
     python_rows,
     remote_rows,
+    scale_rows,
     serve_rows,
+    sizes,
+    trace_rows,
 )
 from benchmarks.bench import MIB, Bench
 from benchmarks.figures import Line
@@ -35,6 +38,8 @@ class Row:
     name: str
     work: str
     run: Callable[[Bench], list[Line]]
+    axis: str = ""  # of the plot of lines that have ``at``: what it is, and its unit ("records")
+    long: bool = False  # takes more than a minute even in a few rounds: only in make bench-full
 
 
 def hot(name: str, operation: str, work: str, lmdb: float | None, memcached: float | None) -> Row:
@@ -43,9 +48,16 @@ def hot(name: str, operation: str, work: str, lmdb: float | None, memcached: flo
     return Row(name, work, run)
 
 
-def row(measured: Callable[..., list[Line]], name: str, work: str, **options: Any) -> Row:
+def row(
+    measured: Callable[..., list[Line]],
+    name: str,
+    work: str,
+    axis: str = "",
+    long: bool = False,
+    **options: Any,
+) -> Row:
     """A row of a function that is told what the line is called."""
-    return Row(name, work, partial(measured, work=work, **options))
+    return Row(name, work, partial(measured, work=work, **options), axis, long)
 
 
 ROWS = [
@@ -56,10 +68,20 @@ ROWS = [
     hot("c-incr-hot", "incr", "C incr, hot", 6, 100),
     row(native_large.random_gets, "c-get-1m", "C get random, 1 M records", records=1_000_000),
     row(native_large.random_gets, "c-get-10m", "C get random, 10 M records", records=10_000_000),
+    row(sizes.records, "c-get-records", "C get random against the number of records",
+        axis="records"),
     row(native_large.mixed, "c-two-processes-95",
         "2 processes, 1 M records, zipf 0.99, 95/5", gets=95, goal=3.5),
     row(native_large.mixed, "c-two-processes-50",
         "2 processes, 1 M records, zipf 0.99, 50/50", gets=50, goal=11),
+    row(scale_rows.two, "scale-two-95", "1 to 2 processes, zipf 0.99, 95/5", gets=95),
+    row(scale_rows.two, "scale-two-50", "1 to 2 processes, zipf 0.99, 50/50", gets=50),
+    row(scale_rows.many, "scale-processes-95", "many processes, 95/5", axis="processes", gets=95),
+    row(scale_rows.many, "scale-processes-50", "many processes, 50/50", axis="processes", gets=50),
+    row(trace_rows.trace, "scale-trace-64g", "a web cache's trace, 64 GiB on paper",
+        axis="records", program="ours-wide", size=64 << 30),
+    row(trace_rows.trace, "scale-trace-1g", "a web cache's trace, 1 GiB in fact",
+        axis="records", program="ours", size=1 << 30),
     row(native_large.threads, "c-threads", "2 threads of one process, get, C"),
     row(python_rows.plain, "py-get", "Python get 128 B", operation="get",
         goals={"py-lmdb": 4, "pylibmc": 60, "diskcache": 30}),
@@ -86,6 +108,10 @@ ROWS = [
     row(large_writing.reserve, "large-reserve", "reserve, fill and seal 64 MB"),
     row(large_reading.held, "large-held", "4 processes that hold the same 1 GiB (PSS)"),
     row(large_reading.lease, "large-lease", "a lease, taken and given back"),
+    row(sizes.put, "large-size-put", "put of an array against its size",
+        axis="size of the value, bytes"),
+    row(sizes.get, "large-size-get", "get(copy=False) of an array against its size",
+        axis="size of the value, bytes"),
     row(joblib_rows.small, "joblib-hit", "joblib hit, f(int), 128 B"),
     row(joblib_rows.array, "joblib-hit-1m", "joblib hit, array of 1 MB", nbytes=MIB, least=8),
     row(joblib_rows.array, "joblib-hit-64m", "joblib hit, array of 64 MB", nbytes=64 * MIB,
@@ -97,7 +123,7 @@ ROWS = [
     row(dask_rows.fetch, "dask-fetch", "dask, 64 MB fetched by another worker of the node"),
     row(dask_rows.exchange, "dask-exchange", "dask, computation"),
     row(dask_rows.second, "dask-second", "dask, the same graph in a second cluster"),
-    row(dask_rows.tiny, "dask-tiny", "dask, 100,000 tiny tasks"),
+    row(dask_rows.tiny, "dask-tiny", "dask, 100,000 tiny tasks", long=True),
     row(dask_rows.far, "dask-far", "dask, 80 KB found on another node"),
     row(remote_rows.hit, "remote-hit", "hit in a tier of memcached, 128 B"),
     row(remote_rows.loss, "remote-loss", "a node is lost"),

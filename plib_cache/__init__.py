@@ -12,8 +12,11 @@
     c["key"] = {"any": "picklable value"}
 """
 
+import typing
+
 from plib_cache import remote as _remote  # noqa: F401 - it puts itself in place
 from plib_cache._core import explain_faults
+from plib_cache._functions import FunctionStats
 from plib_cache._held import Held
 from plib_cache._shared import configure, get_cache
 from plib_cache.cache import Cache
@@ -33,7 +36,22 @@ from plib_cache.exceptions import (
     UnhashableArgumentError,
     ValueTooLargeError,
 )
-from plib_cache.stats import Info, Stats
+
+if typing.TYPE_CHECKING:
+    from plib_cache.stats import Info, Stats
+else:
+
+    def __getattr__(name: str) -> object:
+        """``Stats`` and ``Info``: making them costs more than any other module does."""
+        if name not in ("Info", "Stats"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from plib_cache import stats
+
+        return getattr(stats, name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __version__ = "0.1.0"
 
@@ -45,6 +63,7 @@ __all__ = [
     "ClosedError",
     "ConfigurationError",
     "CorruptRegionError",
+    "FunctionStats",
     "Held",
     "Info",
     "LayoutMismatchError",

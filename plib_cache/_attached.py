@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import warnings
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
@@ -18,7 +17,8 @@ from plib_cache._frame import DamagedValueError
 from plib_cache._marked import MarkedValueError
 from plib_cache._moments import Expire, deadline_ms
 from plib_cache._open import check_expected, check_in_place, open_region
-from plib_cache.exceptions import ConfigurationError, CorruptRegionError, PlibCacheWarning
+from plib_cache._telling import tell
+from plib_cache.exceptions import ConfigurationError, CorruptRegionError
 from plib_cache.keys import MAX_KEY_BYTES, key_bytes
 from plib_cache.serialize import DefaultSerializer, Encoded, Serializer
 
@@ -189,7 +189,7 @@ class Attached(Quick):
             raise error
         if not self._warned:
             self._warned = True
-            warnings.warn(f"{self._region.path}: {error}", PlibCacheWarning, stacklevel=5)
+            tell(f"{self._region.path}: {error}")
 
     def _terms(
         self, text: bool, expire: Expire, namespace: str | None, tags: Iterable[str]
@@ -269,9 +269,9 @@ def tag_name(tag: object) -> str:
 
 def _checked(name: object, what: str) -> str:
     if not isinstance(name, str):
-        raise TypeError(f"a {what} is a str, not a {type(name).__name__}: {name!r:.100}")
+        raise TypeError(f"a {what} is a {type(name).__name__}, {name!r:.100}: give a str")
     if not name:
-        raise ValueError(f"a {what} cannot be empty")
+        raise ValueError(f"a {what} cannot be empty: give a name, or None for none")
     nbytes = len(name.encode("utf-8", "surrogatepass"))
     if nbytes > _NAME_MAX:
         raise ValueError(
@@ -291,7 +291,7 @@ def tag_numbers(region: Region, tags: Iterable[str], most: int = TAGS_MAX) -> tu
         raise TypeError(f"tags={tags!r:.100} is one name: give a list or tuple of names")
     names = [tag_name(tag) for tag in tags]
     if len(names) > most:
-        raise ValueError(f"an entry has at most {most} tags, not {len(names)}: {names}")
+        raise ValueError(f"{len(names)} tags, {names}: give an entry at most {most}")
     return tuple(region.name(name) for name in names)
 
 

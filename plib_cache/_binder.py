@@ -77,7 +77,7 @@ def _check_ignored(function: Any, parameters: list[_Parameter], ignored: frozens
         if not open_ended:
             name = getattr(function, "__qualname__", function)
             raise ConfigurationError(
-                f"ignore={unknown} are no parameters of {name}, which has {sorted(names)}"
+                f"ignore={unknown} are no parameters of {name}: give some of {sorted(names)}"
             )
 
 

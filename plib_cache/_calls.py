@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from plib_cache._core import OK, PUBLISH, SET, Claim, Terms
+from plib_cache._costs import cost_code
 from plib_cache._distant import Fetching
 from plib_cache._flight import MISSING, Fetched
+from plib_cache._identity import number_in
 from plib_cache._moments import deadline_ms
 from plib_cache._options import Computed
 from plib_cache.exceptions import BusyError, PlibCacheError
-from plib_cache.stats import cost_code
 
 if TYPE_CHECKING:
     from plib_cache._memo import Home, Memo
@@ -98,6 +99,7 @@ class CallJob(Fetching):
             return None
         expire, cost = deadline_ms(options.expire), cost_code(seconds)
         terms = Terms(expire, home.name, self._terms.tags, cost, False, claim.total, True)
+        number_in(home.region, self._memo.prefix, self._memo.function)  # its note may be gone
         verb = PUBLISH if claim.token else SET
         stored = home.region.store(verb, self._key, encoded, terms, claim.token) == OK
         if stored and self._tiers is not None:

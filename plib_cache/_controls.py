@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from plib_cache import _flight
 from plib_cache._calls import CallJob
 from plib_cache._memo import Memo
+from plib_cache.exceptions import PlibCacheError
 
 
 class CacheInfo(NamedTuple):
@@ -57,4 +58,17 @@ def saved_seconds(memo: Memo) -> float:
     return memo.counts().saved_us / 1e6
 
 
-ALL = (cache_info, cache_clear, cache_parameters, cache_key, invalidate, refresh, saved_seconds)
+def _repr_html_(memo: Memo) -> str:
+    """A small table, for notebooks; a cache that cannot tell says why instead."""
+    from plib_cache import _html
+
+    try:
+        return _html.of_function(memo.function.__qualname__, cache_info(memo), saved_seconds(memo))
+    except PlibCacheError as error:
+        return _html.table(memo.function.__qualname__, (), str(error))
+
+
+ALL = (
+    cache_info, cache_clear, cache_parameters, cache_key, invalidate, refresh, saved_seconds,
+    _repr_html_,
+)  # fmt: skip

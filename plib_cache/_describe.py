@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Values of the standard library as plain structures, for fingerprints.
+"""Values as plain structures, for fingerprints; see ``_describe_types`` for those known by type.
 
 A description is made of scalars, strings, bytes, lists, tuples and dicts, and may hold values
 that are described in turn.  Two values have the same description if a function could not tell
@@ -9,20 +9,12 @@ is not.
 
 from __future__ import annotations
 
-import array
 import collections
 import copyreg
-import datetime as dt
-import decimal
 import enum
-import fractions
 import functools
 import hashlib
 import pathlib
-import re
-import types
-import uuid
-import zoneinfo
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -50,47 +42,6 @@ class Means(NamedTuple):
 
 
 IN_FULL = Means(functools.partial(hashlib.blake2b, digest_size=16))
-
-
-def _zone(zone: zoneinfo.ZoneInfo) -> object:
-    if zone.key is None:
-        raise NotDescribableError
-    return zone.key
-
-
-def _deque(value: collections.deque[Any]) -> object:
-    return list(value), value.maxlen
-
-
-# By exact type: the description. The name of the type is added by the caller.
-DESCRIPTIONS: dict[type, Callable[[Any], object]] = {
-    bytearray: bytes,
-    memoryview: lambda v: (v.tobytes(), v.format, v.shape),
-    array.array: lambda v: (v.typecode, v.tobytes()),
-    range: lambda v: (v.start, v.stop, v.step),
-    slice: lambda v: (v.start, v.stop, v.step),
-    type(Ellipsis): lambda v: None,
-    type(NotImplemented): lambda v: None,
-    dt.date: lambda v: v.isoformat(),
-    dt.datetime: lambda v: (v.replace(tzinfo=None).isoformat(), v.fold, v.tzinfo),
-    dt.time: lambda v: (v.replace(tzinfo=None).isoformat(), v.fold, v.tzinfo),
-    dt.timedelta: lambda v: (v.days, v.seconds, v.microseconds),
-    dt.timezone: lambda v: (v.utcoffset(None), v.tzname(None)),
-    zoneinfo.ZoneInfo: _zone,
-    decimal.Decimal: str,
-    fractions.Fraction: lambda v: (v.numerator, v.denominator),
-    uuid.UUID: lambda v: v.int,
-    re.Pattern: lambda v: (v.pattern, v.flags),
-    collections.deque: _deque,
-    collections.OrderedDict: lambda v: list(v.items()),
-    collections.defaultdict: lambda v: (v.default_factory, dict(v)),
-    collections.Counter: dict,
-    types.MappingProxyType: dict,
-    types.SimpleNamespace: lambda v: dict(vars(v)),
-    types.ModuleType: lambda v: v.__name__,
-    functools.partial: lambda v: (v.func, v.args, v.keywords),
-    types.MethodType: lambda v: (v.__func__, v.__self__),
-}
 
 
 def describe_path(value: pathlib.PurePath) -> object:

@@ -27,7 +27,6 @@ from typing import Any
 
 from plib_cache._code import function_parts, has_own_call
 from plib_cache._describe import (
-    DESCRIPTIONS,
     NotDescribableError,
     describe_enum,
     describe_instance,
@@ -220,6 +219,8 @@ def _by_own_key(value: Any) -> object | None:
 
 
 def _by_table(value: Any) -> object | None:
+    from plib_cache._describe_types import DESCRIPTIONS
+
     describe = DESCRIPTIONS.get(type(value))
     return None if describe is None else (qualified_name(type(value)), describe(value))
 

@@ -40,6 +40,22 @@ def qualified_name(thing: Any) -> str:
     return f"{module_identity(module)}.{name}"
 
 
+def shown_name(thing: Any) -> str:
+    """The same for people: a script goes by the name of its file."""
+    module = getattr(thing, "__module__", None) or ""
+    if module in _MAIN_MODULES:
+        path = getattr(sys.modules.get(module), "__file__", None) or module
+        module = os.path.basename(path).removesuffix(".py")  # noqa: PTH119 - of any text
+    name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
+    return f"{module}.{name}" if module else name
+
+
+def number_in(region: Any, prefix: bytes, function: Any) -> int:
+    """A decorated function's number in a region, where its name is noted for people."""
+    number: int = region.name("f:" + prefix.hex(), shown_name(function))
+    return number
+
+
 def is_local(thing: Any) -> bool:
     """Whether the name of a class or a function does not lead to it."""
     name = getattr(thing, "__qualname__", "")

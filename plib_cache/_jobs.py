@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from plib_cache._core import OK, PUBLISH, SET, Claim, Terms
+from plib_cache._costs import cost_code
 from plib_cache._distant import Fetching
 from plib_cache._flight import MISSING, Fetched
 from plib_cache._moments import Expire, deadline_ms
@@ -15,7 +16,6 @@ from plib_cache.exceptions import (
     SerializationError,
     ValueTooLargeError,
 )
-from plib_cache.stats import cost_code
 
 if TYPE_CHECKING:
     from plib_cache._attached import Attached

@@ -10,21 +10,21 @@ from __future__ import annotations
 import hashlib
 import struct
 import time
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from plib_cache import _shared, config
 from plib_cache._attached import namespace_name, tag_numbers
-from plib_cache._callers import outside
 from plib_cache._core import TAGS_MAX, Found, NameCounts, Region, Terms, make_lookup
+from plib_cache._costs import cost_us
 from plib_cache._distant import Distant
 from plib_cache._flight import MISSING, Missing
-from plib_cache._identity import qualified_name
+from plib_cache._identity import number_in, qualified_name
 from plib_cache._inplace import decode, reader
 from plib_cache._options import Options
+from plib_cache._telling import tell
 from plib_cache.cache import Cache
-from plib_cache.exceptions import ClosedError, PlibCacheError, PlibCacheWarning
+from plib_cache.exceptions import ClosedError, PlibCacheError
 from plib_cache.keys import (
     args_digest,
     code_digest,
@@ -35,7 +35,6 @@ from plib_cache.keys import (
     version_digest,
 )
 from plib_cache.serialize import DefaultSerializer, Serializer
-from plib_cache.stats import cost_us
 
 _RETRY_S = 1.0  # a region that could not be opened is not tried again before
 _ALONE_MOST = 1024
@@ -169,7 +168,7 @@ class Memo:
         if self.options.trust is not None:
             serializer = DefaultSerializer(config.check_trust(self.options.trust))
         tags = None if callable(self.options.tags) else self._tags(region, self.options.tags)
-        terms = Terms(0, region.name("f:" + self.prefix.hex()), tags or (), immutable=True)
+        terms = Terms(0, number_in(region, self.prefix, self.function), tags or (), immutable=True)
         tiers = cache._tiers_of(self.options.remote, self.options.trust)
         return Home(region, terms.name, serializer, tags, terms, tiers, cache._immutable)
 
@@ -283,8 +282,7 @@ class Memo:
             raise error
         if not self._warned:
             self._warned = True
-            text = f"{self._name} runs without its cache: {error}"
-            warnings.warn(text, PlibCacheWarning, stacklevel=outside())
+            tell(f"{self._name} runs without its cache: {error}")
 
     def counts(self) -> NameCounts:
         """What all processes counted since the last ``clear``."""

@@ -118,7 +118,9 @@ def array_head(shape: int | Sequence[int], dtype: Any, order: str = "C") -> Arra
     exact = _checked_dtype(numpy().dtype(dtype))
     largest = math.prod(n for n in lengths if n) * exact.itemsize
     if largest > sys.maxsize:
-        raise ValueError(f"an array of shape {lengths} and dtype {exact} is larger than any memory")
+        raise ValueError(
+            f"shape {lengths} of {exact} is larger than any memory: give a smaller one"
+        )
     nbytes = 0 if 0 in lengths else largest
     return ArrayHead(_head_of(_FORTRAN if order == "F" else 0, lengths, exact, nbytes), nbytes)
 
@@ -130,9 +132,9 @@ def _checked_shape(shape: Any) -> tuple[int, ...]:
     except TypeError:
         lengths = tuple(map(operator.index, shape))
     if any(n < 0 for n in lengths):
-        raise ValueError(f"a shape of {lengths} has a negative length: all must be 0 or more")
+        raise ValueError(f"a shape of {lengths} has a negative length: give 0 or more for each")
     if len(lengths) > _MAX_DIMENSIONS:
-        raise ValueError(f"a shape has {_MAX_DIMENSIONS} dimensions at most, not {len(lengths)}")
+        raise ValueError(f"{len(lengths)} dimensions: give a shape of at most {_MAX_DIMENSIONS}")
     return lengths
 
 

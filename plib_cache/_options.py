@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from plib_cache._inplace import Copy
@@ -41,8 +40,7 @@ class Observer(Protocol):
         """A call was computed; the caller gets what this returns."""
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """The options of the decorator, which documents them."""
 
     expire: Expire = None

@@ -118,7 +118,7 @@ CONSTRUCTORS = {
 
 def _zone_arguments(zone: zoneinfo.ZoneInfo) -> tuple[object, ...]:
     if zone.key is None:
-        raise SerializationError("a ZoneInfo made from a file has no key and cannot be stored")
+        raise SerializationError("a ZoneInfo made from a file has no key: use ZoneInfo(its name)")
     return (zone.key,)
 
 

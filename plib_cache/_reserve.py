@@ -53,7 +53,7 @@ class Reservation:
         if self._buffer is None:
             if self._state == "aborted":
                 raise ValueError(
-                    "the reservation was given back: its buffer has no meaning any more"
+                    "the reservation was given back, and its buffer with it: reserve the key again"
                 )
             self._buffer = memoryview(self._filling)
         return self._buffer

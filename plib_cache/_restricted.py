@@ -82,7 +82,7 @@ def dump_plain(value: object) -> tuple[bytes, list[memoryview]]:
     try:
         _PlainPickler(file, protocol=5, buffer_callback=buffers).dump(value)
     except RecursionError as error:
-        raise SerializationError("the value is nested too deeply to be stored") from error
+        raise SerializationError("the value is nested too deeply: store its parts") from error
     return file.getvalue(), buffers
 
 

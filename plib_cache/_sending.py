@@ -26,7 +26,6 @@ from __future__ import annotations
 import functools
 import os
 import pickle
-import socket
 import stat
 import sys
 from collections.abc import Callable
@@ -174,6 +173,8 @@ def _leaves_the_machine(pickling: FrameType) -> bool:
         number = connection.fileno()  # type: ignore[union-attr]
         if not stat.S_ISSOCK(os.fstat(number).st_mode):
             return False
+        import socket  # whoever sends by one has it already
+
         with socket.socket(fileno=os.dup(number)) as end:
             return end.family != socket.AF_UNIX
     except (AttributeError, OSError):

@@ -3,9 +3,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from plib_cache._attached import Attached, namespace_name, tag_name
 from plib_cache._core import Finding, binding
-from plib_cache.stats import Info, Stats, make_info
+from plib_cache._functions import FunctionStats, functions_of
+from plib_cache.exceptions import PlibCacheError
+
+if TYPE_CHECKING:
+    from plib_cache.stats import Info, Stats
 
 # The numbered invariants of the region's layout, as a user may read them.
 _INVARIANTS = {
@@ -83,7 +89,19 @@ class Upkeep(Attached):
 
         ``remote`` is what this process counted of the caches on other machines; None without any.
         """
+        from plib_cache.stats import Stats
+
         return Stats.from_counters(self._region.stats())
+
+    def functions(self) -> list[FunctionStats]:
+        """The decorated functions whose results are here, with their counts.
+
+        Notes:
+            Looks at the counts of all names there can be, which takes up to a twentieth of a
+            second.  A name is "" when it was evicted with other entries and no process has
+            computed a result of the function since.
+        """
+        return functions_of(self._region)
 
     def reset_stats(self) -> None:
         """Begin the counts anew, for all processes."""
@@ -91,6 +109,8 @@ class Upkeep(Attached):
 
     def info(self) -> Info:
         """The region's sizes, protection and state."""
+        from plib_cache.stats import make_info
+
         return make_info(self._region.path, binding(), self._region.info(), self._region.usage())
 
     def check(self) -> list[str]:
@@ -106,6 +126,15 @@ class Upkeep(Attached):
             if not findings:
                 break
         return [_problem(finding) for finding in sorted(findings)]
+
+    def _repr_html_(self) -> str:
+        """A small table, for notebooks; a cache that cannot tell says why instead."""
+        from plib_cache import _html
+
+        try:
+            return _html.of_cache(self._region.path, self.info(), self.stats())
+        except PlibCacheError as error:
+            return _html.table(self._region.path, (), str(error))
 
     def _drain(self) -> list[str]:
         """Evict everything; what is not given back by it, where nobody else uses the region."""

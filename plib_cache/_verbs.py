@@ -63,7 +63,7 @@ class Verbs(Attached):
 
     def _extend(self, verb: int, key: Key, piece: bytes) -> bool:
         if not isinstance(piece, (bytes, bytearray, memoryview)):
-            raise TypeError(f"only bytes can be appended or prepended, not {type(piece).__name__}")
+            raise TypeError(f"the piece is a {type(piece).__name__}: give bytes, as the value is")
         flat = bytes(piece)
         raw, text = key_bytes(key)
         terms = self._terms(text, None, None, ())
@@ -154,7 +154,7 @@ def _token(token: object) -> int:
     if not isinstance(token, int) or isinstance(token, bool):
         raise TypeError(f"token is a {type(token).__name__}: give the one that gets() returned")
     if not 0 <= token <= _COUNT_MAX:
-        raise ValueError(f"token {token} cannot come from gets()")
+        raise ValueError(f"token {token} cannot come from gets(): give the one that it returned")
     return token
 
 

@@ -54,7 +54,7 @@ def parse_size(size: int | str) -> int:
     nbytes = bytes_of(size)
     if not SIZE_MIN <= nbytes <= SIZE_MAX:
         raise ConfigurationError(
-            f"size={size!r} is {nbytes} bytes: a region has from {SIZE_MIN} (4 MiB) to "
+            f"size={size!r} is {nbytes} bytes: give a region from {SIZE_MIN} (4 MiB) to "
             f"{SIZE_MAX} bytes (1 TiB)"
         )
     return -(-nbytes // _PAGE) * _PAGE
@@ -146,7 +146,9 @@ def check_path(path: object) -> str:
     text = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - resolve() would follow links
     folder = os.path.dirname(text)  # noqa: PTH120
     if "\0" in text:
-        raise ConfigurationError(f"path={path!r:.100} contains a null character")
+        raise ConfigurationError(
+            f"path={path!r:.100} contains a null character: give a path without"
+        )
     if not os.path.isdir(folder):  # noqa: PTH112
         raise ConfigurationError(
             f"{text}: the folder {folder} does not exist: make it first (mkdir -p -m 700 {folder})"

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
@@ -19,7 +18,6 @@ from plib_cache._moments import Expire, deadline_ms
 from plib_cache._options import Computed, Copy, Observer, Options
 from plib_cache.cache import Cache
 from plib_cache.exceptions import ConfigurationError
-from plib_cache.remote.options import parse as parse_remote
 
 __all__ = ["CacheInfo", "CachedFunction", "Computed", "Observer", "cache"]
 
@@ -153,7 +151,7 @@ def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
         stored is returned all the same, with one warning for each function.
     """
     if len(typed) > 1 or (typed and not isinstance(typed[0], bool)):
-        raise TypeError("cache() takes maxsize and typed by place, all other options by name")
+        raise TypeError("cache(): give only maxsize and typed by place, other options by name")
     if function is None or isinstance(function, int):
         if function is not None:
             options["maxsize"] = function
@@ -161,7 +159,7 @@ def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
             options["typed"] = typed[0]
         return functools.partial(_decorate, options=_checked(**options))
     if options or typed:
-        raise TypeError("options of cache() are given by name, before the function: @cache(...)")
+        raise TypeError("give options of cache() by name, before the function: @cache(...)")
     return _decorate(function, Options())
 
 
@@ -182,20 +180,22 @@ def _checked(
         **rest,
     )
     if not callable(options.tags) and not isinstance(options.tags, (str, bytes)):
-        options = dataclasses.replace(options, tags=tuple(options.tags))  # read at every call
+        options = options._replace(tags=tuple(options.tags))  # read at every call
     deadline_ms(options.expire)
     if options.key is not None and options.ignore:
         raise ConfigurationError("key= already decides which arguments matter: leave ignore= out")
     if isinstance(options.cache, str):
         config.check_name(options.cache)
     elif options.cache is not None and not isinstance(options.cache, Cache):
-        raise ConfigurationError(f"cache={options.cache!r:.100} is neither a Cache nor a name")
+        raise ConfigurationError(f"cache={options.cache!r:.100}: give a Cache, or the name of one")
     if options.trust is not None:
         config.check_trust(options.trust)
     if options.remote is not None:
-        parse_remote(options.remote)
+        from plib_cache.remote.options import parse  # which needs more than all the rest does
+
+        parse(options.remote)
     if options.hashing not in ("blake2b", "xxh3"):
-        raise ConfigurationError(f"hashing={options.hashing!r}: there are 'blake2b' and 'xxh3'")
+        raise ConfigurationError(f"hashing={options.hashing!r}: give 'blake2b' or 'xxh3'")
     if options.hashing == "xxh3" and not options.typed:
         raise ConfigurationError("hashing='xxh3' tells types apart always: leave typed=False out")
     if options.namespace is not None:
@@ -211,14 +211,14 @@ def _check_tags(options: Options) -> None:
         raise TypeError(f"tags={options.tags!r:.100} is one name: give a list or tuple of names")
     most = 4 if options.namespace is None else 3
     if len([tag_name(tag) for tag in options.tags]) > most:
-        raise ValueError(f"tags={options.tags!r:.100}: at most {most} can be given")
+        raise ValueError(f"tags={options.tags!r:.100}: give at most {most}")
 
 
 def _decorate(function: Any, options: Options) -> Any:
     if isinstance(function, (classmethod, staticmethod)):
         return type(function)(_decorate(function.__func__, options))
     if not callable(function):
-        raise TypeError(f"cache() decorates functions, not a {type(function).__name__}")
+        raise TypeError(f"cache() got a {type(function).__name__}: decorate a function with it")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(
             f"{function.__qualname__} is a generator function, and what it returns can be read "

@@ -4,7 +4,7 @@
 A value that is read is equal to the value that was written and of the same type.  Each entry
 carries one small number, the type code, that says how its bytes are to be read:
 
-==========  ==  ==========================================================================
+=========== ==  ==========================================================================
 BYTES        0  the bytes themselves
 STR          1  UTF-8; lone surrogates are encoded as if they were characters
 INT          2  decimal ASCII, so that counters are readable by any memcached client
@@ -17,8 +17,8 @@ PICKLE5      8  a pickle and its buffers (``_frame``)
 CLOUDPICKLE  9  the same, made by cloudpickle
 DATA        10  the same, of plain data only (``_restricted``)
 MEMORYVIEW  11  the bytes; only of flat views of bytes
-            12  to 27: what clients of the network have marked (``_marked``)
-==========  ==  ==========================================================================
+MARKED      12  to 27: what clients of the network have marked (``_marked``)
+=========== ==  ==========================================================================
 
 The codes 0 to 7 and 11 are for exactly these types: an ``IntEnum`` or a subclass of ``str`` is
 pickled.  An ``int`` of more than 2048 bits is pickled too, for its decimal form would be slow and
@@ -53,7 +53,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
-from plib_cache import _ndarray, _pickling, _restricted
+from plib_cache import _ndarray, _pickling
 from plib_cache._frame import Encoded, build_frame, damaged, parse_frame
 from plib_cache._marked import plain_code
 from plib_cache.exceptions import ConfigurationError, SerializationError
@@ -69,6 +69,7 @@ __all__ = [
 ]
 
 Trust = Literal["code", "data"]
+Decoders = Mapping[int, Callable[[memoryview], object]]
 
 
 class TypeCode(enum.IntEnum):
@@ -184,10 +185,12 @@ def _decode_pickle(data: memoryview) -> object:
 
 
 def _decode_plain(data: memoryview) -> object:
-    return _restricted.load_plain(*parse_frame(data))
+    from plib_cache._restricted import load_plain  # with all the types that it may name
+
+    return load_plain(*parse_frame(data))
 
 
-DECODERS: dict[int, Callable[[memoryview], object]] = {
+DECODERS: Decoders = {
     TypeCode.BYTES: _decode_bytes,
     TypeCode.STR: _decode_str,
     TypeCode.INT: _decode_int,
@@ -242,17 +245,14 @@ class DefaultSerializer:
         if _ndarray.is_simple_array(value):
             return _ndarray.encode_array(TypeCode.NDARRAY, value)
         if self.trust == "data":
-            return build_frame(TypeCode.DATA, *_restricted.dump_plain(value))
+            from plib_cache._restricted import dump_plain
+
+            return build_frame(TypeCode.DATA, *dump_plain(value))
         pickled = _pickling.dump(value, self.pickle_max)
         code = TypeCode.CLOUDPICKLE if pickled.by_value else TypeCode.PICKLE5
         return build_frame(code, pickled.payload, pickled.buffers)
 
-    def loads(
-        self,
-        type_code: int,
-        data: memoryview,
-        decoders: Mapping[int, Callable[[memoryview], object]] = DECODERS,
-    ) -> object:
+    def loads(self, type_code: int, data: memoryview, decoders: Decoders = DECODERS) -> object:
         """The value that ``data``, flat bytes, holds; it may keep ``data``.
 
         Args:
@@ -291,7 +291,7 @@ def buffer_of(type_code: int, data: memoryview) -> memoryview:
     kind = TypeCode(type_code).name if type_code in DECODERS else f"type code {type_code}"
     raise TypeError(
         f"only bytes, str and arrays can be viewed as bytes, and the value is {kind}: "
-        "get(key, copy=False) rebuilds such a value in place"
+        "use get(key, copy=False), which rebuilds such a value in place"
     )
 
 

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from plib_cache._protection import why_unprotected
 
 __all__ = ["Info", "RemoteStats", "Stats"]
 
@@ -144,6 +145,12 @@ class Stats:
             del counts["remote"]
         return counts
 
+    def _repr_html_(self) -> str:
+        """A table of what is not zero, for notebooks."""
+        from plib_cache import _html
+
+        return _html.of_stats(self)
+
     @classmethod
     def from_counters(cls, counters: Mapping[str, int]) -> Stats:
         """The counts that have a name here."""
@@ -241,21 +248,6 @@ def _huge_bytes(path: str) -> int:
     return kib << 10
 
 
-_UNPROTECTED = (
-    "",
-    "this CPU has no protection keys",
-    "the kernel does not offer the CPU's protection keys, or a sandbox does not let them through",
-    "all protection keys are taken by other code in this process",
-    'protection="none" was asked for, by the program or by PLIB_CACHE_PROTECTION',
-    "this process has the cache open without them: close it first",
-)
-
-
-def why_unprotected(keys: int) -> str:
-    """What PLC_KEYS_* of the core says; "" when protection keys are in use."""
-    return _UNPROTECTED[keys]
-
-
 def _note(raw: Mapping[str, int]) -> str:
     if raw["retired"]:
         return "the region's file was removed: close this cache and open it anew"
@@ -265,21 +257,3 @@ def _note(raw: Mapping[str, int]) -> str:
             "folder is full: free some space there; until then the cache evicts earlier"
         )
     return ""
-
-
-# The cost of a computation as one byte: 8 steps for each doubling, 1 microsecond to 70 minutes.
-_STEPS = 8
-_COST_MAX = 255
-
-
-def cost_code(seconds: float) -> int:
-    """The cost code of a computation that took so long; 0 for less than a microsecond."""
-    if seconds <= 0:
-        return 0
-    code = int(_STEPS * math.log2(seconds * 1e6 + 1) + 0.5)
-    return code if code < _COST_MAX else _COST_MAX
-
-
-def cost_us(code: int) -> float:
-    """The microseconds that a cost code stands for, within 5 %."""
-    return float(2.0 ** (code / _STEPS) - 1)

@@ -8,6 +8,7 @@ import ctypes
 import os
 import pickle
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -21,6 +22,8 @@ from waiting import HANG_S, wait_until
 
 import plib_cache
 from plib_cache.testing import private_regions
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +65,24 @@ def untested() -> Callable[[str], NoReturn]:
         pytest.skip(what)
 
     return note
+
+
+@pytest.fixture
+def browser(untested: Any) -> Iterator[Any]:
+    """A real browser, by playwright; of the fixtures of a test it is one of the last."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        untested("pages in a browser: no chromium (Debian package: chromium)")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        untested(f"pages in a browser: {error} (pip install playwright)")
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(
+            executable_path=found, args=["--no-sandbox"], timeout=4 * HANG_S * 1000
+        )
+        yield opened
+        opened.close()
 
 
 class Child:

@@ -7,14 +7,14 @@
 #include <stdint.h>
 
 /* xorshift64*; every user has its own state. */
-static uint32_t draw(uint64_t *state) {
+static inline uint32_t draw(uint64_t *state) {
     *state ^= *state >> 12;
     *state ^= *state << 25;
     *state ^= *state >> 27;
     return (uint32_t)(*state * 0x2545F4914F6CDD1Dull >> 32);
 }
 
-static uint32_t below(uint64_t *state, uint32_t n) {
+static inline uint32_t below(uint64_t *state, uint32_t n) {
     return (uint32_t)((uint64_t)draw(state) * n >> 32);
 }
 
@@ -23,7 +23,7 @@ struct zipf {
     double n, theta, alpha, zeta, eta;
 };
 
-static struct zipf zipf_make(uint32_t n, double theta) {
+static inline struct zipf zipf_make(uint32_t n, double theta) {
     struct zipf z = {.n = n, .theta = theta, .alpha = 1 / (1 - theta), .zeta = 0};
     for (uint32_t i = 1; i <= n; i++) {
         z.zeta += 1 / pow(i, theta);
@@ -33,7 +33,7 @@ static struct zipf zipf_make(uint32_t n, double theta) {
 }
 
 /* A record: the popular ones lie scattered among all. */
-static uint32_t zipf_draw(const struct zipf *z, uint64_t *state) {
+static inline uint32_t zipf_draw(const struct zipf *z, uint64_t *state) {
     const double u = draw(state) / 4294967296.0, uz = u * z->zeta;
     uint64_t rank = uz < 1 ? 0 : 1;
     if (uz >= 1 + pow(0.5, z->theta)) {

@@ -8,7 +8,13 @@
  *   fill RECORDS                       stores so many records                      -> nothing
  *   counters COUNT                     stores so many counters                     -> nothing
  *   run OP OPERATIONS RECORDS          OP: get miss set delete incr                -> nanoseconds for each, left out
- *   mix START MILLISECONDS GETS RECORDS   GETS percent gets, else sets; zipf 0.99  -> operations, seconds, misses
+ *   mix START MILLISECONDS GETS RECORDS   GETS percent gets, else sets; zipf 0.99  -> operations, seconds, misses,
+ *                                                                                     seconds of processor
+ *   tail START MILLISECONDS GETS RECORDS  the same, each get timed by itself         -> that, what timing takes, and
+ *                                                                                     nanoseconds, gets, again and again
+ *   stock RECORDS                      stores so many records of the trace         -> nothing
+ *   trace KIND REQUESTS RECORDS        of it; see trace.h                          -> nanoseconds for each, left out,
+ *                                                                                     gets, misses, sets, deletes
  *   threads COUNT MILLISECONDS RECORDS    gets                                     -> operations, seconds
  *   used                                                                           -> bytes
  *   chase BYTES HOPS HUGE              dependent loads from so much shared memory  -> nanoseconds for each, left out
@@ -27,11 +33,13 @@
 #include <sys/mman.h>
 
 #include "chance.h"
+#include "mix.h"
 #include "store.h"
 #include "tally.h"
+#include "trace.h"
 
 #define CHUNK 1000u
-#define DRAWS (1u << 21) /* of a mix, drawn before its first window */
+#define HUGE_BYTES (2u << 20)
 #define THREADS_MAX 64u
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -150,45 +158,6 @@ static void command_run(const char *name, uint32_t operations, uint32_t records)
 
 /* ---- many at once --------------------------------------------------------------------------- */
 
-/* Draws once, for the first window; each further one goes on where the last stopped. */
-static const uint32_t *mix_draws(uint32_t records) {
-    static uint32_t *drawn, drawn_for;
-    if (drawn_for != records) {
-        const struct zipf z = zipf_make(records, 0.99);
-        uint64_t state = 88172645463325252ull ^ now_ns();
-        drawn = realloc(drawn, DRAWS * sizeof *drawn);
-        for (uint32_t i = 0; drawn != NULL && i < DRAWS; i++) {
-            drawn[i] = zipf_draw(&z, &state);
-        }
-        drawn_for = records;
-    }
-    return drawn != NULL ? drawn : (fail("mix", "no memory"), NULL);
-}
-
-static void command_mix(uint64_t start, uint64_t milliseconds, uint32_t gets, uint32_t records) {
-    static uint32_t at;
-    const uint32_t *drawn = mix_draws(records);
-    const uint64_t end = start + milliseconds * 1000000u;
-    uint64_t state = start | 1, operations = 0, misses = 0, ended = start;
-    while (now_ns() < start) {
-    }
-    do {
-        for (uint32_t i = 0; i < 64; i++) {
-            key_make(keys[i], RECORDS, drawn[at++ % DRAWS]);
-        }
-        for (uint32_t i = 0; i < 64; i++) {
-            if (below(&state, 100) < gets) {
-                misses += store_get(keys[i], buffer, sizeof buffer) < 0;
-            } else {
-                store_set(keys[i], value, value_bytes);
-            }
-        }
-        operations += 64;
-        ended = now_ns();
-    } while (ended < end);
-    printf("%" PRIu64 " %.6f %" PRIu64 "\n", operations, (double)(ended - start) / 1e9, misses);
-}
-
 /* This thread runs on the n-th of the processors that it may use, or where it likes if there are fewer. */
 static void stay_on(uint32_t n) {
     cpu_set_t may, set;
@@ -248,25 +217,40 @@ static void command_threads(uint32_t count, uint64_t milliseconds, uint32_t reco
 
 /* ---- what the memory can do ----------------------------------------------------------------- */
 
+/* Shared memory that begins where a huge page can. */
+static uint64_t *shared(uint64_t bytes) {
+    char *room = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED) {
+        fail("chase", "no room");
+    }
+    room += -(uintptr_t)room % HUGE_BYTES;
+    void *memory = mmap(room, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    if (memory == MAP_FAILED) {
+        fail("chase", "no memory");
+    }
+    return memory;
+}
+
 /* One circle through every cache line, in an order of chance: each load's address is the last one's value. */
+static void circle(uint64_t *lines, uint64_t n) {
+    uint64_t state = 88172645463325252ull;
+    for (uint64_t i = 0; i < n; i++) {
+        lines[i * 8] = i;
+    }
+    for (uint64_t i = n - 1; i > 0; i--) { /* Sattolo's shuffle */
+        const uint64_t other = ((uint64_t)draw(&state) << 32 | draw(&state)) % i, swapped = lines[i * 8];
+        lines[i * 8] = lines[other * 8];
+        lines[other * 8] = swapped;
+    }
+}
+
 static void command_chase(uint64_t bytes, uint64_t hops, int huge) {
     static uint64_t *lines, lines_for;
-    uint64_t n = bytes / 64, state = 88172645463325252ull;
     if (lines_for != bytes) {
-        lines = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (lines == MAP_FAILED) {
-            fail("chase", "no memory");
-        }
-        for (uint64_t i = 0; i < n; i++) {
-            lines[i * 8] = i;
-        }
-        for (uint64_t i = n - 1; i > 0; i--) { /* Sattolo's shuffle: one circle */
-            const uint64_t other = ((uint64_t)draw(&state) << 32 | draw(&state)) % i, swapped = lines[i * 8];
-            lines[i * 8] = lines[other * 8];
-            lines[other * 8] = swapped;
-        }
-        if (huge && madvise(lines, bytes, MADV_COLLAPSE) != 0) {
-            fail("chase", "no huge pages to be had");
+        lines = shared(bytes);
+        circle(lines, bytes / 64);
+        if (huge) { /* as far as there are any: who asks looks how much of it is in huge pages */
+            (void)madvise(lines, bytes, MADV_COLLAPSE);
         }
         lines_for = bytes;
     }
@@ -300,11 +284,30 @@ static void command_value(uint64_t bytes) {
     printf("\n");
 }
 
+static void command_mix(const char *name, uint64_t start, uint64_t milliseconds, uint32_t gets, uint32_t records) {
+    const struct mix m = {.start = start,
+                          .milliseconds = milliseconds,
+                          .gets = gets,
+                          .records = records,
+                          .value = value,
+                          .value_bytes = value_bytes,
+                          .timed = strcmp(name, "tail") == 0};
+    if (!m.timed && strcmp(name, "mix") != 0) {
+        fail("no such command", name);
+    }
+    mix_run(&m);
+}
+
 static void obey(const char *line) {
     char name[16];
     uint64_t a, b, c, d;
     if (sscanf(line, "run %15s %" SCNu64 " %" SCNu64, name, &a, &b) == 3) {
         command_run(name, (uint32_t)a, (uint32_t)b);
+    } else if (sscanf(line, "trace %15s %" SCNu64 " %" SCNu64, name, &a, &b) == 3) {
+        trace_run(name, (uint32_t)a, (uint32_t)b);
+    } else if (sscanf(line, "stock %" SCNu64, &a) == 1) {
+        trace_fill((uint32_t)a);
+        printf("\n");
     } else if (sscanf(line, "fill %" SCNu64, &a) == 1) {
         store_fill((uint32_t)a, value, value_bytes);
         printf("\n");
@@ -312,8 +315,8 @@ static void obey(const char *line) {
         command_value(a);
     } else if (sscanf(line, "counters %" SCNu64, &a) == 1) {
         command_counters((uint32_t)a);
-    } else if (sscanf(line, "mix %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &a, &b, &c, &d) == 4) {
-        command_mix(a, b, (uint32_t)c, (uint32_t)d);
+    } else if (sscanf(line, "%7[a-z] %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, name, &a, &b, &c, &d) == 5) {
+        command_mix(name, a, b, (uint32_t)c, (uint32_t)d);
     } else if (sscanf(line, "threads %" SCNu64 " %" SCNu64 " %" SCNu64, &a, &b, &c) == 3) {
         command_threads((uint32_t)a, b, (uint32_t)c);
     } else if (sscanf(line, "chase %" SCNu64 " %" SCNu64 " %" SCNu64, &a, &b, &c) == 3) {

@@ -98,6 +98,16 @@ void store_delete(const char *key) {
     commit(txn);
 }
 
+void store_remove(const char *key) {
+    MDB_val k = bytes_of(key, KEY_BYTES);
+    MDB_txn *txn = begin();
+    const int got = mdb_del(txn, db, &k, NULL);
+    if (got != MDB_NOTFOUND) {
+        expect("mdb_del", got);
+    }
+    commit(txn);
+}
+
 /* A number in binary, which is less work than the decimal text that the others keep. */
 void store_incr(const char *key) {
     MDB_val k = bytes_of(key, KEY_BYTES), v;

@@ -61,6 +61,10 @@ void store_delete(const char *key) {
     expect("memcached_delete", memcached_delete(client, key, KEY_BYTES, 0));
 }
 
+void store_remove(const char *key) {
+    store_delete(key);
+}
+
 void store_incr(const char *key) {
     uint64_t result;
     expect("memcached_increment", memcached_increment(client, key, KEY_BYTES, 1, &result));

@@ -35,6 +35,10 @@ void store_delete(const char *key) {
     (void)key;
 }
 
+void store_remove(const char *key) {
+    store_delete(key);
+}
+
 void store_incr(const char *key) {
     (void)key;
 }

@@ -7,6 +7,9 @@
 #ifndef OURS_LEVEL
 #define OURS_LEVEL PLC_PROTECT_NONE
 #endif
+#ifndef OURS_EXPECTED /* bytes of an entry; 0: the core's own */
+#define OURS_EXPECTED 0
+#endif
 
 static plc_cache *cache;
 
@@ -22,7 +25,8 @@ static void expect(const char *what, plc_status got) {
 
 void store_open(const char *path, uint64_t bytes) {
     plc_report report;
-    const plc_options options = {.path = path, .size_bytes = bytes, .create = 1, .protection = OURS_LEVEL};
+    const plc_options options = {
+        .path = path, .size_bytes = bytes, .create = 1, .protection = OURS_LEVEL, .expected_entry = OURS_EXPECTED};
     expect("plc_open", plc_open(&options, &cache, &report));
 }
 
@@ -71,6 +75,16 @@ void store_delete(const char *key) {
         expect("plc_assist", again());
     }
     expect("plc_delete", s);
+}
+
+void store_remove(const char *key) {
+    plc_status s;
+    while ((s = plc_delete(cache, key, KEY_BYTES)) == PLC_AGAIN) {
+        expect("plc_assist", again());
+    }
+    if (s != PLC_MISS) {
+        expect("plc_delete", s);
+    }
 }
 
 void store_incr(const char *key) {

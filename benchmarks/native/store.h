@@ -37,6 +37,7 @@ void store_counter(const char *key);
 long store_get(const char *key, void *buffer, size_t capacity);
 void store_set(const char *key, const void *value, size_t length);
 void store_delete(const char *key); /* of a key that is there */
+void store_remove(const char *key); /* of one that need not be */
 void store_incr(const char *key);   /* of a counter that is there */
 
 /* Bytes of memory in use for what is stored; 0: unknown. */

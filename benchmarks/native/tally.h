@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-static uint64_t now_ns(void) {
+static inline uint64_t now_ns(void) {
     struct timespec t;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
@@ -28,32 +28,32 @@ struct tally {
     int server; /* the process that helps, or 0 */
 };
 
-/* The processor's time that this process and the server have had. */
-static uint64_t cpu_ns(int server) {
+/* The processor's time that this process and the server (0: none) have had. */
+static inline uint64_t cpu_ns(int server) {
     struct timespec own, its = {0, 0};
     clockid_t clock;
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
-    if (clock_getcpuclockid(server, &clock) == 0) {
+    if (server != 0 && clock_getcpuclockid(server, &clock) == 0) {
         (void)clock_gettime(clock, &its);
     }
     return (uint64_t)(own.tv_sec + its.tv_sec) * 1000000000u + (uint64_t)(own.tv_nsec + its.tv_nsec);
 }
 
 /* How often the kernel has taken the processor away from this thread. */
-static long taken_away(void) {
+static inline long taken_away(void) {
     struct rusage usage;
     (void)getrusage(RUSAGE_THREAD, &usage);
     return usage.ru_nivcsw;
 }
 
-static struct piece piece_begin(const struct tally *t) {
+static inline struct piece piece_begin(const struct tally *t) {
     struct piece p = {.taken_away = taken_away(), .cpu = t->server != 0 ? cpu_ns(t->server) : 0};
     p.began = now_ns();
     return p;
 }
 
 /* Without a server, a piece counts if the thread kept the processor; with one, if the two had nearly all of it. */
-static void piece_end(struct tally *t, const struct piece *p, uint32_t operations) {
+static inline void piece_end(struct tally *t, const struct piece *p, uint32_t operations) {
     const uint64_t ns = now_ns() - p->began;
     t->all_ns += ns;
     t->all += operations;
@@ -64,7 +64,7 @@ static void piece_end(struct tally *t, const struct piece *p, uint32_t operation
 }
 
 /* Nanoseconds for each operation, and the share of those left out; if none counts, all do. */
-static void tally_print(const struct tally *t) {
+static inline void tally_print(const struct tally *t) {
     const int none = t->counted == 0;
     printf("%.2f %.4f\n", (double)(none ? t->all_ns : t->counted_ns) / (double)(none ? t->all : t->counted),
            1 - (double)t->counted / (double)t->all);

@@ -251,6 +251,6 @@ def _tier_here() -> DaskTier:
     if tier is None:
         raise ConfigurationError(
             "this cache reaches the other nodes of a dask cluster, and can be sent to its workers "
-            "only: where it is received is no worker that has a PlibCachePlugin with nodes=True"
+            "only: register a PlibCachePlugin with nodes=True where it is received"
         )
     return tier

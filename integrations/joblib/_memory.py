@@ -62,7 +62,7 @@ class Memory(joblib.Memory):  # type: ignore[misc]
             backend_options = {**(backend_options or {}), "remote": remote}
         if backend != "plib":
             raise ConfigurationError(
-                f"backend={backend!r}: this Memory has only 'plib'; joblib.Memory has others"
+                f"backend={backend!r}: this Memory has only 'plib': use joblib.Memory for others"
             )
         super().__init__(  # by name: joblib 1.4 has another order
             location=None,

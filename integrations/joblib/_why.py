@@ -29,7 +29,8 @@ def why_miss(function: Any, /, *args: Any, **kwargs: Any) -> str:
     """
     if not isinstance(function, Quick):
         raise TypeError(
-            f"{function!r:.80} was not memorized by plib_cache.integrations.joblib.Memory"
+            f"{function!r:.80} is not memorized: give a function that has been decorated by a "
+            "plib_cache.integrations.joblib.Memory"
         )
     session = function.session
     key = session.cached.cache_key(*args, **kwargs)

@@ -9,7 +9,7 @@
  * What it promises: it does what is usual (plain keys, scalar values, an answer at once) exactly as the
  * general path does, and hands everything else to that path before anything was changed or counted.  It holds
  * the GIL, but while it copies more than 64 KiB; nothing of the core is held when the GIL is taken again.
- * There is no state but that of its objects.
+ * There is no state but that of its objects, and the digests that fast_digest.c remembers.
  */
 #ifndef PLC_FAST_H
 #define PLC_FAST_H
@@ -167,9 +167,13 @@ PyObject *module_claim(PyObject *module, PyObject *args);
  * the first line begins that was not answered; lines, hits, misses. */
 PyObject *module_answer(PyObject *module, PyObject *args);
 
-/* ---- fast_key.c, fast_lookup.c: the decorator ----------------------------------------------- */
+/* ---- fast_key.c, fast_digest.c, fast_lookup.c: the decorator --------------------------------- */
 
 #define DIGEST_BYTES 16u
+#define KNOWN_BYTES 48u /* of marshalled arguments whose digest is remembered, with their length */
+
+/* The digest of fewer than KNOWN_BYTES bytes, behind which there are zeros; the last one is changed. */
+void digest_short(uint8_t bytes[KNOWN_BYTES], size_t length, uint8_t digest[DIGEST_BYTES]);
 
 /* keys.args_digest for exact scalars, and tuples of them.  1: done; 0: the general path is to be taken; -1: an
  * exception is set. */

@@ -198,6 +198,7 @@ int key_digest(PyObject *bound, uint8_t digest[DIGEST_BYTES]) {
     struct writer w;
     int done = 1;
     w.used = 0;
+    memset(w.bytes, 0, KNOWN_BYTES);
     if (all_scalars(bound)) {
         done = put_scalars(&w, '(', bound);
     } else {
@@ -205,7 +206,9 @@ int key_digest(PyObject *bound, uint8_t digest[DIGEST_BYTES]) {
             done = put_token(&w, PyTuple_GET_ITEM(bound, i), 0);
         }
     }
-    if (done == 1) {
+    if (done == 1 && w.used < KNOWN_BYTES) {
+        digest_short(w.bytes, w.used, digest);
+    } else if (done == 1) {
         blake2b(w.bytes, w.used, digest, DIGEST_BYTES);
     }
     return done;

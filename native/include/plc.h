@@ -38,6 +38,7 @@
 #define PLC_KEY_MAX 4096u /* longest key, bytes */
 #define PLC_TAGS_MAX 4u   /* most tags of one entry */
 #define PLC_COUNTERS 48u  /* length of plc_stats.counters */
+#define PLC_NOTES 0xffffu /* namespace number of what callers note for themselves: plc_scan, plc_count pass it over */
 
 typedef struct plc_cache plc_cache;
 
@@ -137,6 +138,7 @@ typedef struct plc_found {
     uint8_t key_is_text; /* 1: the last writer gave the key as text */
     uint8_t immutable; /* 1: content-addressed */
     uint16_t reserved;
+    uint16_t tags[4]; /* of plc_peek only: namespace numbers of its tags, 0: none */
 } plc_found;
 
 /* Copies the value of key into buffer.  name: namespace whose hit and miss counts this call raises (0:
@@ -295,11 +297,11 @@ PLC_API plc_status plc_wait(plc_cache *cache, const void *key, size_t key_length
 
 /* Copies keys of valid entries into buffer, as records { u16 length, u8 is_text, u8 0, key bytes }, from
  * *cursor (0 at first) on; *used bytes are filled.  PLC_OK: go on; PLC_DONE: that was the rest.
- * capacity: at least 65536.  name: only entries of that namespace (0: all). */
+ * capacity: at least 65536.  name: only entries of that namespace (0: all but PLC_NOTES). */
 PLC_API plc_status plc_scan(plc_cache *cache, uint64_t *cursor, uint16_t name, void *buffer, size_t capacity,
                             size_t *used);
 
-/* Adds the valid entries (of a namespace, 0: all) of the next slice to *count.  PLC_OK, PLC_DONE. */
+/* Adds the valid entries (of a namespace, 0: all but PLC_NOTES) of the next slice to *count.  PLC_OK, PLC_DONE. */
 PLC_API plc_status plc_count(plc_cache *cache, uint64_t *cursor, uint16_t name, uint64_t *count);
 
 typedef struct plc_finding {
@@ -368,6 +370,7 @@ typedef struct plc_info {
     uint32_t keys; /* PLC_KEYS_* */
     uint32_t in_place; /* 1: values can be leased; 0: copies only */
     uint64_t leased_pages_most; /* that may be leased or reserved at once, 4 KiB each */
+    uint64_t names; /* numbers of namespaces are below it */
 } plc_info;
 
 PLC_API plc_status plc_info_read(plc_cache *cache, plc_info *info);

@@ -88,7 +88,7 @@ plc_status plc_name(plc_cache *cache, const void *name, size_t length, uint16_t 
     if (s != PLC_OK) {
         return s;
     }
-    uint16_t found = name_find(&k, hash_key(cache->hash_key, k.key, length));
+    uint16_t found = name_find(&k, hash_from(cache->hash, k.key, length));
     s = call_leave(&k, PLC_OK);
     if (s == PLC_OK && cache->persistent) {
         if (!call_stay(cache)) {
@@ -348,6 +348,7 @@ plc_status plc_info_read(plc_cache *cache, plc_info *info) {
     info->keys = cache->keys;
     info->in_place = cache->holding != NULL;
     info->leased_pages_most = cache->held_most;
+    info->names = cache->geo.names;
     info->growth_stopped = stopped != 0 ? 1 : 0;
     info->processes = processes;
     info->slot = owner_slot(k.owner);

@@ -7,6 +7,7 @@
  * twice for it: values, and what belongs to single keys of many.  Memory that is read or written meanwhile is refused
  * if it lies in the region: the caller must not reach there through this library (a confused deputy).
  */
+#include "find.h"
 #include "flight.h"
 #include "hash.h"
 #include "read.h"
@@ -53,9 +54,11 @@ plc_status plc_get(plc_cache *cache, const void *key, size_t key_length, uint16_
     if (s != PLC_OK) {
         return s;
     }
-    s = call_open(&k, domain_overlaps(cache, buffer, capacity) || domain_overlaps(cache, found, sizeof *found) ||
-                          index_key(&k, key, key_length) != PLC_OK);
-    return s == PLC_OK ? call_leave(&k, read_value(&k, name, buffer, capacity, found)) : s;
+    const struct guard guard = domain_guard(cache);
+    s = call_open(&k, domain_refuses(cache, guard, buffer, capacity) ||
+                          domain_refuses(cache, guard, found, sizeof *found) ||
+                          index_key_beside(&k, guard, key, key_length) != PLC_OK);
+    return s == PLC_OK ? call_leave(&k, read_value_inline(&k, name, buffer, capacity, found)) : s;
 }
 
 plc_status plc_get_touch(plc_cache *cache, const void *key, size_t key_length, uint64_t deadline_ms, void *buffer,
@@ -276,7 +279,7 @@ plc_status plc_wait(plc_cache *cache, const void *key, size_t key_length, uint32
     if (s != PLC_OK) {
         return s;
     }
-    word32 *at = &cache->wait_words[k.wait_word];
+    word32 *at = &cache->wait_words[index_wait_word(&k)];
     uint32_t seen = atomic_load_explicit(at, memory_order_acquire); /* before the index is looked at */
     bool claimed = flight_claimed(&k);
     s = call_leave(&k, PLC_OK);

@@ -53,11 +53,7 @@ static bool take_place(struct call *k, plc_cache *c) {
     struct seat *seat = seat_enter(c);
     k->seat = seat;
     if (seat != NULL) {
-        k->row = seat->row;
-        k->lane = seat->lane;
-        k->pin = seat->pin;
-        k->ticket = seat->ticket;
-        k->tid = atomic_load_explicit(&seat->tid, memory_order_relaxed);
+        call_sit(k, seat);
         return true;
     }
     if (!take_ticket(c, &k->ticket)) {
@@ -79,16 +75,7 @@ static plc_status cannot_begin(plc_cache *c) {
     return atomic_load_explicit(&c->closed, memory_order_acquire) != 0 ? PLC_CLOSED : PLC_NO_SLOT;
 }
 
-/* What every call begins with, once it has its place. */
-static inline void begin(struct call *k) {
-    k->owner = word_rlx(&k->c->owner);
-    k->now_ms = 0;
-    k->dead_count = k->wake_count = k->want_pages = k->suspect = 0;
-    k->want_lock = NULL;
-    k->want_refresh = k->want_pause = false;
-}
-
-plc_status call_begin_untimed(struct call *k, plc_cache *c) {
+plc_status call_begin_slow(struct call *k, plc_cache *c) {
     if (c == NULL) {
         return PLC_INVALID;
     }
@@ -105,7 +92,7 @@ plc_status call_begin_untimed(struct call *k, plc_cache *c) {
         give_place(k);
         return PLC_CLOSED;
     }
-    begin(k);
+    call_clear(k);
     return PLC_OK;
 }
 
@@ -122,7 +109,7 @@ bool call_enter_late(struct call *k, plc_cache *c) {
     k->c = c;
     k->seat = NULL;
     use_ticket(k, c);
-    begin(k);
+    call_clear(k);
     k->now_ms = os_now_ms();
     domain_open(c);
     return true;
@@ -176,7 +163,7 @@ static void wake(word32 *wait_word) {
 }
 
 /* Something is to be done at the end.  A call of its own, so that the usual end saves no registers for it. */
-static __attribute__((noinline)) plc_status leave_busy(struct call *k, plc_status s) {
+__attribute__((noinline)) plc_status call_leave_busy(struct call *k, plc_status s) {
     plc_cache *c = k->c;
     evict_emptied(k);
     if (s == PLC_AGAIN) {
@@ -202,16 +189,6 @@ static __attribute__((noinline)) plc_status leave_busy(struct call *k, plc_statu
     } else if (k->suspect != 0 && process_reap_due(c, k->suspect, REAP_EVERY_MS)) {
         (void)process_reap_now(c, k->suspect); /* not waited for: this may be a call that must not wait */
     }
-    return s;
-}
-
-plc_status call_leave(struct call *k, plc_status s) {
-    if (k->seat == NULL || atomic_load_explicit(&k->seat->waited, memory_order_relaxed) ||
-        (k->dead_count | k->wake_count | k->suspect) != 0 || s == PLC_AGAIN || s == PLC_FULL) {
-        return leave_busy(k, s);
-    }
-    domain_close(k->c);
-    seat_leave(k->seat);
     return s;
 }
 

@@ -19,8 +19,49 @@ plc_status call_begin(struct call *k, plc_cache *c);
 
 /* The same without the time, for reads: now_ms is 0, which is "not asked".  An operation that meets something
  * for which it needs the time has the caller ask for it and begins anew. */
-plc_status call_begin_untimed(struct call *k, plc_cache *c);
+static inline plc_status call_begin_untimed(struct call *k, plc_cache *c);
 void call_tell_time(struct call *k);
+
+/* How a call begins that finds anything unusual: a handle that is closed or NULL, a fork child, no seat. */
+plc_status call_begin_slow(struct call *k, plc_cache *c);
+
+static inline void call_sit(struct call *k, const struct seat *seat) {
+    k->row = seat->row;
+    k->lane = seat->lane;
+    k->pin = seat->pin;
+    k->ticket = seat->ticket;
+    k->tid = atomic_load_explicit(&seat->tid, memory_order_relaxed);
+}
+
+/* What every call begins with, once it has its place. */
+static inline void call_clear(struct call *k) {
+    k->owner = word_rlx(&k->c->owner);
+    k->now_ms = 0;
+    k->dead_count = k->wake_count = k->want_pages = k->suspect = 0;
+    k->want_lock = NULL;
+    k->want_refresh = k->want_pause = false;
+}
+
+static inline __attribute__((always_inline)) plc_status call_begin_untimed(struct call *k, plc_cache *c) {
+    if (__builtin_expect(c == NULL, 0)) {
+        return PLC_INVALID;
+    }
+    struct seat *seat = seat_enter_first(c);
+    if (__builtin_expect(seat == NULL, 0)) {
+        return call_begin_slow(k, c);
+    }
+    /* only now: close looks at the places behind it */
+    if (__builtin_expect(atomic_load_explicit(&c->closed, memory_order_seq_cst) != 0 || word_acq(c->fork_mark) != 1,
+                         0)) {
+        seat_leave(seat);
+        return call_begin_slow(k, c);
+    }
+    k->c = c;
+    k->seat = seat;
+    call_sit(k, seat);
+    call_clear(k);
+    return PLC_OK;
+}
 
 /* Opens the window, to be left with call_leave; refused: not, there is nothing to leave then.  PLC_OK; PLC_INVALID. */
 void call_refuse(struct call *k);
@@ -44,7 +85,17 @@ static inline plc_status call_enter(struct call *k, plc_cache *c) {
 bool call_enter_late(struct call *k, plc_cache *c);
 
 /* Frees what the call has emptied, closes the window, wakes, notes.  Returns what the caller is to return. */
-plc_status call_leave(struct call *k, plc_status s);
+plc_status call_leave_busy(struct call *k, plc_status s);
+static inline __attribute__((always_inline)) plc_status call_leave(struct call *k, plc_status s) {
+    if (__builtin_expect(k->seat == NULL || atomic_load_explicit(&k->seat->waited, memory_order_relaxed) ||
+                             (k->dead_count | k->wake_count | k->suspect) != 0 || s == PLC_AGAIN || s == PLC_FULL,
+                         0)) {
+        return call_leave_busy(k, s);
+    }
+    domain_close(k->c);
+    seat_leave(k->seat);
+    return s;
+}
 
 /* A new token, unique in the region for ever. */
 uint64_t call_token(struct call *k);

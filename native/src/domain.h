@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "../include/plc.h"
+#include "hash.h"
 #include "words.h"
 
 struct given_up { /* a lock word that a call of this process waited for in vain */
@@ -48,11 +49,9 @@ struct plc_cache {
     word *ring[2];
     word *free_ring;
     word32 *ghosts;
-    word *words;  /* page words, side words: indexed by page - geo.first_page */
-    word *side_a;
-    word *side_b;
+    struct shm_page *pages; /* page words, side words: indexed by page - geo.first_page */
     struct shm_bucket *buckets;
-    uint8_t hash_key[16];
+    struct sip hash; /* with which the hash of every key begins */
     uint64_t region_id;
     uint64_t created_ms;
     bool in_memory;  /* the file system is tmpfs: nothing survives a boot */
@@ -118,11 +117,10 @@ struct call {
     uint64_t now_ms; /* read before the window opened */
     uint32_t ticket, tid; /* tid: its lowest 22 bits */
 
-    /* the key, copied in before it is hashed; which of the index it may be in */
-    uint8_t key[PLC_KEY_MAX];
+    /* the key, copied in (the last field) before it is hashed; where in the index it may be */
     uint32_t key_length;
     uint32_t tag, shard;
-    uint32_t wait_word; /* of whoever waits for this key's computation */
+    uint64_t hash;
     struct shm_bucket *buckets[2];
     uint64_t likely; /* the first slot with its tag, a hint (index_ask_entry); 0: none, or not looked at */
 
@@ -137,6 +135,7 @@ struct call {
     uint64_t lock_seen;
     uint32_t dead[4];
     uint32_t wakes[8];
+    uint8_t key[PLC_KEY_MAX];
 };
 
 static inline void wake_later(struct call *k, uint32_t wait_word) {
@@ -184,10 +183,23 @@ void domain_leave(struct plc_cache *c); /* pre: nothing is mapped any more */
 /* Does [bytes, bytes + n) touch memory of the region, or of another one that its key opens?  Such arguments are
  * refused. */
 bool domain_touches(const struct plc_cache *c, uintptr_t at, size_t n);
+struct guard {
+    uintptr_t from, bytes;
+};
+static inline struct guard domain_guard(const struct plc_cache *c) {
+    uintptr_t from = word_rlx(&c->guard);
+    return (struct guard){from, word_rlx(&c->guard_end) - from};
+}
+/* Only with these: it begins within the guard, or the guard begins in it. */
+static inline bool guard_meets(struct guard g, const void *bytes, size_t n) {
+    uintptr_t at = (uintptr_t)bytes;
+    return __builtin_expect(at - g.from < g.bytes || g.from - at < n, 0);
+}
+static inline bool domain_refuses(const struct plc_cache *c, struct guard g, const void *bytes, size_t n) {
+    return guard_meets(g, bytes, n) && n != 0 && domain_touches(c, (uintptr_t)bytes, n);
+}
 static inline bool domain_overlaps(const struct plc_cache *c, const void *bytes, size_t n) {
-    uintptr_t at = (uintptr_t)bytes, guard = word_rlx(&c->guard);
-    return __builtin_expect(at < word_rlx(&c->guard_end), 0) && n != 0 && (at >= guard || guard - at < n) &&
-           domain_touches(c, at, n);
+    return domain_refuses(c, domain_guard(c), bytes, n);
 }
 
 /* What the caller's memory says, loaded once: another thread of his may change it between check and use. */

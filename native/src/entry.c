@@ -20,19 +20,15 @@ uint8_t *entry_write(const plc_cache *c, const struct spec *s, uint8_t *at, uint
     uint8_t options = entry_options(s);
     uint8_t *value = at + entry_value_at(options, s->key_length); /* before the stores, behind which the compiler
                                                                      would work it all out again */
-    struct shm_entry h = {
-        .self = entry_self(c, head, gen, offset),
-        .key = (uint16_t)(s->key_length | (uint32_t)s->kind << 13),
-        .type = s->type,
-        .options = options,
-        .size = s->length | (uint64_t)s->name << ENTRY_LENGTH_BITS | (uint64_t)s->cost << 56,
-        .sum = s->sum,
-        .token = s->token,
-        .created = s->created,
-        .client_flags = s->client_flags,
-    };
-    fill_racing(at, &h, sizeof h);
-    uint8_t *field = at + sizeof h;
+    uint64_t key = s->key_length | (uint64_t)s->kind << 13;
+    word *header = (word *)(void *)at; /* word by word: as a struct it would be put together on the stack */
+    word_put_rlx(&header[0],
+                 entry_self(c, head, gen, offset) | key << 32 | (uint64_t)s->type << 48 | (uint64_t)options << 56);
+    word_put_rlx(&header[1], s->length | (uint64_t)s->name << ENTRY_LENGTH_BITS | (uint64_t)s->cost << 56);
+    word_put_rlx(&header[2], s->sum);
+    word_put_rlx(&header[3], s->token);
+    word_put_rlx(&header[4], s->created | (uint64_t)s->client_flags << 32);
+    uint8_t *field = at + sizeof(struct shm_entry);
     if (options & ENTRY_DEADLINE) {
         word_put_rlx((word *)(void *)field, entry_deadline_word(s->deadline_ms));
         field += 8;

@@ -46,7 +46,7 @@ static inline uint32_t entry_self(const plc_cache *c, uint32_t head, uint32_t ge
 }
 static_assert((ENTRY_DEADLINE | ENTRY_TAGS | ENTRY_CHECKSUM) == 7, "the optional fields are the lowest bits");
 static inline uint32_t entry_fields_bytes(uint8_t options) { /* 8, 8 and 16; a table of 8 half bytes */
-    return (0x43322110u >> 4 * (options & 7u) & 7u) * 8;
+    return __builtin_expect((options & 7u) == 0, 1) ? 0 : (0x43322110u >> 4 * (options & 7u) & 7u) * 8;
 }
 static inline uint32_t entry_value_at(uint8_t options, uint32_t key_length) { /* from the header's begin */
     uint32_t at = (uint32_t)sizeof(struct shm_entry) + entry_fields_bytes(options) + key_length;

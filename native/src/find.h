@@ -10,6 +10,7 @@
 #ifndef PLC_FIND_H
 #define PLC_FIND_H
 
+#include "call.h"
 #include "counters.h"
 #include "index.h"
 
@@ -17,10 +18,9 @@
 
 /* An entry as a reader sees it. */
 struct glance {
-    /* the header's five words, each loaded once: self, key, type, options | length, name, cost | sum | token |
-     * created, client flags */
-    uint64_t first, size, sum, token, stamp;
-    uint64_t slot, word; /* the slot's value, the head's word */
+    const word *header;
+    uint64_t first, size; /* its first two words, each loaded once: self, key, type, options | length, name, cost */
+    uint64_t slot, word;  /* the slot's value, the head's word */
     const uint8_t *key, *value;
     uint64_t length, deadline; /* the deadline's word as it is stored; 0 none */
     uint32_t head, key_length;
@@ -42,6 +42,15 @@ static inline uint32_t glance_kind(const struct glance *g) {
 static inline struct entry_place glance_place(const struct glance *g) {
     return (struct entry_place){g->head, page_gen(g->word), slot_offset(g->slot)};
 }
+static inline uint64_t glance_sum(const struct glance *g) {
+    return word_rlx(&g->header[2]);
+}
+static inline uint64_t glance_token(const struct glance *g) {
+    return word_rlx(&g->header[3]);
+}
+static inline uint64_t glance_stamp(const struct glance *g) { /* created, client flags */
+    return word_rlx(&g->header[4]);
+}
 static inline uint16_t glance_name(const struct glance *g) {
     return (uint16_t)(g->size >> ENTRY_LENGTH_BITS);
 }
@@ -55,7 +64,7 @@ HOT bool glance_header(struct call *k, struct glance *g) {
     uint32_t offset = slot_offset(g->slot);
     const uint8_t *at = page_bytes(c, g->head) + offset;
     uint64_t room = ((uint64_t)(pages_limit(c) - g->head) << PAGE_SHIFT) - offset;
-    if (room < sizeof(struct shm_entry) || room > UINT64_MAX / 2) {
+    if ((int64_t)room < (int64_t)sizeof(struct shm_entry)) {
         return false;
     }
     const word *header = (const word *)(const void *)at;
@@ -63,10 +72,8 @@ HOT bool glance_header(struct call *k, struct glance *g) {
     if ((uint32_t)g->first != entry_self(c, g->head, page_gen(g->word), offset)) {
         return false;
     }
+    g->header = header;
     g->size = word_rlx(&header[1]);
-    g->sum = word_rlx(&header[2]);
-    g->token = word_rlx(&header[3]);
-    g->stamp = word_rlx(&header[4]);
     uint8_t options = glance_options(g);
     g->key_length = (uint32_t)BITS(g->first, 32, 13);
     g->length = g->size & ((1ull << ENTRY_LENGTH_BITS) - 1);
@@ -123,7 +130,7 @@ HOT enum found glance_slot(struct call *k, struct glance *g) {
 }
 
 /* The slot changed under the first look: again, up to INDEX_TRIES times. */
-static enum found glance_again(struct call *k, struct glance *g) {
+static __attribute__((noinline)) enum found glance_again(struct call *k, struct glance *g) {
     enum found found = FOUND_CHANGED;
     for (unsigned tries = 1; found == FOUND_CHANGED && tries < INDEX_TRIES; tries++) {
         g->slot = word_acq(g->at);
@@ -142,23 +149,147 @@ static enum found glance_again(struct call *k, struct glance *g) {
 /* The entry under the key of k, unpinned.  PLC_OK, PLC_MISS; PLC_AGAIN: it may lie in a part of the file that this
  * process does not know yet. */
 HOT plc_status find_entry(struct call *k, struct glance *g) {
+    const uint32_t tag = k->tag;
+    __builtin_prefetch(k->buckets[1]); /* half of all keys are there */
     for (unsigned b = 0; b < 2; b++) {
         struct shm_bucket *bucket = k->buckets[b];
-        for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
-            g->slot = word_acq(&bucket->slots[i]);
-            if (slot_tag(g->slot) != k->tag || g->slot == 0) {
+        for (unsigned i = index_first(bucket, tag); i < BUCKET_SLOTS; i = index_next(bucket, tag, i + 1)) {
+            g->at = &bucket->slots[i];
+            g->slot = word_acq(g->at);
+            if (__builtin_expect(slot_tag(g->slot) != tag || g->slot == 0, 0)) {
                 continue;
             }
-            g->at = &bucket->slots[i];
             enum found found = glance_slot(k, g);
-            found = found == FOUND_CHANGED ? glance_again(k, g) : found;
-            if (found != FOUND_NONE) {
+            if (__builtin_expect(found == FOUND_CHANGED, 0)) {
+                struct glance again = *g; /* so that g stays in registers */
+                found = glance_again(k, &again);
+                *g = again;
+            }
+            if (__builtin_expect(found != FOUND_NONE, 1)) {
                 g->visited = &bucket->visited[i];
                 return found == FOUND_KEY ? PLC_OK : PLC_AGAIN;
             }
         }
     }
     return PLC_MISS;
+}
+
+/* ---- reading what was found ------------------------------------------------------------------ */
+
+#define PINNED_FROM (64u * 1024u) /* copies of so many bytes are made under a pin */
+
+/* Needs the time to be judged, and it was not asked for yet. */
+HOT bool untimed(const struct call *k, const struct glance *g, bool flushes) {
+    return __builtin_expect(g->deadline != 0 || flushes, 0) && k->now_ms == 0;
+}
+
+/* entry_valid, of a glance.  flushes: name_any_flush. */
+HOT bool valid(const struct call *k, const struct glance *g, bool flushes) {
+    const plc_cache *c = k->c;
+    uint16_t tags[4];
+    bool tagged = glance_options(g) & ENTRY_TAGS;
+    if (__builtin_expect(tagged, 0)) {
+        bool sums = glance_options(g) & ENTRY_CHECKSUM;
+        copy_racing(tags, g->key - 8 - (sums ? sizeof(struct entry_checks) : 0), sizeof tags);
+    }
+    if (glance_kind(g) != ENTRY_VALUE || glance_sum(g) != name_sum(c, glance_name(g), tagged ? tags : NULL)) {
+        return false;
+    }
+    uint64_t deadline = __builtin_expect(g->deadline != 0, 0) ? entry_deadline_of(g->deadline) : 0;
+    if (deadline != 0 && deadline <= k->now_ms) { /* 0: the field is there, for a later one */
+        return false;
+    }
+    return __builtin_expect(!flushes, 1) ||
+           !name_flushed(c, c->created_ms + (uint64_t)(uint32_t)glance_stamp(g) * 100, k->now_ms);
+}
+
+HOT void fill_found(const plc_cache *c, const struct glance *g, plc_found *found) {
+    uint64_t stamp = glance_stamp(g);
+    found->length = g->length;
+    found->token = glance_token(g);
+    found->deadline_ms = __builtin_expect(g->deadline != 0, 0) ? entry_deadline_of(g->deadline) : 0;
+    found->created_ms = c->created_ms + (uint64_t)(uint32_t)stamp * 100;
+    found->client_flags = (uint32_t)(stamp >> 32);
+    /* name, cost | type | text, immutable: what follows is stored at once */
+    const uint64_t last = (g->size >> ENTRY_LENGTH_BITS & 0xffffu) | g->size >> 56 << 24 |
+                          (g->first >> 32 & 0xff0000u) | (uint64_t)(g->first >> 59 & 1u) << 32 |
+                          (uint64_t)(g->first >> 60 & 1u) << 40;
+    __builtin_memcpy(&found->name, &last, sizeof last);
+}
+static_assert(offsetof(plc_found, tags) - offsetof(plc_found, name) == 8 && offsetof(plc_found, type) == 50 &&
+                  offsetof(plc_found, cost) == 51 && offsetof(plc_found, key_is_text) == 52 &&
+                  offsetof(plc_found, immutable) == 53 && ENTRY_TEXT == 1u << 3 && ENTRY_IMMUTABLE == 1u << 4,
+              "what fill_found stores at once");
+
+static inline void mark_visited(_Atomic uint8_t *visited) {
+    const uint8_t read = VISITED_USED | VISITED_READ;
+    if (__builtin_expect(atomic_load_explicit(visited, memory_order_relaxed) != read, 0)) {
+        atomic_store_explicit(visited, read, memory_order_relaxed);
+    }
+}
+
+/* In a persistent region: do the checksums of the entry and of its copy (NULL: none was made) hold? */
+bool read_holds(const struct call *k, const struct glance *g, const void *copy);
+
+/* One attempt without a pin.  PLC_BUSY: it changed under the copy, is damaged, wants a pin, or wanted the time.  What
+ * it says of the entry is stored as it is loaded, before it is known to count: kept, it would be in the way. */
+HOT plc_status read_bare(struct call *k, void *buffer, size_t capacity, plc_found *found) {
+    struct glance g;
+    plc_status s = find_entry(k, &g);
+    if (s != PLC_OK) {
+        return s;
+    }
+    bool flushes = name_any_flush(k->c);
+    if (untimed(k, &g, flushes)) {
+        call_tell_time(k);
+        return PLC_BUSY;
+    }
+    if (__builtin_expect(!valid(k, &g, flushes), 0)) {
+        return index_still_at(k, g.head, g.word) ? PLC_MISS : PLC_BUSY;
+    }
+    fill_found(k->c, &g, found);
+    bool fits = g.length <= capacity;
+    if (__builtin_expect(fits && g.length >= PINNED_FROM, 0)) {
+        return PLC_BUSY;
+    }
+    copy_racing(buffer, g.value, fits ? g.length : 0);
+    bool whole = true;
+    if (__builtin_expect(k->c->persistent, 0)) {
+        struct glance seen = g; /* so that g stays in registers */
+        whole = read_holds(k, &seen, fits ? buffer : NULL);
+    }
+    if (__builtin_expect(!index_still_at(k, g.head, g.word) || !whole, 0)) {
+        return PLC_BUSY;
+    }
+    if (!fits) {
+        return PLC_TOO_SMALL;
+    }
+    mark_visited(g.visited);
+    return PLC_OK;
+}
+
+/* The ways on which a value changed under the copy, or that want a pin. */
+plc_status read_again(struct call *k, void *buffer, size_t capacity, plc_found *found);
+void read_count_name(const struct call *k, plc_status s, uint16_t name, uint64_t n);
+
+HOT plc_status read_one(struct call *k, void *buffer, size_t capacity, plc_found *found) {
+    plc_status s = read_bare(k, buffer, capacity, found);
+    return __builtin_expect(s == PLC_BUSY, 0) ? read_again(k, buffer, capacity, found) : s;
+}
+
+HOT plc_status counted(struct call *k, plc_status s, uint16_t name) {
+    if (s == PLC_AGAIN || s == PLC_TOO_SMALL) { /* the caller comes again: counted then */
+        return s;
+    }
+    count(k, s == PLC_OK ? COUNT_HITS : COUNT_MISSES, 1);
+    if (__builtin_expect(name != 0, 0)) {
+        read_count_name(k, s, name, 1);
+    }
+    return s;
+}
+
+HOT plc_status read_value_inline(struct call *k, uint16_t name, void *buffer, size_t capacity, plc_found *found) {
+    return counted(k, read_one(k, buffer, capacity, found), name);
 }
 
 #endif

@@ -76,9 +76,7 @@ static uint64_t lay_out(struct geometry *g, uint64_t pool_pages) {
         {&g->ring_at, 2ull * g->ring_places * sizeof(word)},
         {&g->free_at, (uint64_t)g->free_places * sizeof(word)},
         {&g->ghosts_at, (uint64_t)g->ghosts * sizeof(uint32_t)},
-        {&g->words_at, pool_pages * sizeof(word)},
-        {&g->side_a_at, pool_pages * sizeof(word)},
-        {&g->side_b_at, pool_pages * sizeof(word)},
+        {&g->pages_at, pool_pages * sizeof(struct shm_page)},
         {&g->index_at, (uint64_t)g->shards * g->shard_buckets * sizeof(struct shm_bucket)},
     };
     uint64_t page = 1; /* behind the superblock */
@@ -128,6 +126,8 @@ static const uint64_t agreed[] = {
     offsetof(struct shm_superblock, baseline),
     sizeof(struct shm_bucket),
     offsetof(struct shm_bucket, visited),
+    sizeof(struct shm_page),
+    offsetof(struct shm_page, side_a),
     sizeof(struct shm_name),
     offsetof(struct shm_name, generation),
     offsetof(struct shm_name, base_hits),

@@ -61,24 +61,31 @@ static inline uint64_t sip_last_word(const uint8_t *at, size_t n) {
     return x;
 }
 
-static inline uint64_t hash_key(const uint8_t key[16], const void *bytes, size_t n) {
-    struct sip s = sip_begin(key);
+/* SipHash-1-3 from the state that sip_begin has made of the key. */
+__attribute__((always_inline)) static inline uint64_t hash_from(struct sip s, const void *bytes, size_t n) {
     const uint8_t *at = bytes;
-    for (size_t words = n / 8; words > 0; words--, at += 8) {
+    uint64_t last = (uint64_t)n << 56;
+    if (n & 7u) {
+        last = sip_last_word(at + (n & ~(size_t)7u), n);
+    }
+    for (const uint8_t *end = at + (n & ~(size_t)7u); at != end; at += 8) {
         uint64_t x = hash_load(at);
         s.d ^= x;
         sip_mix(&s);
         s.a ^= x;
     }
-    uint64_t x = sip_last_word(at, n);
-    s.d ^= x;
+    s.d ^= last;
     sip_mix(&s);
-    s.a ^= x;
+    s.a ^= last;
     s.c ^= 0xff;
     sip_mix(&s);
     sip_mix(&s);
     sip_mix(&s);
     return s.a ^ s.b ^ s.c ^ s.d;
+}
+
+static inline uint64_t hash_key(const uint8_t key[16], const void *bytes, size_t n) {
+    return hash_from(sip_begin(key), bytes, n);
 }
 
 /* SipHash-c-d. */

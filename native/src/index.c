@@ -8,23 +8,26 @@
 void index_of_entry(struct call *k, const struct entry *e) {
     copy_racing(k->key, e->spec.key, e->spec.key_length);
     k->key_length = e->spec.key_length;
-    index_place(k, hash_key(k->c->hash_key, k->key, k->key_length));
+    index_place(k, hash_from(k->c->hash, k->key, k->key_length));
 }
 
 enum seen { SEEN_NONE, SEEN_KEY, SEEN_CHANGED, SEEN_BEYOND };
 
 /* The next way from *way on whose slot has the key's tag: its slot's value, or 0 when there is none. */
 static uint64_t next_tagged(const struct call *k, unsigned *way) {
-    unsigned i;
-    while (*way < INDEX_WAYS) {
-        const struct shm_bucket *bucket = index_bucket(k, *way, &i);
-        for (; i < BUCKET_SLOTS; i++, ++*way) {
+    const uint32_t tag = k->tag;
+    for (unsigned b = *way >= BUCKET_SLOTS ? 1 : 0, i = *way - b * BUCKET_SLOTS; b < 2; b++, i = 0) {
+        const struct shm_bucket *bucket = k->buckets[b];
+        for (i = i == 0 ? index_first(bucket, tag) : index_next(bucket, tag, i); i < BUCKET_SLOTS;
+             i = index_next(bucket, tag, i + 1)) {
             uint64_t v = word_acq(&bucket->slots[i]);
-            if (slot_tag(v) == k->tag && v != 0) {
+            if (slot_tag(v) == tag && v != 0) {
+                *way = b * BUCKET_SLOTS + i;
                 return v;
             }
         }
     }
+    *way = INDEX_WAYS;
     return 0;
 }
 
@@ -157,17 +160,23 @@ int index_where(const struct call *k, uint64_t slot) {
     return -1;
 }
 
-int index_empty(const struct call *k) {
-    int empty[2] = {-1, -1};
-    unsigned free_ways[2] = {0, 0};
-    for (unsigned b = 0; b < 2; b++) {
-        const word *slots = k->buckets[b]->slots;
-        for (unsigned i = BUCKET_SLOTS; i-- > 0;) {
-            if (word_rlx(&slots[i]) == 0) {
-                empty[b] = (int)(b * BUCKET_SLOTS + i);
-                free_ways[b]++;
-            }
-        }
+/* How many slots of a bucket are empty, and the first of them. */
+static inline __attribute__((always_inline)) unsigned empty_slots(const struct shm_bucket *bucket, unsigned *first) {
+    unsigned n = 0;
+#pragma GCC unroll 7
+    for (unsigned i = BUCKET_SLOTS; i-- > 0;) {
+        bool empty = word_rlx(&bucket->slots[i]) == 0;
+        *first = empty ? i : *first;
+        n += empty;
     }
-    return free_ways[1] > free_ways[0] ? empty[1] : empty[0];
+    return n;
+}
+
+int index_empty(const struct call *k) {
+    unsigned first[2] = {0, 0};
+    unsigned one = empty_slots(k->buckets[0], &first[0]), two = empty_slots(k->buckets[1], &first[1]);
+    if (one + two == 0) {
+        return -1;
+    }
+    return (int)(two > one ? BUCKET_SLOTS + first[1] : first[0]);
 }

@@ -31,24 +31,53 @@ static inline __attribute__((always_inline)) void index_place(struct call *k, ui
     struct shm_bucket *first = &k->c->buckets[(size_t)shard * g->shard_buckets];
     k->shard = shard;
     k->tag = (uint32_t)(h >> 8) & ((1u << INDEX_TAG_BITS) - 1);
-    k->wait_word = SHARDS_MAX + (uint32_t)mixed % WAIT_KEYS;
+    k->hash = h;
     k->buckets[0] = first + b1;
     k->buckets[1] = first + b2;
     k->likely = 0;
 }
 
+/* The wait word of whoever waits for this key's computation. */
+static inline uint32_t index_wait_word(const struct call *k) {
+    return SHARDS_MAX + (uint32_t)hash_mix(k->hash) % WAIT_KEYS;
+}
+
 /* Copies the key into the call, hashes it and finds its buckets.  PLC_INVALID: its length. */
-static inline __attribute__((always_inline)) plc_status index_key(struct call *k, const void *key, size_t length) {
-    if (length == 0 || length > PLC_KEY_MAX || key == NULL || domain_overlaps(k->c, key, length)) {
+static inline __attribute__((always_inline)) plc_status index_key_beside(struct call *k, struct guard guard,
+                                                                         const void *key, size_t length) {
+    if (length == 0 || length > PLC_KEY_MAX || key == NULL || domain_refuses(k->c, guard, key, length)) {
         return PLC_INVALID;
     }
     copy_short(k->key, key, length); /* before it is hashed: the caller's copy may change */
     k->key_length = (uint32_t)length;
-    index_place(k, hash_key(k->c->hash_key, k->key, length));
+    index_place(k, hash_from(k->c->hash, k->key, length));
     return PLC_OK;
+}
+static inline __attribute__((always_inline)) plc_status index_key(struct call *k, const void *key, size_t length) {
+    return index_key_beside(k, domain_guard(k->c), key, length);
 }
 /* Where an entry that lies in the region belongs (for evictors): tag and buckets of k are set. */
 void index_of_entry(struct call *k, const struct entry *e);
+
+/* The first slot from i on that has the tag, or BUCKET_SLOTS. */
+static inline unsigned index_next(const struct shm_bucket *bucket, uint32_t tag, unsigned i) {
+    while (i < BUCKET_SLOTS && slot_tag(word_acq(&bucket->slots[i])) != tag) {
+        i++;
+    }
+    return i;
+}
+/* The same from the first one on, unrolled.  (Comparing all of them at once by vector instructions takes a third of the
+ * instructions, and more time: what follows then waits for them, where else it begins ahead.) */
+static inline __attribute__((always_inline)) unsigned index_first(const struct shm_bucket *bucket, uint32_t tag) {
+    unsigned i = 0;
+#pragma GCC unroll 7
+    for (; i < BUCKET_SLOTS; i++) {
+        if (slot_tag(word_acq(&bucket->slots[i])) == tag) {
+            break;
+        }
+    }
+    return i;
+}
 
 /* A way is 0 to 13: slot i of the first bucket, then of the second. */
 static inline struct shm_bucket *index_bucket(const struct call *k, unsigned way, unsigned *i) {
@@ -87,10 +116,10 @@ struct hit {
 };
 
 /* Readers find entries without a pin (find.h); what they have read counts after index_still. */
-static inline bool index_still_at(const struct call *k, uint32_t head, uint64_t w) {
+static inline __attribute__((always_inline)) bool index_still_at(const struct call *k, uint32_t head, uint64_t w) {
     fence_acquire();
     uint64_t now = word_acq(page_word(k->c, head));
-    return page_readable(now) && page_gen(now) == page_gen(w);
+    return now == w || (page_readable(now) && page_gen(now) == page_gen(w));
 }
 static inline bool index_still(const struct call *k, const struct entry *e) {
     return index_still_at(k, e->head, e->head_word);

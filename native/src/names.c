@@ -12,7 +12,7 @@ uint16_t name_find(struct call *k, uint64_t hash) {
     uint32_t home = (uint32_t)(hash >> 32);
     for (uint32_t i = 0; i < NAME_PROBES; i++) {
         uint32_t number = (home + i) & (c->geo.names - 1);
-        if (number == NAME_WHOLE) {
+        if (number == NAME_WHOLE || number == PLC_NOTES) {
             continue;
         }
         word *w = &name_row(c, number)->hash;
@@ -22,7 +22,7 @@ uint16_t name_find(struct call *k, uint64_t hash) {
         }
     }
     uint32_t shared = home & (c->geo.names - 1);
-    return (uint16_t)(shared == NAME_WHOLE ? 1 : shared);
+    return (uint16_t)(shared == NAME_WHOLE || shared == PLC_NOTES ? 1 : shared);
 }
 
 void name_invalidate(const plc_cache *c, uint16_t number) {

@@ -31,7 +31,8 @@ static inline uint64_t name_sum_of_tags(const plc_cache *c, const uint16_t tags[
 
 /* Sum of the generations of the whole, of name and of tags (0: none; NULL: none at all), each loaded with acquire.
  * Short where there are no tags, for the readers. */
-static inline uint64_t name_sum(const plc_cache *c, uint16_t name, const uint16_t tags[4]) {
+static inline __attribute__((always_inline)) uint64_t name_sum(const plc_cache *c, uint16_t name,
+                                                               const uint16_t tags[4]) {
     uint64_t sum = word_acq(&name_row(c, NAME_WHOLE)->generation);
     if (name != 0) {
         sum += word_acq(&name_row(c, name)->generation);

@@ -5,104 +5,32 @@
 #include "find.h"
 #include "store.h"
 
-#define PINNED_FROM (64u * 1024u) /* copies of so many bytes are made under a pin */
-#define BARE_TRIES 8u             /* copies without a pin before one is taken */
+#define BARE_TRIES 8u /* copies without a pin before one is taken */
 
-/* Needs the time to be judged, and it was not asked for yet. */
-static bool untimed(const struct call *k, const struct glance *g) {
-    return k->now_ms == 0 && (g->deadline != 0 || name_any_flush(k->c));
-}
-
-/* entry_valid, of a glance. */
-HOT bool valid(const struct call *k, const struct glance *g) {
-    const plc_cache *c = k->c;
-    uint16_t tags[4];
-    bool tagged = glance_options(g) & ENTRY_TAGS;
-    if (tagged) {
-        bool sums = glance_options(g) & ENTRY_CHECKSUM;
-        copy_racing(tags, g->key - 8 - (sums ? sizeof(struct entry_checks) : 0), sizeof tags);
-    }
-    bool current = glance_kind(g) == ENTRY_VALUE && g->sum == name_sum(c, glance_name(g), tagged ? tags : NULL);
-    uint64_t deadline = g->deadline != 0 ? entry_deadline_of(g->deadline) : 0;
-    if (!current || (deadline != 0 && deadline <= k->now_ms)) {
-        return false;
-    }
-    uint64_t created = c->created_ms + (uint64_t)(uint32_t)g->stamp * 100;
-    return !name_any_flush(c) || !name_flushed(c, created, k->now_ms);
-}
-
-HOT void fill_found(const struct call *k, const struct glance *g, plc_found *found) {
-    uint8_t options = glance_options(g);
-    found->length = g->length;
-    found->token = g->token;
-    found->deadline_ms = __builtin_expect(g->deadline != 0, 0) ? entry_deadline_of(g->deadline) : 0;
-    found->created_ms = k->c->created_ms + (uint64_t)(uint32_t)g->stamp * 100;
-    found->client_flags = (uint32_t)(g->stamp >> 32);
-    found->name = glance_name(g);
-    found->type = glance_type(g);
-    found->cost = (uint8_t)(g->size >> 56);
-    found->key_is_text = options / ENTRY_TEXT & 1u;
-    found->immutable = options / ENTRY_IMMUTABLE & 1u;
+/* What a pinned entry is. */
+static void describe(const struct call *k, const struct entry *e, plc_found *found) {
+    const struct spec *s = &e->spec;
+    found->length = s->length;
+    found->token = s->token;
+    found->deadline_ms = s->deadline_ms;
+    found->created_ms = entry_created_ms(k->c, e);
+    found->client_flags = s->client_flags;
+    found->name = s->name;
+    found->type = s->type;
+    found->cost = s->cost;
+    found->key_is_text = (s->options & ENTRY_TEXT) != 0;
+    found->immutable = (s->options & ENTRY_IMMUTABLE) != 0;
     found->reserved = 0;
+    memcpy(found->tags, s->tags, sizeof found->tags);
 }
 
-static inline void mark_visited(_Atomic uint8_t *visited) {
-    const uint8_t read = VISITED_USED | VISITED_READ;
-    if (atomic_load_explicit(visited, memory_order_relaxed) != read) {
-        atomic_store_explicit(visited, read, memory_order_relaxed);
-    }
-}
-
-/* In a persistent region: do the checksums of the entry and of its copy (NULL: none was made) hold? */
-__attribute__((noinline)) static bool holds(const struct call *k, const struct glance *g, const void *copy) {
-    const uint64_t words[5] = {g->first, g->size, g->sum, g->token, g->stamp};
+bool read_holds(const struct call *k, const struct glance *g, const void *copy) {
+    uint64_t words[5] = {g->first, g->size, glance_sum(g), glance_token(g), glance_stamp(g)};
     const uint8_t *at = page_bytes(k->c, g->head) + slot_offset(g->slot);
     uint32_t check = 0;
     return entry_head_holds(k->c, words, at, glance_place(g), k->key, &check) &&
            (copy == NULL ||
             entry_value_holds(k->c, glance_place(g), glance_options(g) & ENTRY_OWN, copy, g->length, check));
-}
-
-/* One attempt without a pin.  PLC_BUSY: it changed under the copy, is damaged, wants a pin, or wanted the time. */
-HOT plc_status read_bare(struct call *k, void *buffer, size_t capacity, plc_found *found) {
-    struct glance g;
-    plc_status s = find_entry(k, &g);
-    if (s != PLC_OK) {
-        return s;
-    }
-    if (untimed(k, &g)) {
-        call_tell_time(k);
-        return PLC_BUSY;
-    }
-    if (!valid(k, &g)) {
-        return index_still_at(k, g.head, g.word) ? PLC_MISS : PLC_BUSY;
-    }
-    bool fits = g.length <= capacity;
-    if (fits && g.length >= PINNED_FROM) {
-        return PLC_BUSY;
-    }
-    copy_racing(buffer, g.value, fits ? g.length : 0);
-    bool whole = !k->c->persistent || holds(k, &g, fits ? buffer : NULL);
-    if (!index_still_at(k, g.head, g.word) || !whole) {
-        return PLC_BUSY;
-    }
-    fill_found(k, &g, found);
-    if (!fits) {
-        return PLC_TOO_SMALL;
-    }
-    mark_visited(g.visited);
-    return PLC_OK;
-}
-
-/* What a pinned entry is, in the words of a glance. */
-static void glance_at(const struct entry *e, struct glance *g) {
-    const struct spec *s = &e->spec;
-    g->first = (uint64_t)s->options << 56 | (uint64_t)s->type << 48;
-    g->size = (uint64_t)s->cost << 56 | (uint64_t)s->name << ENTRY_LENGTH_BITS;
-    g->token = s->token;
-    g->stamp = (uint64_t)s->client_flags << 32 | s->created;
-    g->length = s->length;
-    g->deadline = s->deadline_ms != 0 ? entry_deadline_word(s->deadline_ms) : 0;
 }
 
 /* A damaged entry is a miss, and is taken out of the index: else it would be in the way of `add`. */
@@ -123,7 +51,6 @@ static plc_status look_whole(struct call *k, struct hit *hit) {
 
 static plc_status read_pinned(struct call *k, void *buffer, size_t capacity, plc_found *found, bool marks) {
     struct hit hit;
-    struct glance g;
     if (k->now_ms == 0) {
         call_tell_time(k);
     }
@@ -142,8 +69,7 @@ static plc_status read_pinned(struct call *k, void *buffer, size_t capacity, plc
         }
     }
     if (s != PLC_MISS) {
-        glance_at(&hit.e, &g);
-        fill_found(k, &g, found);
+        describe(k, &hit.e, found);
     }
     index_unpin(k);
     return s;
@@ -156,7 +82,7 @@ static plc_status give_up(struct call *k) {
 }
 
 /* The ways on which a value changed under the copy, or that want a pin. */
-static plc_status read_again(struct call *k, void *buffer, size_t capacity, plc_found *found) {
+__attribute__((noinline)) plc_status read_again(struct call *k, void *buffer, size_t capacity, plc_found *found) {
     plc_status s = PLC_BUSY;
     for (unsigned i = 1; i < BARE_TRIES && s == PLC_BUSY && capacity < PINNED_FROM; i++) {
         s = read_bare(k, buffer, capacity, found);
@@ -167,33 +93,13 @@ static plc_status read_again(struct call *k, void *buffer, size_t capacity, plc_
     return s == PLC_BUSY ? give_up(k) : s;
 }
 
-static void count_name(const struct call *k, plc_status s, uint16_t name, uint64_t n) {
+void read_count_name(const struct call *k, plc_status s, uint16_t name, uint64_t n) {
     struct shm_name *row = name_row(k->c, name);
     word_add_rlx(s == PLC_OK ? &row->hits : &row->misses, n);
 }
 
-/* Inlined into its two callers: a call costs as much as a tenth of it.  They count. */
-HOT plc_status read_one(struct call *k, void *buffer, size_t capacity, plc_found *found) {
-    plc_status s = read_bare(k, buffer, capacity, found);
-    if (s == PLC_BUSY) {
-        s = read_again(k, buffer, capacity, found);
-    }
-    return s;
-}
-
-HOT plc_status counted(struct call *k, plc_status s, uint16_t name) {
-    if (s == PLC_AGAIN || s == PLC_TOO_SMALL) { /* the caller comes again: counted then */
-        return s;
-    }
-    count(k, s == PLC_OK ? COUNT_HITS : COUNT_MISSES, 1);
-    if (name != 0) {
-        count_name(k, s, name, 1);
-    }
-    return s;
-}
-
 plc_status read_value(struct call *k, uint16_t name, void *buffer, size_t capacity, plc_found *found) {
-    return counted(k, read_one(k, buffer, capacity, found), name);
+    return read_value_inline(k, name, buffer, capacity, found);
 }
 
 /* One attempt, without a pin and without a store.  PLC_BUSY: it changed under the look. */
@@ -203,7 +109,7 @@ static plc_status was_read_once(struct call *k, bool *read) {
     if (s != PLC_OK) {
         return s;
     }
-    bool there = valid(k, &g) && (!k->c->persistent || holds(k, &g, NULL));
+    bool there = valid(k, &g, name_any_flush(k->c)) && (!k->c->persistent || read_holds(k, &g, NULL));
     *read = atomic_load_explicit(g.visited, memory_order_relaxed) & VISITED_READ;
     /* the slot again: else the mark might be that of what took its place */
     bool still = index_still_at(k, g.head, g.word) && word_acq(g.at) == g.slot;
@@ -231,7 +137,6 @@ plc_status read_peek(struct call *k, void *buffer, size_t capacity, plc_found *f
 /* One attempt.  PLC_BUSY: it has changed under the look. */
 static plc_status lease_once(struct call *k, uint64_t *ticket, const uint8_t **value, plc_found *found) {
     struct hit hit;
-    struct glance g;
     plc_status s = look_whole(k, &hit);
     if (s != PLC_OK) {
         return s;
@@ -241,8 +146,7 @@ static plc_status lease_once(struct call *k, uint64_t *ticket, const uint8_t **v
     } else {
         s = hit.e.spec.options & ENTRY_OWN ? lease_take(k, &hit, ticket) : PLC_COPY;
         *value = hit.e.value;
-        glance_at(&hit.e, &g);
-        fill_found(k, &g, found);
+        describe(k, &hit.e, found);
         mark_visited(index_visited(k, hit.way));
     }
     index_unpin(k);
@@ -282,7 +186,7 @@ static void ask_bucket(struct call *k, const void *key, size_t length, struct ah
     }
     a->length = (uint32_t)length;
     copy_short(a->key, key, length);
-    a->hash = hash_key(k->c->hash_key, a->key, length);
+    a->hash = hash_from(k->c->hash, a->key, length);
     index_place(k, a->hash);
     index_ask(k);
 }
@@ -353,8 +257,8 @@ plc_status read_many(struct call *k, const struct read_batch *b) {
     count(k, COUNT_HITS, p.hits);
     count(k, COUNT_MISSES, p.misses);
     if (b->name != 0) {
-        count_name(k, PLC_OK, b->name, p.hits);
-        count_name(k, PLC_MISS, b->name, p.misses);
+        read_count_name(k, PLC_OK, b->name, p.hits);
+        read_count_name(k, PLC_MISS, b->name, p.misses);
     }
     count(k, COUNT_GET_MANY_KEYS, b->count);
     return PLC_OK;

@@ -245,11 +245,7 @@ static void wipe_tables(const plc_cache *c) {
     const struct geometry *g = &c->geo;
     struct shm_superblock *s = c->super;
     wipe_range(c, g->wait_at, g->names_at);
-    wipe_range(c, g->processes_at, g->words_at);
-    uint64_t pages = g->end_page - g->first_page;
-    wipe(c->words, pages);
-    wipe(c->side_a, pages);
-    wipe(c->side_b, pages);
+    wipe_range(c, g->processes_at, g->index_at);
     bool flushed = word_rlx(&s->flushed_ms) != 0;
     for (unsigned i = 0; i < FLUSHES_MOST; i++) {
         flushed = flushed || word_rlx(&s->flush_at_ms[i]) != 0;

@@ -28,9 +28,7 @@ static void point_into(plc_cache *c) {
     c->ring[1] = c->ring[0] + g->ring_places;
     c->free_ring = (void *)(base + g->free_at);
     c->ghosts = (void *)(base + g->ghosts_at);
-    c->words = (void *)(base + g->words_at);
-    c->side_a = (void *)(base + g->side_a_at);
-    c->side_b = (void *)(base + g->side_b_at);
+    c->pages = (void *)(base + g->pages_at);
     c->buckets = (void *)(base + g->index_at);
 }
 
@@ -105,7 +103,7 @@ static plc_cache *handle_new(int fd, const struct facts *f) {
     }
     memset(c, 0, sizeof *c);
     c->geo = f->geo;
-    memcpy(c->hash_key, f->super.hash_key, sizeof c->hash_key);
+    c->hash = sip_begin(f->super.hash_key);
     c->region_id = f->super.region_id;
     c->created_ms = f->super.created_ms;
     c->persistent = f->super.persistent != 0;

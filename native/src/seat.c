@@ -4,28 +4,22 @@
 
 #include "os_linux.h"
 
-#define KEPT 4u /* regions for which a thread remembers its seat */
 #define ASK_EVERY_MS 100u
 #define TID_BITS 0x3fffffu /* of a seat's word: its thread's number (PID_MAX_LIMIT is 2^22) */
 #define ADOPTION (1u << 22) /* ... and above them how often it was found to be a thread's own */
 
-/* What this thread remembers: its seats, believed while the epoch is that of the seat's region (a fork changes
- * it).  A handle is never used for another region (region_open.c).  Each word is stored whole, the epoch last,
- * because a signal handler may do the same in between. */
-static _Thread_local struct kept_seat {
-    struct seat *seat;
-    uint64_t epoch;
-} kept[KEPT];
+_Thread_local struct kept_seat seat_kept[SEATS_KEPT];
 
+/* Each word is stored whole, the epoch last, because a signal handler may do the same in between. */
 static void keep(plc_cache *c, struct seat *seat) {
     unsigned place = 0;
-    for (unsigned i = 0; i < KEPT; i++) {
-        if (kept[i].seat == NULL || kept[i].seat->c == c) {
+    for (unsigned i = 0; i < SEATS_KEPT; i++) {
+        if (seat_kept[i].seat == NULL || seat_kept[i].seat->c == c) {
             place = i;
             break;
         }
     }
-    volatile struct kept_seat *to = &kept[place];
+    volatile struct kept_seat *to = &seat_kept[place];
     to->epoch = 0;
     to->seat = seat;
     to->epoch = word_rlx(&c->seat_epoch);
@@ -81,9 +75,9 @@ static __attribute__((noinline)) struct seat *take(plc_cache *c) {
 
 static struct seat *look_up(plc_cache *c) {
     uint64_t epoch = word_rlx(&c->seat_epoch);
-    for (unsigned i = 0; i < KEPT && kept[i].seat != NULL; i++) {
-        if (kept[i].seat->c == c && kept[i].epoch == epoch) {
-            return kept[i].seat;
+    for (unsigned i = 0; i < SEATS_KEPT && seat_kept[i].seat != NULL; i++) {
+        if (seat_kept[i].seat->c == c && seat_kept[i].epoch == epoch) {
+            return seat_kept[i].seat;
         }
     }
     return NULL;
@@ -91,15 +85,7 @@ static struct seat *look_up(plc_cache *c) {
 
 struct seat *seat_enter(plc_cache *c) {
     struct seat *seat = look_up(c);
-    seat = seat != NULL ? seat : take(c);
-    if (seat == NULL || atomic_load_explicit(&seat->busy, memory_order_relaxed) != 0) {
-        return NULL;
-    }
-    /* No locked instruction, which would keep the call from overlapping with what came before: whoever closes makes
-     * every thread pass a barrier (region_close), and then sees this store, or the call sees `closed`. */
-    atomic_store_explicit(&seat->busy, 1, memory_order_relaxed);
-    atomic_signal_fence(memory_order_seq_cst);
-    return seat;
+    return seat_sit(seat != NULL ? seat : take(c));
 }
 
 bool seat_all_idle(plc_cache *c) {

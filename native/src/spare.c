@@ -183,21 +183,31 @@ uint32_t spare_form_reserve(struct call *k) {
     return 0;
 }
 
+/* Does the place name nothing that is parked, or will be? */
+static bool stale(const plc_cache *c, uint64_t head) {
+    if (head == 0 || head >= UINT32_MAX || !page_in_pool(c, (uint32_t)head)) {
+        return true;
+    }
+    enum page_state state = page_state(word_rlx(page_word(c, (uint32_t)head)));
+    return state != PAGE_PARKED && state != PAGE_OPEN;
+}
+
+/* A run that comes again is found first, and where its thread begins to look: the words of other writers' runs are
+ * looked at only when a place is wanted, because those change at every store of theirs. */
 int spare_park(struct call *k, uint32_t head) {
     plc_cache *c = k->c;
-    for (unsigned i = 0; i < PARKED_PLACES; i++) {
-        word *place = &c->super->parked[i];
+    for (uint32_t i = 0; i < PARKED_PLACES; i++) {
+        uint32_t at = (k->tid + i) % PARKED_PLACES;
+        if (word_rlx(&c->super->parked[at]) == head) {
+            return (int)at;
+        }
+    }
+    for (uint32_t i = 0; i < PARKED_PLACES; i++) {
+        uint32_t at = (k->tid + i) % PARKED_PLACES;
+        word *place = &c->super->parked[at];
         uint64_t old = word_rlx(place);
-        if (old == head) {
-            return (int)i;
-        }
-        bool stale = old == 0 || old >= UINT32_MAX || !page_in_pool(c, (uint32_t)old);
-        if (!stale) {
-            enum page_state state = page_state(word_rlx(page_word(c, (uint32_t)old)));
-            stale = state != PAGE_PARKED && state != PAGE_OPEN;
-        }
-        if (stale && word_swap(place, old, head)) {
-            return (int)i;
+        if (stale(c, old) && word_swap(place, old, head)) {
+            return (int)at;
         }
     }
     return -1;

@@ -108,7 +108,7 @@ bool store_unlink(struct call *k, const struct hit *hit) {
     }
     run_dead(k, hit->e.head, page_gen(hit->e.head_word), entry_dead_bytes(&hit->e));
     if (hit->e.spec.kind == ENTRY_CLAIM) {
-        wake_later(k, k->wait_word);
+        wake_later(k, index_wait_word(k));
     }
     index_unpin(k);
     return true;
@@ -136,7 +136,7 @@ static void account_replaced(struct store *st) {
     if (st->replaced.bytes != 0) {
         run_dead(st->k, st->replaced.head, st->replaced.gen, st->replaced.bytes);
         if (st->replaced.kind == ENTRY_CLAIM) {
-            wake_later(st->k, st->k->wait_word);
+            wake_later(st->k, index_wait_word(st->k));
         }
     }
 }

@@ -71,6 +71,43 @@ static inline uint64_t bytes_load(const uint8_t *at) {
     return x;
 }
 
+/* As much as one instruction moves, wherever it lies. */
+typedef uint64_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
+typedef uint64_t bytes8 __attribute__((aligned(1), may_alias));
+typedef uint32_t bytes4 __attribute__((aligned(1), may_alias));
+
+/* What is moved without a call, which would cost as much as the moving. */
+#define MOVED_INLINE 128u
+
+/* memmove of at most MOVED_INLINE bytes: all is loaded before anything is stored, in two halves that may overlap. */
+__attribute__((always_inline)) static inline void move_inline(uint8_t *to, const uint8_t *from, size_t n) {
+    uint8_t *end = to + n;
+    const uint8_t *last = from + n;
+    if (n >= 64) {
+        bytes16 a = *(const bytes16 *)from, b = *(const bytes16 *)(from + 16), c = *(const bytes16 *)(from + 32),
+                d = *(const bytes16 *)(from + 48), e = *(const bytes16 *)(last - 64), f = *(const bytes16 *)(last - 48),
+                g = *(const bytes16 *)(last - 32), h = *(const bytes16 *)(last - 16);
+        *(bytes16 *)to = a, *(bytes16 *)(to + 16) = b, *(bytes16 *)(to + 32) = c, *(bytes16 *)(to + 48) = d;
+        *(bytes16 *)(end - 64) = e, *(bytes16 *)(end - 48) = f, *(bytes16 *)(end - 32) = g, *(bytes16 *)(end - 16) = h;
+    } else if (n > 32) {
+        bytes16 a = *(const bytes16 *)from, b = *(const bytes16 *)(from + 16), c = *(const bytes16 *)(last - 32),
+                d = *(const bytes16 *)(last - 16);
+        *(bytes16 *)to = a, *(bytes16 *)(to + 16) = b, *(bytes16 *)(end - 32) = c, *(bytes16 *)(end - 16) = d;
+    } else if (n >= 16) {
+        bytes16 a = *(const bytes16 *)from, b = *(const bytes16 *)(last - 16);
+        *(bytes16 *)to = a, *(bytes16 *)(end - 16) = b;
+    } else if (n >= 8) {
+        uint64_t a = *(const bytes8 *)from, b = *(const bytes8 *)(last - 8);
+        *(bytes8 *)to = a, *(bytes8 *)(end - 8) = b;
+    } else if (n >= 4) {
+        uint32_t a = *(const bytes4 *)from, b = *(const bytes4 *)(last - 4);
+        *(bytes4 *)to = a, *(bytes4 *)(end - 4) = b;
+    } else if (n != 0) {
+        uint8_t a = from[0], b = from[n / 2], c = last[-1];
+        to[0] = a, to[n / 2] = b, end[-1] = c;
+    }
+}
+
 /* Memory that may be changing is copied, filled and compared by these three.  What is copied counts only
  * after the generation was seen unchanged behind a fence_acquire; what is filled is accepted by no reader
  * yet.  The barrier keeps the compiler from reading the source again later.  Under ThreadSanitizer they go
@@ -81,28 +118,40 @@ void copy_racing(void *to, const void *from, size_t n);
 void fill_racing(void *to, const void *from, size_t n);
 bool same_racing(const void *shared, const void *mine, size_t n);
 #else
-static inline void copy_racing(void *to, const void *from, size_t n) {
-    if (n != 0) {
+__attribute__((always_inline)) static inline void copy_racing(void *to, const void *from, size_t n) {
+    if (__builtin_expect(n <= MOVED_INLINE, 1)) {
+        move_inline(to, from, n);
+    } else {
         memcpy(to, from, n);
     }
     __asm__ volatile("" ::: "memory");
 }
-static inline void fill_racing(void *to, const void *from, size_t n) {
-    if (n != 0) {
+__attribute__((always_inline)) static inline void fill_racing(void *to, const void *from, size_t n) {
+    if (__builtin_expect(n <= MOVED_INLINE, 1)) {
+        move_inline(to, from, n);
+    } else {
         memmove(to, from, n); /* an entry may be copied to a run that garbage has laid over it */
     }
 }
 /* Keys are short: a call of memcmp would cost more than the comparing. */
 __attribute__((always_inline)) static inline bool same_racing(const void *shared, const void *mine, size_t n) {
     const uint8_t *a = shared, *b = mine;
-    if (n < 8) {
-        return memcmp(a, b, n) == 0;
+    size_t i = 0;
+    if (n - 8 <= 8) { /* two words that may overlap */
+        return ((bytes_load(a) ^ bytes_load(b)) | (bytes_load(a + n - 8) ^ bytes_load(b + n - 8))) == 0;
     }
-    uint64_t differ = bytes_load(a + n - 8) ^ bytes_load(b + n - 8);
-    for (size_t i = 0; i + 8 < n && differ == 0; i += 8) {
-        differ = bytes_load(a + i) ^ bytes_load(b + i);
+    for (; i + 8 <= n; i += 8) {
+        if (bytes_load(a + i) != bytes_load(b + i)) {
+            return false;
+        }
     }
-    return differ == 0;
+    if (n >= 8) {
+        return bytes_load(a + n - 8) == bytes_load(b + n - 8);
+    }
+    while (i < n && a[i] == b[i]) {
+        i++;
+    }
+    return i == n;
 }
 #endif
 
@@ -119,17 +168,13 @@ static inline void fill_value(void *to, const void *from, size_t n) {
     }
 }
 
-/* A short copy of the caller's own memory: at most 16 bytes are moved by two loads that may overlap. */
-static inline void copy_short(void *to, const void *from, size_t n) {
-    uint8_t *t = to;
-    const uint8_t *f = from;
-    if (n < 8 || n > 16) {
-        memcpy(t, f, n);
-        return;
+/* A copy of the caller's own memory that is short as a rule: a key. */
+__attribute__((always_inline)) static inline void copy_short(void *to, const void *from, size_t n) {
+    if (__builtin_expect(n <= MOVED_INLINE, 1)) {
+        move_inline(to, from, n);
+    } else {
+        memcpy(to, from, n);
     }
-    uint64_t first = bytes_load(f), last = bytes_load(f + n - 8);
-    memcpy(t, &first, sizeof first);
-    memcpy(t + n - 8, &last, sizeof last);
 }
 
 #endif

@@ -37,6 +37,11 @@ bool walk_entry(struct call *k, const word *slot, struct entry *e) {
     return false;
 }
 
+/* Is it one that was asked for?  (0: all but notes) */
+static bool wanted(const struct entry *e, uint16_t name) {
+    return name == 0 ? e->spec.name != PLC_NOTES : e->spec.name == name;
+}
+
 /* One record; false: the buffer is full. */
 static bool add_record(struct call *k, const struct entry *e, uint8_t *buffer, size_t capacity, size_t *used) {
     uint32_t n = e->spec.key_length;
@@ -63,7 +68,7 @@ plc_status walk_scan(struct call *k, uint64_t *cursor, uint16_t name, uint8_t *b
         size_t before = *used;
         for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
             struct entry e;
-            if (!walk_entry(k, &k->c->buckets[at].slots[i], &e) || (name != 0 && e.spec.name != name)) {
+            if (!walk_entry(k, &k->c->buckets[at].slots[i], &e) || !wanted(&e, name)) {
                 continue;
             }
             if (!add_record(k, &e, buffer, capacity, used)) {
@@ -83,8 +88,7 @@ plc_status walk_count(struct call *k, uint64_t *cursor, uint16_t name, uint64_t 
     for (; at < end; at++) {
         for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
             struct entry e;
-            if (walk_entry(k, &k->c->buckets[at].slots[i], &e) && (name == 0 || e.spec.name == name) &&
-                index_still(k, &e)) {
+            if (walk_entry(k, &k->c->buckets[at].slots[i], &e) && wanted(&e, name) && index_still(k, &e)) {
                 *count_of += 1;
             }
         }

@@ -37,7 +37,7 @@ static inline uint32_t page_cont_head(uint64_t page_word) {
 /* May a slot name the run whose head has this word?  (I1) */
 static inline bool page_readable(uint64_t page_word) {
     const unsigned set = 1u << PAGE_OPEN | 1u << PAGE_PARKED | 1u << PAGE_SEALED | 1u << PAGE_EVICT | 1u << PAGE_LIMBO;
-    return set >> (page_word >> 60) & 1u;
+    return set << (31 - (page_word >> 60)) >> 31;
 }
 static inline bool page_owned(uint64_t page_word) {
     const unsigned set = 1u << PAGE_CLAIM | 1u << PAGE_OPEN | 1u << PAGE_EVICT | 1u << PAGE_FREEING;

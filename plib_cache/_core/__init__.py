@@ -11,7 +11,7 @@ leaves the rest to the first.
 
 from __future__ import annotations
 
-from plib_cache._core.entries import Entries, Entry, Given
+from plib_cache._core.entries import Entry, Given
 from plib_cache._core.failures import RegionAbsentError, SizeDiffersError
 from plib_cache._core.fast import Quick, binding, make_lookup, quicken
 from plib_cache._core.handle import (
@@ -32,9 +32,10 @@ from plib_cache._core.handle import (
     remove_region,
 )
 from plib_cache._core.inplace import InPlace, Lease, NotInPlaceError
-from plib_cache._core.names import Claim, NameCounts, Names
+from plib_cache._core.names import Claim, NameCounts
+from plib_cache._core.notes import NOTES, Described, Note, Notes
 from plib_cache._core.values import ADD, APPEND, CAS, PREPEND, PUBLISH, REMAKE, REPLACE, SET
-from plib_cache._core.walk import Finding, Walks
+from plib_cache._core.walk import Finding
 from plib_cache._core.work import Encoding, Found, Item, Terms
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "KEY_MAX",
     "LAYOUT",
     "MISS",
+    "NOTES",
     "OK",
     "PREPEND",
     "PUBLISH",
@@ -59,6 +61,7 @@ __all__ = [
     "TAGS_MAX",
     "WRONG_TYPE",
     "Claim",
+    "Described",
     "Encoding",
     "Entry",
     "Finding",
@@ -68,6 +71,7 @@ __all__ = [
     "Lease",
     "NameCounts",
     "NotInPlaceError",
+    "Note",
     "Quick",
     "Region",
     "RegionAbsentError",
@@ -82,5 +86,5 @@ __all__ = [
 ]
 
 
-class Region(Entries, InPlace, Names, Walks):
+class Region(Notes, InPlace):
     """One attached region, with all operations of the core."""

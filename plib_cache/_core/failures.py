@@ -11,8 +11,9 @@ import errno
 import os
 import pwd
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+from plib_cache._protection import why_unprotected
 from plib_cache.exceptions import (
     BusyError,
     ClosedError,
@@ -23,7 +24,6 @@ from plib_cache.exceptions import (
     RegionFullError,
     ValueTooLargeError,
 )
-from plib_cache.stats import why_unprotected
 
 
 class RegionAbsentError(ConfigurationError):
@@ -34,8 +34,7 @@ class SizeDiffersError(ConfigurationError):
     """The region exists with another size than the one asked for."""
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """What is known about a failed call; each message uses what it needs."""
 
     path: str = ""
@@ -54,11 +53,11 @@ class Facts:
 
     def with_limits(self, value_max: int, places: int) -> Facts:
         """The same, and what the region's limits are."""
-        return replace(self, value_max=value_max, places=places)
+        return self._replace(value_max=value_max, places=places)
 
     def with_holders(self, pool: int, leased: int, reserved: int) -> Facts:
         """The same, and what of the region cannot give way to anything."""
-        return replace(self, pool=pool, leased=leased, reserved=reserved)
+        return self._replace(pool=pool, leased=leased, reserved=reserved)
 
     @property
     def folder(self) -> str:
@@ -151,7 +150,8 @@ def _corrupt(f: Facts) -> str:
 def _system(f: Facts) -> str:
     if f.errno == errno.EAGAIN:
         return f"{f.path}: another process holds the folder's lock (is one stopped?): try again"
-    return f"{f.path}: {os.strerror(f.errno) if f.errno else 'the system refused'}"
+    why = os.strerror(f.errno) if f.errno else "the system refused"
+    return f"{f.path}: {why}: run `plib-cache doctor`, which examines the machine"
 
 
 # By the name that plc.h gives the status, without its prefix.

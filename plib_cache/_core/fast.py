@@ -37,7 +37,7 @@ def _load() -> Any:
     loader = ExtensionFileLoader("plib_cache._fast", origin)
     spec = importlib.util.spec_from_file_location(loader.name, origin, loader=loader)
     if spec is None:
-        raise ImportError(f"{origin} holds no plib_cache._fast: build it again")
+        raise ImportError(f"{origin} holds no plib_cache._fast: install plib_cache again")
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
     sys.modules[loader.name] = module
@@ -97,16 +97,19 @@ def quicken(cls: type[Any]) -> None:
     for name in _OPERATIONS + _SLOTS:
         general = getattr(cls, name)
         setattr(cls, f"_general_{name.strip('_')}", general)
-        setattr(cls, name, getattr(Quick, name) if name in _SLOTS else _in_c(name, general))
+        setattr(cls, name, getattr(Quick, name) if name in _SLOTS else _in_c(cls, name, general))
 
 
-def _in_c(name: str, general: Callable[..., Any]) -> Any:
-    """The operation in C, with the signature and the text of the method that it stands for."""
+def _in_c(cls: type[Any], name: str, general: Callable[..., Any]) -> Any:
+    """The operation in C, with the signature and the text of the method that it stands for.
+
+    It is of ``cls`` itself: a call looks for the type of an inherited one in all bases.
+    """
     assert fast is not None
     parameters = inspect.signature(general).parameters.values()
     bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]
     words = str(inspect.Signature(bare)).replace("(", "($", 1)
-    return fast.operation(Quick, name, f"{name}{words}\n--\n\n{inspect.getdoc(general)}")
+    return fast.operation(cls, name, f"{name}{words}\n--\n\n{inspect.getdoc(general)}")
 
 
 def make_lookup(memo: Any, bind: Any, arity: int, missed: type[bytes], costs: bytes) -> Any | None:

@@ -8,34 +8,27 @@ from typing import Annotated
 
 import typer
 
-from plib_cache.cli import regions, serving
+from plib_cache.cli import entries, moving, regions, serving
+from plib_cache.cli.bench import bench
+from plib_cache.cli.options import Json, Name, Yes
 from plib_cache.cli.places import attach, fail, find
 from plib_cache.cli.show import as_json, say
+from plib_cache.cli.top import top
+from plib_cache.cli.watching import watch
 
 app = typer.Typer(
     name="plib-cache",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 all is well; 1 problems found, or no such cache; 2 wrong use.",
+    epilog="Exit codes: 0 all is well; 1 problems found, or no such cache or value; 2 wrong use.",
 )
 
-Name = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME",
-        help="Name of a cache, or the path of its file (with a slash).",
-        show_default=False,
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
 Drain = Annotated[
     bool,
     typer.Option("--drain", help="Also evict everything, and look whether all room comes back."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @app.callback()
@@ -127,51 +120,15 @@ def doctor(json: Json = False) -> None:
     raise typer.Exit(examine(json))
 
 
+app.command()(top)
+app.command()(watch)
+app.command()(entries.get)
+app.command("set")(entries.set_)
+app.command()(entries.keys)
+app.command()(bench)
+app.command()(moving.export)
+app.command("import")(moving.import_)
 app.command("serve")(serving.command)
-
-
-@app.command("import")
-def import_(
-    name: Name,
-    diskcache: Annotated[
-        str,
-        typer.Option(
-            metavar="DIR", help="What diskcache.Cache(DIR) has stored.", show_default=False
-        ),
-    ] = "",
-    drop_in: Annotated[
-        bool,
-        typer.Option(
-            "--drop-in",
-            help="NAME is a directory, for plib_cache.integrations.diskcache.Cache.",
-        ),
-    ] = False,
-    pickles: Annotated[
-        bool,
-        typer.Option("--pickles", help="Also what needs code to be read; only if you trust DIR."),
-    ] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Replace no entry that is there.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look and count.")] = False,
-    size: Annotated[
-        str,
-        typer.Option(metavar="SIZE", help="Of a cache that is made, as 2GiB.", show_default=False),
-    ] = "",
-    json: Json = False,
-) -> None:
-    """Store what another program has stored: diskcache.
-
-    DIR is only read; no other program should write to it meanwhile.  Expiry and tags are kept.
-    What is damaged is told, and left out.  Ends with 1 if anything was left out or evicted that
-    had not expired.
-    """
-    if not diskcache:
-        fail("import what? name the directory of a diskcache.Cache: --diskcache DIR", 2)
-    from plib_cache.cli.diskcache_targets import Wanted
-    from plib_cache.cli.from_diskcache import Import, import_diskcache
-
-    wanted = Wanted(pickles=pickles, keep=keep, dry=dry_run)
-    asked = Import(diskcache, name, drop_in=drop_in, size=size, wanted=wanted)
-    raise typer.Exit(import_diskcache(asked, json))
 
 
 def _ask(question: str, yes: bool) -> None:

@@ -121,10 +121,11 @@ def opened(directory: str) -> Iterator[Rows]:
     folder = Path(directory)
     if not (folder / DATABASE).is_file():
         shards = sorted(path.parent.name for path in folder.glob(f"[0-9][0-9][0-9]/{DATABASE}"))
-        hint = "name the directory that was given to diskcache.Cache"
-        if shards:
-            hint = f"it is a FanoutCache: import {', '.join(shards)} of it, one after the other"
-        raise DiskcacheError(f"{directory} holds no {DATABASE}: {hint}")
+        fanout = f"; of a FanoutCache import {', '.join(shards)}, one after the other"
+        raise DiskcacheError(
+            f"{directory} holds no {DATABASE}: give the directory that diskcache.Cache was given"
+            f"{fanout if shards else ''}"
+        )
     with contextlib.ExitStack() as stack:
         try:
             where = _readable(folder, stack)

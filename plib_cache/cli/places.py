@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import NoReturn
@@ -10,6 +11,7 @@ from typing import NoReturn
 from plib_cache import config
 from plib_cache.cache import Cache
 from plib_cache.cli.show import errors
+from plib_cache.exceptions import PlibCacheError
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -18,16 +20,32 @@ def fail(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def find(name: str) -> Path:
+def names() -> list[str]:
+    """What lies in the region folder; nothing if there is none."""
+    try:
+        return sorted(path.name for path in config.region_folder().iterdir())
+    except (PlibCacheError, OSError):
+        return []
+
+
+def complete(incomplete: str) -> list[str]:
+    """For the shell: the names that begin so."""
+    return [name for name in names() if name.startswith(incomplete)]
+
+
+def find(name: str, otherwise: str = "`plib-cache ls` shows what is") -> Path:
     """The region's file; ends the command if there is none.
 
     Args:
         name: of a region in the region folder, or a path, which contains a slash.
+        otherwise: what to do if there is none.
     """
-    path = Path(name) if "/" in name else Path(config.region_path(name))
+    path = _place(name)
     if not os.path.lexists(path):
         where = path.parent if "/" in name else config.region_folder()
-        fail(f"there is no cache {name!r} in {where}; `plib-cache ls` shows those that are", 1)
+        near = difflib.get_close_matches(name, names(), n=3) if "/" not in name else []
+        advice = f"did you mean {' or '.join(near)}? " if near else ""
+        fail(f"there is no cache {name!r} in {where}: {advice}{otherwise}", 1)
     return path.absolute()
 
 
@@ -38,3 +56,19 @@ def attach(name: str) -> Cache:
         PlibCacheError: it cannot be used.
     """
     return Cache(path=find(name), create=False)
+
+
+def attach_or_make(name: str, size: str) -> Cache:
+    """Attach to a region that exists, or make one if a size is given.
+
+    Raises:
+        PlibCacheError: it cannot be used, or made.
+    """
+    path = _place(name)
+    if not size or os.path.lexists(path):
+        return Cache(path=find(name, "--size 1GiB makes one"), create=False)
+    return Cache(path=path.absolute(), size=config.parse_size(size))
+
+
+def _place(name: str) -> Path:
+    return Path(name) if "/" in name else Path(config.region_path(name))

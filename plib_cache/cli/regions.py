@@ -7,8 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+from rich.table import Table
+
 from plib_cache import config
 from plib_cache._core import remove_region
+from plib_cache._functions import FunctionStats
 from plib_cache.cache import Cache
 from plib_cache.cli.show import as_json, columns, console, facts, percent, say, size
 from plib_cache.exceptions import CorruptRegionError, LayoutMismatchError, PlibCacheError
@@ -38,12 +42,16 @@ _COUNTS = (
 def stat(cache: Cache, json: bool) -> None:
     """Show one cache."""
     info, stats, entries = cache.info(), cache.stats(), len(cache)
+    functions = cache.functions()
     if json:
-        as_json({"entries": entries, "info": info.as_dict(), "stats": stats.as_dict()})
+        told = {"entries": entries, "info": info.as_dict(), "stats": stats.as_dict()}
+        as_json({**told, "functions": [one.as_dict() for one in functions]})
         return
     out = console()
     out.print(facts("Cache", _described(info, entries)))
     out.print(facts("Since the last reset, by all processes", _counted(stats)))
+    if functions:
+        out.print(_functions(functions))
 
 
 def _described(info: Info, entries: int) -> list[tuple[str, str]]:
@@ -71,6 +79,16 @@ def _counted(stats: Stats) -> list[tuple[str, str]]:
     rows = [("hits", f"{stats.hits:,} ({percent(stats.hits, stats.hits + stats.misses)})")]
     rows += [("misses", f"{stats.misses:,}")]
     return rows + [(text, f"{counts[name]:,}") for name, text in _COUNTS if counts[name]]
+
+
+def _functions(functions: list[FunctionStats]) -> Table:
+    numbers = ("hits", "misses", "ratio", "saved")
+    table = columns("Decorated functions", ("function", *numbers), right=numbers)
+    for one in functions:
+        name, ratio = one.name or f"#{one.number}", percent(one.hits, one.hits + one.misses)
+        saved = f"{one.saved_seconds:,.1f} s"
+        table.add_row(escape(name), f"{one.hits:,}", f"{one.misses:,}", ratio, saved)
+    return table
 
 
 def listing(json: bool) -> None:

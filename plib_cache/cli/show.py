@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 _STEP = 1024
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
 
 
 class Errors:
@@ -44,6 +47,40 @@ def as_json(content: Any) -> None:
     """Write something for programs."""
     json.dump(content, sys.stdout, indent=2, default=str)
     sys.stdout.write("\n")
+
+
+def json_line(content: Any) -> None:
+    """Write one line of JSON, at once."""
+    sys.stdout.write(json.dumps(content, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def json_list(head: Mapping[str, Any], name: str, rows: Iterable[Any]) -> None:
+    """Write one JSON object with a list that may be longer than memory wants to hold."""
+    out = sys.stdout
+    out.write("{\n")
+    for key, value in head.items():
+        out.write(f"  {json.dumps(key)}: {json.dumps(value, default=str)},\n")
+    out.write(f"  {json.dumps(name)}: [")
+    for i, row in enumerate(rows):
+        out.write(("," if i else "") + "\n    " + json.dumps(row, default=str))
+    out.write("\n  ]\n}\n")
+
+
+@contextlib.contextmanager
+def progress(title: str, total: float | None = None) -> Iterator[Callable[[float], None]]:
+    """A bar on standard error while something long runs, if that is a terminal.
+
+    Args:
+        total: what the steps add up to; None, if nobody knows.
+
+    Yields:
+        What is to be called with each step.
+    """
+    out = Console(stderr=True)
+    with Progress(*_COLUMNS, console=out, transient=True, disable=not out.is_terminal) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda step: bar.advance(task, step)
 
 
 def size(nbytes: float) -> str:

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import threading
-import warnings
 
-from plib_cache._callers import outside
-from plib_cache.exceptions import PlibCacheWarning
+from plib_cache._telling import tell
 from plib_cache.stats import RemoteStats
 
 
@@ -28,7 +26,7 @@ class Counts:
         """Warn, the first time; the counts go on."""
         if not self._warned:
             self._warned = True
-            warnings.warn(f"remote cache: {text}", PlibCacheWarning, stacklevel=outside())
+            tell(f"remote cache: {text}")
 
     def stats(self, pending: int = 0) -> RemoteStats:
         """The counts so far, and how many writes and deletes wait."""

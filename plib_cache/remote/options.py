@@ -85,7 +85,8 @@ class Place:
                 context.load_cert_chain(self.cert, self.key)
         except OSError as error:  # also what ssl raises
             raise ConfigurationError(
-                f"TLS: ca={self.ca}, cert={self.cert}, key={self.key} cannot be used: {error}"
+                f"TLS: ca={self.ca}, cert={self.cert}, key={self.key} cannot be used: {error}: "
+                "give PEM files that this user can read"
             ) from error
         if self.insecure:
             context.check_hostname = False
@@ -113,7 +114,7 @@ def parse(remote: object) -> tuple[Place | Tier, ...]:
         elif isinstance(one, str):
             tiers += [_place(url.strip()) for url in one.split(";")]
         else:
-            raise ConfigurationError(f"remote={one!r:.100} is neither an URL nor a Tier")
+            raise ConfigurationError(f"remote={one!r:.100}: give URLs, or objects of class Tier")
     return tuple(tiers)
 
 
@@ -136,7 +137,7 @@ def _place(url: str) -> Place:
         given["database"] = _number(path or "0", "database", url)
     given["addresses"] = tuple(_address(host, port, url) for host in [*others, last])
     if kind == "memcached" and (login or given.get("database")):
-        raise ConfigurationError(f"remote={_public(url)!r}: memcached has neither users nor a path")
+        raise ConfigurationError(f"remote={_public(url)!r}: leave user and path out for memcached")
     username, _, password = login.partition(":")
     given |= {"username": unquote(username) or None, "password": unquote(password) or None}
     return Place(**given, **_queried(query, url))
@@ -168,7 +169,7 @@ def _address(text: str, port: int, url: str) -> Address:
 
 def _number(text: str, what: str, url: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise ConfigurationError(f"remote={_public(url)!r}: {text!r} is no {what}")
+        raise ConfigurationError(f"remote={_public(url)!r}: {text!r} is no {what}: give one")
     return int(text)
 
 
@@ -181,13 +182,15 @@ def _queried(query: str, url: str) -> dict[str, Any]:
         read = _READERS.get(name)
         if read is None:
             raise ConfigurationError(
-                f"remote={_public(url)!r}: there is no option {name!r}: there are "
+                f"remote={_public(url)!r}: there is no option {name!r}: use some of "
                 + ", ".join(sorted(_READERS))
             )
         try:
             given[name] = read(text)
         except (ValueError, OverflowError) as error:
-            raise ConfigurationError(f"remote={_public(url)!r}: {name}={text!r}: {error}") from None
+            raise ConfigurationError(
+                f"remote={_public(url)!r}: {name}={text!r}: {error} (see docs/network.md)"
+            ) from None
     return given
 
 
@@ -230,7 +233,7 @@ def _prefix(text: str) -> str:
 
 def _file(text: str) -> str:
     if not Path(text).is_file():
-        raise ValueError("there is no such file")
+        raise ValueError("give a file that is there")
     return text
 
 

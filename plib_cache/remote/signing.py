@@ -153,7 +153,7 @@ def _from_file(path: Path) -> bytes:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise ConfigurationError(f"PLIB_CACHE_KEY_FILE={path} is no file")
+                raise ConfigurationError(f"PLIB_CACHE_KEY_FILE={path} is no file: set it to one")
             if status.st_mode & 0o077 or status.st_uid not in (os.geteuid(), 0):
                 raise ConfigurationError(
                     f"PLIB_CACHE_KEY_FILE={path}: others than its owner may read or write it, or "

@@ -43,8 +43,8 @@ class Settings:
                 )
         if bool(self.tls_cert) != bool(self.tls_key) or (self.tls_ca and not self.tls_cert):
             raise ConfigurationError(
-                "TLS needs --tls-cert and --tls-key together (--tls-ca is for the certificates of "
-                "clients, besides them)"
+                "TLS needs two files: give --tls-cert and --tls-key together (--tls-ca, for the "
+                "certificates of clients, only besides them)"
             )
 
     def as_json(self) -> str:

@@ -86,6 +86,6 @@ def _user(path: str, number: int, line: bytes) -> tuple[bytes, bytes]:
     name, colon, password = line.partition(b":")
     if not (colon and name and password) or b" " in name + password:
         raise ConfigurationError(
-            f"line {number} of {path} is not user:password (neither may be empty or have a space)"
+            f"line {number} of {path} is wrong: write user:password, neither empty nor with a space"
         )
     return name, password

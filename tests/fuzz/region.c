@@ -192,9 +192,7 @@ static struct range section_of(const struct geometry *g, uint64_t which, uint64_
                            g->ring_at,
                            g->free_at,
                            g->ghosts_at,
-                           g->words_at,
-                           g->side_a_at,
-                           g->side_b_at,
+                           g->pages_at,
                            g->index_at,
                            (uint64_t)g->first_page << PAGE_SHIFT,
                            file_bytes};

@@ -51,7 +51,7 @@ def get_many(cache: plib_cache.Cache) -> None:
 
 def contains(cache: plib_cache.Cache) -> None:
     for key in keys:
-        cache.__contains__(key)
+        key in cache  # noqa: B015
 
 
 def set_replace(cache: plib_cache.Cache) -> None:

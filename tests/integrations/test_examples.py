@@ -18,11 +18,15 @@ HANGS = 240  # seconds; only for what never ends
 
 # What the example is about, as it appears in its output.
 SHOWN = {
+    "async_handler.py": "computed 1 time for 120 requests",
     "dask_cluster.py": "the second cluster found 6 of 6 results",
     "dask_plugin.py": "both clusters together computed 10",
     "hybrid.py": "node-2 computed 0 of 6 results\nnode-2 computed 0 of 6 results\n",
     "decorator.py": "hits of all processes so far: 3",
     "joblib_memory.py": "there without computing: True",
+    "page_cache.py": "rendered 2 times for 80 requests",
+    "rate_limiter.py": "100 allowed, 700 refused, by 4 workers",
+    "reserve_and_fill.py": "11,776,273 bytes, digest 63aca33c, read-only: True",
     "sklearn_pipeline.py": "nearest result: x: 3 here, 1 there",
     "large_values.py": "memory for all of them together: 7 MiB",
     "shared_dict.py": "total: 3000",
@@ -34,6 +38,8 @@ SHOWN = {
 def test_every_example_is_tested() -> None:
     """No example is missing here."""
     assert {path.name for path in EXAMPLES.glob("*.py")} == set(SHOWN)
+    page = (EXAMPLES.parent / "docs" / "examples.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in SHOWN)
 
 
 @pytest.mark.parametrize("name", sorted(SHOWN))

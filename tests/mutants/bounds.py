@@ -53,7 +53,7 @@ BOUNDS = [
         "reader-takes-the-lock",
         "G1: a reader waits behind the lock of a stopped writer",
         "cache.c",
-        "    return s == PLC_OK ? call_leave(&k, read_value(&k, name, buffer, capacity, found)) : s;",
+        "    return s == PLC_OK ? call_leave(&k, read_value_inline(&k, name, buffer, capacity, found)) : s;",
         "    if (s != PLC_OK) {\n        return s;\n    }\n    struct lock_held held;\n"
         "    s = call_lock(&k, &held);\n    if (s == PLC_OK) {\n"
         "        s = read_value(&k, name, buffer, capacity, found);\n"

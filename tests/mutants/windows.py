@@ -9,7 +9,7 @@ WINDOWS = [
     Mutant(
         "window-left-open",
         "level pku: a call that has nothing to do at its end leaves the region open",
-        "call.c",
+        "call.h",
         "    domain_close(k->c);\n    seat_leave(k->seat);",
         "    seat_leave(k->seat);",
         "test_keys",

@@ -50,6 +50,15 @@ __attribute__((unused)) static uint64_t below(uint64_t n) {
     return check_random() % n;
 }
 
+/* The run in the first place of the parked list that has any; 0: none.  Where a thread begins is chance. */
+__attribute__((unused)) static uint32_t some_parked(const plc_cache *c) {
+    uint64_t head = 0;
+    for (unsigned i = 0; i < PARKED_PLACES && head == 0; i++) {
+        head = word_acq(&c->super->parked[i]);
+    }
+    return (uint32_t)head;
+}
+
 /* ---- regions -------------------------------------------------------------------------------- */
 
 __attribute__((unused)) static plc_cache *region_named(const char *name, uint64_t size, uint32_t expected_entry) {

@@ -113,7 +113,7 @@ static void no_place_to_park(void) {
     for (unsigned i = 0; room > FILL_BYTES; i++) {
         (void)snprintf(key, sizeof key, "pad-%u", i);
         scene_other(key, FILL_BYTES - 500);
-        uint64_t a = word_acq(page_side_a(scene, (uint32_t)word_rlx(&scene->super->parked[0])));
+        uint64_t a = word_acq(page_side_a(scene, some_parked(scene)));
         room = ((uint64_t)side_a_pages(a) << PAGE_SHIFT) - side_a_mark(a);
     }
 }

@@ -135,7 +135,8 @@ static uint64_t picture(const struct call *k) {
         sum = sum * 31 + word_rlx(&row->transient[i]);
     }
     for (uint64_t i = 0; i < pages; i++) {
-        uint64_t w = word_rlx(&common->words[i]), a = word_rlx(&common->side_a[i]), b = word_rlx(&common->side_b[i]);
+        const struct shm_page *page = &common->pages[i];
+        uint64_t w = word_rlx(&page->state), a = word_rlx(&page->side_a), b = word_rlx(&page->side_b);
         sum += page_readable(w) ? (w ^ a * 7 ^ b * 13) * (2 * i + 1) : 0;
     }
     return sum;

@@ -49,7 +49,7 @@ static void overwrite_hints(void) {
     }
     overwrite(offsetof(struct shm_superblock, reserve), offsetof(struct shm_superblock, baseline) + 8 * COUNTERS_MAX);
     overwrite(g->wait_at, g->locks_at);
-    overwrite(g->ring_at, g->words_at); /* both queues, the free ring, ghosts */
+    overwrite(g->ring_at, g->pages_at); /* both queues, the free ring, ghosts */
     struct shm_process *me = process_row(c, my_slot(c));
     for (unsigned i = 0; i < COUNTERS_MAX; i++) {
         word_put_rlx(&me->counters[i], garbage());
@@ -63,8 +63,9 @@ static void overwrite_hints(void) {
 
 /* Some of the page words: all of them would be all entries, and of those that name a living owner none come back. */
 static void overwrite_words(void) {
-    overwrite(c->geo.side_a_at, c->geo.index_at); /* A and B */
     for (uint32_t page = c->geo.first_page; page < c->geo.end_page; page++) {
+        word_put_rlx(page_side_a(c, page), garbage());
+        word_put_rlx(page_side_b(c, page), garbage());
         if (below(8) == 0) {
             word_put_rlx(page_word(c, page), garbage());
         }
@@ -172,7 +173,7 @@ static void queued_again(void) {
     for (uint64_t i = 0; i < number; i++) {
         before += there(i) ? 1 : 0;
     }
-    overwrite(c->geo.ring_at, c->geo.words_at);
+    overwrite(c->geo.ring_at, c->geo.pages_at);
     for (unsigned queue = 0; queue < 2; queue++) { /* who looks for a victim steps over so many stale hints, no more */
         word_put_rlx(&c->super->ring_head[queue].value, word_rlx(&c->super->ring_tail[queue].value));
     }

@@ -88,7 +88,7 @@ static void killed_in_second_building(size_t replaced) {
     c = region_new(4 * MIB);
     put("warm", 'x', 10);
     put("K", 'x', 1000);
-    uint32_t run = (uint32_t)word_acq(&c->super->parked[0]);
+    uint32_t run = some_parked(c);
     CHECK(run != 0);
     everybody_finds(run);
     struct progress *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -172,12 +172,27 @@ static void test_taken_as_it_fills(void) {
     region_end(c, false);
 }
 
+/* The list of parked runs is bounded: a run that is filled by one store after the other has one place in it. */
+static void test_parked_once(void) {
+    plc_cache *c = region_new(64 * MIB);
+    for (unsigned i = 0; i < 50; i++) {
+        put(c, 'p', i, 100);
+        unsigned places = 0;
+        for (unsigned place = 0; place < PARKED_PLACES; place++) {
+            places += word_acq(&c->super->parked[place]) != 0 ? 1 : 0;
+        }
+        CHECK(places == 1);
+    }
+    region_end(c, true);
+}
+
 int main(void) {
     static const struct check_test tests[] = {
         {"one size", test_one_size},         {"sixteenths", test_sixteenths},
         {"all sizes", test_all_sizes},       {"one after the other", test_one_after_the_other},
         {"increments", test_increments},     {"small after replacing", test_small_after_replacing},
         {"visited stay", test_visited_stay}, {"taken as it fills", test_taken_as_it_fills},
+        {"parked once", test_parked_once},
     };
     block_bytes = 32 * MIB;
     block = calloc(1, block_bytes);

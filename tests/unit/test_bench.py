@@ -1,30 +1,26 @@
-"""The benchmark's own machinery: statistics, goals, turns, selection, report; nothing is timed."""
+"""The benchmark's machinery: statistics, goals, turns, rows, the command; nothing is timed."""
 
 import json
 import os
 import random
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 import benchmarks.__main__ as command
-from benchmarks import against, paper, report
+from benchmarks import against, machine
 from benchmarks.against import Pair
 from benchmarks.bench import Bench, surroundings
 from benchmarks.figures import Goal, Line, Spread, compared, quantile
-from benchmarks.memory_rows import line_of
+from benchmarks.forms import FULL, LATE, SHORT, parted
 from benchmarks.programs import ROOT, BrokenError, MissingError
 from benchmarks.rows import ROWS, Row, UnknownRowError, select
 from benchmarks.turns import ROUNDS_LEAST, take_turns
 from benchmarks.why import WHY
-
-MACHINE = {
-    "when": "then", "commit": "abc", "cpu": "a cpu", "hypervisor": True, "cores": 2,
-    "memory_mib": 1000, "kernel": "6", "huge_pages": "never", "huge_pages_of_tmpfs": "never",
-    "load": (0.0, 0.0, 0.0), "python": "3", "flags": "-O2", "versions": {"lmdb": "missing"},
-}  # fmt: skip
-
 
 # ---- statistics ----------------------------------------------------------------------------------
 
@@ -105,9 +101,20 @@ def test_rows_are_chosen_by_their_beginnings() -> None:
     assert len(set(names)) == len(names)
     assert select("") == ROWS
     assert [row.name for row in select("py-threads, c-get-hot")] == ["c-get-hot", "py-threads"]
-    assert {row.name for row in select("c-get")} == {"c-get-hot", "c-get-1m", "c-get-10m"}
+    assert {row.name for row in select("c-get-1")} == {"c-get-1m", "c-get-10m"}
     with pytest.raises(UnknownRowError, match=r"(?s)no row is called nonsense.*c-get-hot"):
         select("c-get,nonsense")
+
+
+def test_the_short_form_leaves_only_long_rows_out() -> None:
+    """Who names a row gets it in either form; the short one has fewer rounds and ends in time."""
+    assert parted(ROWS, FULL, named=False) == (ROWS, [])
+    taken, left = parted(ROWS, SHORT, named=False)
+    assert left == [row for row in ROWS if row.long] != []
+    assert taken == [row for row in ROWS if not row.long]
+    assert parted(left, SHORT, named=True) == (left, [])
+    assert SHORT.rounds < FULL.rounds
+    assert SHORT.seconds < 15 * 60 < FULL.seconds
 
 
 def test_reasons_belong_to_rows() -> None:
@@ -115,105 +122,17 @@ def test_reasons_belong_to_rows() -> None:
     assert {name for name, _ in WHY} <= {row.name for row in ROWS}
 
 
-# ---- the report ----------------------------------------------------------------------------------
-
-
-def measured() -> list[report.Measured]:
-    lines = [
-        compared("get", "fast|peer", [10.0, 12.0], [5000.0, 6000.0], goal=Goal(least=3)),
-        compared("get", "slow", [10.0], [20.0], goal=Goal(least=3)),
-        Line("get", "absent", missing="not installed", goal=Goal(least=3)),
-        Line("open", unit="ms", ours=Spread.of([1.5]), goal=Goal(most=2, unit="ms")),
-    ]
-    lines[1].why = "It waits."
-    lines[0].facts = ["two samples"]
-    return [report.Measured("row", "get", 1.0, (0.1, 0.2), lines)]
-
-
-def test_the_table_has_every_line() -> None:
-    """Figures with their units, and a peer that is missing keeps its line and its goal."""
-    rows = [report.cells(line) for line in measured()[0].lines]
-    assert rows == [
-        ["get", "fast|peer", "5.50 us", "11.0 ns", "500x (500 to 500)", "≥ 3x", "yes"],
-        ["get", "slow", "20.0 ns", "10.0 ns", "2.00x", "≥ 3x", "NO"],
-        ["get", "absent", "", "", "", "≥ 3x", "not measured"],
-        ["open", "", "", "1.50 ms", "", "≤ 2 ms", "yes"],
-    ]
-    assert report.counted(measured()) == "2 of 4 goals met, 1 not met, 1 not measured"
-    assert report.table(measured()).row_count == 4
-
-
-def test_numbers_have_three_digits() -> None:
-    """Small and large ones are told apart, and scaled to a unit that can be read."""
-    shown = [report.number(value) for value in (0.01234, 0.5, 9.99, 10.04, 99.96, 1234567.0)]
-    assert shown == ["0.012", "0.50", "9.99", "10.0", "100", "1,234,567"]
-    assert report.quantity(Spread.of([2.5e6]), "ops/s") == "2.50 M ops/s"
-    assert report.quantity(Spread.of([0.4]), "ns") == "0.40 ns"
-    assert report.quantity(None, "ns") == ""
-
-
-def test_the_markdown_says_why() -> None:
-    """Reasons, what is missing, what figures rest on, and the machine."""
-    text = report.markdown(measured(), MACHINE, 12.0)
-    assert "| get | fast\\|peer | 5.50 us |" in text
-    assert "- get, slow: not met. It waits." in text
-    assert "- get, absent: not measured: not installed" in text
-    assert "- get: two samples" in text
-    assert "lmdb missing" in text
-    busy = measured()
-    busy[0].load = (0.1, 7.0)
-    assert "busy" not in text
-    assert "load up to 7.0" in report.markdown(busy, MACHINE, 12.0)
-
-
-def test_a_page_keeps_what_is_around_the_table(tmp_path: Path) -> None:
-    """Between its two marks the report is replaced; any other file becomes the report."""
-    page = tmp_path / "page.md"
-    begin, end = report.MARKS
-    assert report.placed(page, "new\n") == "new\n"
-    page.write_text("old\n")
-    assert report.placed(page, "new\n") == "new\n"
-    page.write_text(f"before\n{begin}old\n{end}after\n")
-    assert report.placed(page, "new\n") == f"before\n{begin}new\n{end}after\n"
-    documented = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    assert begin in documented
-    assert end in documented
-    assert not [row.name for row in ROWS if f"`{row.name}`" not in documented]
-
-
-def test_the_json_has_everything() -> None:
-    """Each line's spreads, state and goal can be read back."""
-    said = json.loads(json.dumps(report.as_json(measured(), MACHINE, 12.0)))
-    line = said["rows"][0]["lines"][0]
-    assert line["ours"] == {
-        "count": 2, "median": 11.0, "p10": 10.2, "p90": 11.8, "low": 10.0, "high": 12.0,
-    }  # fmt: skip
-    assert (line["state"], line["goal"]) == ("met", "≥ 3x")
-    assert said["rows"][0]["lines"][2]["ours"] is None
-    assert said["machine"]["cores"] == 2
-
-
-def test_lines_of_the_memory_program() -> None:
-    """A share of the pool, keys that stay with and without a goal, and hits by points."""
-    share = line_of("full", {"row": "1-KB", "share": 0.93, "goal": 0.9, "met": True})
-    assert (share.work, share.state) == ("full: 1-KB", "met")
-    assert report.cells(share)[3:6] == ["93.00 %", "", "≥ 90%"]
-    assert line_of("w", {"row": "r", "resident": 99.9, "goal": 100}).state == "not met"
-    assert line_of("w", {"row": "r", "resident": 99.9, "goal": 0}).state == "no goal"
-    hits = line_of("w", {"row": "r", "hits": 60.0, "lru": 56.0, "goal": 5.0, "refused": 3})
-    assert (hits.state, report.cells(hits)[4]) == ("not met", "4.00 points")
-    assert hits.facts == ["refused 3"]
-    assert line_of("w", {"row": "r", "hits": 60.0, "lru": 61.0, "goal": -1.0}).state == "met"
-
-
 # ---- the command ---------------------------------------------------------------------------------
 
 
-def run(monkeypatch: pytest.MonkeyPatch, folder: Path, rows: list[Row]) -> tuple[int, str, str]:
+def run(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, rows: list[Row], *words: str
+) -> tuple[int, str, str]:
     monkeypatch.setattr(command, "select", lambda wanted: rows)
+    monkeypatch.chdir(folder)
     app = command.typer.Typer()
     app.command()(command.main)
-    words = ["--out", str(folder / "b.json"), "--out-md", str(folder / "deep" / "b.md")]
+    words = ("--out", "b.json", "--out-md", "deep/b.md", *words)
     done = CliRunner().invoke(app, words)
     return done.exit_code, done.output, (folder / "deep" / "b.md").read_text(encoding="utf-8")
 
@@ -240,8 +159,9 @@ def test_what_breaks_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     code, output, text = run(monkeypatch, tmp_path, rows)
     assert code == 1
     assert "it fell over" in output
-    assert "bad work: not measured: it broke: it fell over" in text
-    assert "some work: not measured: no such machine" in text
+    assert "bad work: not measured: it broke: it fell over" in output
+    assert "It broke: it fell over" in text
+    assert "No such machine" in text
 
 
 def test_each_row_is_kept_when_it_is_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -258,6 +178,79 @@ def test_each_row_is_kept_when_it_is_ready(monkeypatch: pytest.MonkeyPatch, tmp_
     assert seen == [["first"]]
 
 
+def sweep(bench: Bench) -> list[Line]:
+    """What a row with sizes gives, and how it was asked."""
+    rounds = [float(bench.rounds)]
+    lines = [compared("w", "p", rounds, [50.0], goal=Goal(least=1)) for _ in range(3)]
+    for line, at in zip(lines, (10, 100, 1000)[: 3 if bench.full else 2], strict=False):
+        line.at = at
+    return lines[: 3 if bench.full else 2]
+
+
+def test_the_two_forms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is left to the other one is named, in the page, the JSON and the terminal."""
+    rows = [Row("c-sizes", "w", sweep, "records"), Row("c-long", "long work", sweep, long=True)]
+    code, output, text = run(monkeypatch, tmp_path, rows)
+    told = json.loads((tmp_path / "b.json").read_text())
+    assert code == 0, output
+    assert (told["command"], told["left"]) == ("make bench", ["c-long"])
+    assert [(row["name"], len(row["lines"])) for row in told["rows"]] == [("c-sizes", 2)]
+    assert told["rows"][0]["lines"][0]["ours"]["median"] == SHORT.rounds
+    assert "Only in `make bench-full`: `c-long`" in text
+    assert "only in make bench-full: c-long" in output
+    assert (tmp_path / "deep" / "plots" / "c-sizes.svg").exists()
+    assert "](plots/c-sizes.svg)" in text
+
+    code, output, text = run(monkeypatch, tmp_path, rows, "--full")
+    told = json.loads((tmp_path / "b.json").read_text())
+    assert (told["command"], told["left"]) == ("make bench-full", [])
+    assert [(row["name"], len(row["lines"])) for row in told["rows"]] == [
+        ("c-sizes", 3), ("c-long", 3),
+    ]  # fmt: skip
+    assert told["rows"][0]["lines"][0]["ours"]["median"] == FULL.rounds
+    assert "Only in" not in text
+
+    run(monkeypatch, tmp_path, rows[1:], "--rows", "c-long")
+    told = json.loads((tmp_path / "b.json").read_text())
+    assert (told["command"], told["left"]) == ("make bench ROWS=c-long", [])
+    assert [row["name"] for row in told["rows"]] == ["c-long"]
+
+
+def test_where_the_page_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """All rows make the documented page; some rows do not overwrite it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "select", lambda wanted: [Row("c-few", "w", sweep)])
+    app = command.typer.Typer()
+    app.command()(command.main)
+    assert CliRunner().invoke(app, ["--rows", "c-few"]).exit_code == 0
+    assert (tmp_path / "build" / "bench.md").exists()
+    assert not (tmp_path / "docs").exists()
+    assert CliRunner().invoke(app, []).exit_code == 0
+    assert (tmp_path / "docs" / "benchmarks.md").exists()
+
+
+def test_no_row_begins_when_the_time_is_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is in the report all the same, and says which command measures it."""
+    monkeypatch.setattr(command, "SHORT", replace(SHORT, seconds=0))
+    code, output, text = run(monkeypatch, tmp_path, [Row("c-late", "late work", sweep)])
+    assert code == 0
+    assert f"late work: not measured: {LATE}" in output
+    assert "make bench-full measures it" in text
+
+
+def test_a_run_without_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """There are no plots, and both the page and the terminal say why; all else is there."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, output, text = run(monkeypatch, tmp_path, [Row("c-sizes", "w", sweep, "records")])
+    assert code == 0
+    assert "no plots: matplotlib cannot be imported" in output
+    assert "There are no plots: matplotlib cannot be imported" in text
+    assert "| w: 10 records | p |" in text
+    assert ".svg" not in text
+
+
 def test_an_unknown_row_ends_it_at_once() -> None:
     """Before anything is measured; the names are listed."""
     app = command.typer.Typer()
@@ -265,80 +258,6 @@ def test_an_unknown_row_ends_it_at_once() -> None:
     done = CliRunner().invoke(app, ["--rows", "nonsense"])
     assert done.exit_code == 2
     assert "c-get-hot" in done.output
-
-
-# ---- the paper's table ---------------------------------------------------------------------------
-
-OPEN_CODE = """
-<domain_key_open.cold>:
-\tud2
-
-<domain_key_open{kind}>:
-\txor    %ecx,%ecx
-\trdpkru
-\twrpkru
-\trdpkru
-\tcmp    %eax,%esi
-\tjne    <domain_key_open.cold>
-\tret
-\tnopl   (%rax)
-
-<main>:
-\tret
-"""
-
-
-@pytest.mark.parametrize("kind", ["", ".isra.0"])
-def test_the_gate_is_counted_to_its_return(kind: str) -> None:
-    """Not the trap, which may lie elsewhere, and not what fills the line up."""
-    assert paper.straight_in(OPEN_CODE.format(kind=kind), "domain_key_open") == 7
-
-
-def test_what_is_no_gate_is_not_counted() -> None:
-    """Another processor has none; a second way through would make the figure wrong."""
-    code = OPEN_CODE.format(kind="")
-    with pytest.raises(MissingError, match="no keys"):
-        paper.straight_in(code.replace("wrpkru", "nop"), "domain_key_open")
-    with pytest.raises(BrokenError, match="several ways"):
-        paper.straight_in(code.replace("xor ", "je "), "domain_key_open")
-    with pytest.raises(BrokenError, match="no domain_key_close"):
-        paper.straight_in(code, "domain_key_close")
-
-
-def paper_row(keys: bool) -> report.Measured:
-    gate = compared("w", paper.OPEN, [120.0], [100.0], direction="ours - theirs")
-    if not keys:
-        gate = Line("w", paper.OPEN, missing="no keys", direction="ours - theirs")
-    lines = [gate, compared("w", paper.MEMCACHED, [100.0], [9000.0])]
-    for line in lines:
-        line.paper, line.without = ("get", "13 us", "0.67 us", "-"), Spread.of([100.0])
-    return report.Measured("paper", "w", 1.0, (0, 0), lines)
-
-
-def test_the_papers_figures_stand_beside_ours() -> None:
-    """In the order of the columns; without keys that column says that it was not measured."""
-    with_keys, without = report.paper_cells([paper_row(True), *measured(), paper_row(False)])
-    assert with_keys == ["get", "100 ns", "120 ns", "9.00 us", "-", "0.67 us", "13 us"]
-    assert without == ["get", "100 ns", "not measured", "9.00 us", "-", "0.67 us", "13 us"]
-    assert len(with_keys) == len(report.PAPER_HEADS)
-    assert report.cells(paper_row(True).lines[0])[4] == "20.0 ns"
-    text = report.markdown([paper_row(True)], MACHINE, 1.0)
-    assert "| get | 100 ns | 120 ns | 9.00 us | - | 0.67 us | 13 us |" in text
-    assert report.PAPER not in report.markdown(measured(), MACHINE, 1.0)
-    assert report.paper_table(measured()) is None
-
-
-def test_a_paper_row_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With values of 5 KB; where there are no keys, the gate's line says so and stays."""
-    monkeypatch.setattr(paper, "STARTS", 1)
-    large = next(each for each in paper.OPERATIONS if each.name == "paper-get-5k")
-    lines = {line.peer: line for line in paper.paper(bench, large, "w")}
-    assert set(lines) == {paper.OPEN, paper.MEMCACHED}
-    gate = lines[paper.OPEN]
-    assert gate.missing.startswith("no keys") or (gate.ratio and gate.ratio.count == 2)
-    assert gate.paper == ("get 5 KB", "13 us", "0.67 us", "-")
-    assert gate.without is not None
-    assert gate.without.low > 0
 
 
 def test_the_bench_is_at_level_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,6 +270,16 @@ def test_the_bench_is_at_level_none(monkeypatch: pytest.MonkeyPatch) -> None:
         with surroundings():
             assert os.environ["PLIB_CACHE_PROTECTION"] == "none"
         assert os.environ.get("PLIB_CACHE_PROTECTION") == before
+
+
+def test_what_others_have_of_the_machine() -> None:
+    """All that is used is at least what this process uses, and both only grow."""
+    before = machine.used_s()
+    while time.process_time() < 0.05 or machine.used_s()[1] < before[1] + 0.02:
+        sum(range(10_000))
+    everybody, own = (now - then for now, then in zip(machine.used_s(), before, strict=True))
+    assert own >= 0.02
+    assert everybody >= own - 0.05  # the kernel counts in hundredths, of each processor
 
 
 # ---- against an earlier tree ---------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
@@ -15,6 +16,7 @@ from benchmarks import (
     python_rows,
     remote_rows,
     serve_rows,
+    sizes,
 )
 from benchmarks.bench import Bench
 from benchmarks.figures import Goal
@@ -80,7 +82,7 @@ def test_native_rows_run(bench: Bench) -> None:
         ours.ask("counters", 1000)
         for operation in ("get", "miss", "set", "delete", "incr", "get"):
             assert ours.ask("run", operation, 2500, 1000)[0] > 0
-        operations, _, misses = ours.ask("mix", 1, 1, 50, 1000)
+        operations, _, misses, _ = ours.ask("mix", 1, 1, 50, 1000)
         assert (operations % 64, misses) == (0, 0)
         assert ours.ask("used")[0] > 1000 * 128
         with pytest.raises(BrokenError, match="a record is missing"):
@@ -105,6 +107,26 @@ def test_rows_of_large_values_run(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     missing = {line.peer for line in lines if line.missing and line.work != "touch"}
     assert missing == {RAY, large_reading.RAY}
     assert all(line.ours and line.ours.low > 0 for line in lines if line.peer not in missing)
+
+
+def test_rows_of_sizes_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a line for each place and peer, and leaves the dearest place to the full form."""
+
+    def absent(*_: object) -> None:
+        raise MissingError("not here")
+
+    monkeypatch.setattr(sizes, "ray_session", absent)
+    monkeypatch.setitem(sizes.PUTS, sizes.RAY_RECYCLED, absent)
+    for measure, peers in ((sizes.put, {MEMCPY}), (sizes.get, {sizes.NPY})):
+        lines = measure(bench, "w")
+        found = {(line.peer, line.at) for line in lines if not line.missing}
+        assert {(peer, at) for peer in peers for at in (4096.0, 65536.0)} <= found
+        assert all(line.ratio and line.ratio.low > 0 for line in lines if not line.missing)
+        told = [line.peer for line in lines if line.missing == "not here"]
+        assert len(told) == 1  # not once for each size
+    whole, short = (sizes.records(replace(bench, full=full), "w") for full in (True, False))
+    assert {line.at for line in whole} - {line.at for line in short} == {1e7}
+    assert all(line.goal is None for line in whole)
 
 
 def test_a_neighbour_that_fails_is_told(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import marshal
 import math
 import random
 import struct
@@ -142,3 +143,38 @@ def test_digest_of_deep_tuples() -> None:
         answers.append(fast.args_digest((deep,)))
     assert answers[0] is not None
     assert answers[-1] is None
+
+
+# ---- digests that are remembered (fast_digest.c) -------------------------------------------------
+
+
+def test_remembered_digests() -> None:
+    """What is asked for again and again, in any order and among others, is what it is at first."""
+    chance = random.Random(4711)
+    calls: list[tuple[Any, ...]] = [(value,) for value in SPECIAL]
+    calls += [(number,) for number in range(3000)]
+    calls += [(chance.randbytes(size % 50),) for size in range(3000)]  # some are too long for it
+    calls += [(f"{number}", number % 7) for number in range(3000)]
+    expected = [args_digest(call) for call in calls]
+    for _ in range(3):
+        for i in chance.sample(range(len(calls)), len(calls)):
+            assert fast.args_digest(calls[i]) in (expected[i], None), calls[i]
+
+
+def _mixed(hashed: int, word: int) -> int:
+    """A step of ``hash_of`` in fast_digest.c."""
+    hashed = ((hashed ^ word) * 0x9E3779B97F4A7C15) % 2**64
+    return hashed ^ hashed >> 32
+
+
+def test_remembered_digests_of_one_hash() -> None:
+    """Arguments that share a place and a tag in the table are told apart by all their bytes."""
+    calls = []
+    for number in range(40):
+        head = marshal.dumps((bytes(37),), 2)[:16]  # what stands before the bytes, and 6 of them
+        first, second = struct.unpack("<2Q", head)
+        before = _mixed(_mixed(0, first), second)
+        fourth = _mixed(before, number) ^ 0xC0FFEE  # so all are alike behind it
+        calls.append((bytes(6) + struct.pack("<2Q", number, fourth) + bytes(15),))
+    for call in 2 * calls:
+        assert fast.args_digest(call) == args_digest(call)

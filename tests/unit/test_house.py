@@ -172,8 +172,8 @@ def test_all_is_the_public_surface() -> None:
     package = importlib.import_module("plib_cache")
     seen = {
         name
-        for name, value in vars(package).items()
-        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+        for name in dir(package)
+        if not name.startswith("_") and not isinstance(getattr(package, name), types.ModuleType)
     }
     listed = [name for name in package.__all__ if not name.startswith("_")]
     assert len(listed) == len(set(listed))

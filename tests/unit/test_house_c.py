@@ -46,8 +46,8 @@ C_ORDER = [name for layer in C_LAYERS for name in layer]
 # The hot path from Python stands above the whole core, of which it knows the public header only.
 FAST_ORDER = [
     "plc", "blake2b", "fast", "fast_port", "fast_general", "fast_value", "fast_read", "fast_set",
-    "fast_store", "fast_answer", "fast_many", "fast_cache", "fast_lease", "fast_key", "fast_lookup",
-    "fast_module",
+    "fast_store", "fast_answer", "fast_many", "fast_cache", "fast_lease", "fast_digest", "fast_key",
+    "fast_lookup", "fast_module",
 ]  # fmt: skip
 
 # Files whose functions run while the region is open to the thread: no libc but mem*, no errno.

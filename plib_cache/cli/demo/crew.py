@@ -121,7 +121,9 @@ class Crew:
             try:
                 n, event = self._events.get(timeout=_SILENCE_S)
             except queue.Empty:
-                raise DemoError(f"nothing happened for {_SILENCE_S} seconds") from None
+                raise DemoError(
+                    f"no news for {_SILENCE_S} s: try again on a quieter machine"
+                ) from None
             if event["event"] == "gone":
                 self._bury(n, event["code"])
             if event["event"] in (word, "gone"):
@@ -132,7 +134,7 @@ class Crew:
         self._alive.discard(n)
         if code != -signal.SIGKILL:
             tail = "\n".join(self._log.read_text(encoding="utf-8").splitlines()[-15:])
-            raise DemoError(f"a process ended with code {code}; its last words:\n{tail}")
+            raise DemoError(f"a process ended with code {code}; see its last words:\n{tail}")
 
     def __enter__(self) -> Crew:
         return self

@@ -272,7 +272,7 @@ def test_results_that_are_imported_are_found(tmp_path: Path, imported: Callable[
 
 def test_what_is_no_directory_of_diskcache(tmp_path: Path, imported: Callable[..., Any]) -> None:
     """Each mistake is told with what to do, and ends with 1 or 2."""
-    assert "name the directory" in str(imported("mine", "--diskcache", tmp_path)[1])
+    assert "give the directory" in str(imported("mine", "--diskcache", tmp_path)[1])
     (tmp_path / "cache.db").write_bytes(b"no database, " * 100)
     assert "cannot be read" in str(imported("mine", "--diskcache", tmp_path)[1])
     with diskcache.FanoutCache(tmp_path / "fanout", shards=2) as shards:

@@ -83,7 +83,7 @@ def die_before_moving(folder: Path, act: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
             raise AssertionError("unreachable")
 
-        cache._move = killed  # type: ignore[method-assign]
+        cache._move = killed
         cache.push("half", "q") if act == "push" else cache.pull("q")
 
 
@@ -99,7 +99,7 @@ def test_death_in_the_middle(
         child = fork(die_before_moving, tmp_path, act)
         wait_until(lambda: os.waitpid(child.pid, os.WNOHANG)[0], "the child's death")
         child.reaped = True
-        there = list(range(before))
+        there: list[Any] = list(range(before))
         there = [*there, "half"] if act == "push" else there[1:]
         cache.push("last", "q")
         for value in [*there, "last"]:
@@ -139,7 +139,7 @@ def test_a_window_that_went_past(cache: Cache) -> None:
     for value in "bcd":
         cache.push(value, "q")
     assert [cache.pull("q")[1] for _ in range(3)] == ["first", "b", "c"]
-    cache._window = lambda prefix: stale.pop() if stale else look(prefix)  # type: ignore
+    cache._window = lambda prefix: stale.pop() if stale else look(prefix)  # type: ignore[method-assign]
     assert cache.push("mine", "q") == f"q-{START + 4}"
     assert [cache.pull("q")[1] for _ in range(3)] == ["d", "mine", None]
     assert len(cache) == 0

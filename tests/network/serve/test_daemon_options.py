@@ -46,7 +46,7 @@ from .running import Server, refused
         (["--idle-timeout", "nan"], 2, "--idle-timeout is nan"),
         (["--max-item", "big"], 2, "--max-item: size='big' is no size"),
         (["--max-item", "0"], 2, "--max-item is 0"),
-        (["--size", "1KiB"], 2, "a region has from"),
+        (["--size", "1KiB"], 2, "give a region from"),
         (["--tls-cert", "/absent"], 2, "--tls-cert and --tls-key together"),
         (["--tls-ca", "/absent"], 2, "--tls-cert and --tls-key together"),
         (["--tls-cert", "/absent", "--tls-key", "/absent"], 2, "TLS: /absent and /absent"),

@@ -155,7 +155,7 @@ def _said(server: Server, text: str, times: int) -> bool:
         ("alice\n", 0o600, "line 1 of"),
         ("# none\n\n", 0o600, "names no user"),
         ("alice:secret\nbob:\n", 0o600, "line 2 of"),
-        ("alice:sec ret\n", 0o600, "is not user:password"),
+        ("alice:sec ret\n", 0o600, "write user:password"),
     ],
 )
 def test_files_of_users_that_are_refused(tmp_path: Path, text: str, mode: int, why: str) -> None:

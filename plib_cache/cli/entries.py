@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``plib-cache get``, ``set`` and ``keys``: single entries.
+
+Looking at an entry counts no hit and keeps it from no eviction.  Values are shown without running
+code; what has to be unpickled is only told of, unless ``--load`` asks for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fnmatch
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from plib_cache._core import Described, Region
+from plib_cache.cache import Cache
+from plib_cache.cli import kinds
+from plib_cache.cli.options import Json, KeyHex, KeyName, Name, Size
+from plib_cache.cli.places import attach, attach_or_make, fail
+from plib_cache.cli.show import as_json, columns, console, json_list, say, size
+from plib_cache.exceptions import ConfigurationError, SerializationError
+from plib_cache.keys import key_bytes
+
+
+def get(
+    name: Name,
+    key: KeyName,
+    raw: Annotated[bool, typer.Option("--raw", help="Write the bytes as they are.")] = False,
+    hexadecimal: Annotated[bool, typer.Option("--hex", help="Write them in hexadecimal.")] = False,
+    load: Annotated[
+        bool, typer.Option("--load", help="Unpickle it: runs code that its writer chose.")
+    ] = False,
+    key_hex: KeyHex = False,
+    json: Json = False,
+) -> None:
+    """Show the value of a key.
+
+    Text as it is, numbers, arrays and plain data as Python writes them; of what needs code to be
+    read the kind and the size.  Ends with 1 if there is no value.
+    """
+    with attach(name) as cache:
+        wanted = _key(key, key_hex)
+        found = cache._region.describe(wanted, whole=True)
+        if found is None:
+            if json:
+                as_json({**kinds.key_fields(wanted), "found": False})
+                raise typer.Exit(1)
+            fail(f"there is no value of {kinds.key_shown(wanted)!r}: `plib-cache keys {name}`", 1)
+        if json:
+            as_json(_as_json(cache._region, wanted, found))
+        elif raw or hexadecimal:
+            _write(found.data.hex().encode() + b"\n" if hexadecimal else found.data)
+        else:
+            say_value(_loaded(cache, found) if load else _shown(found))
+
+
+def say_value(text: str) -> None:
+    """Write a value; what cannot be encoded for the terminal is escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+def _shown(found: Described) -> str:
+    try:
+        value = kinds.value_of(found)
+    except SerializationError:
+        what = f"{kinds.kind(found.type_code)}, {size(found.nbytes)}"
+        return f"<{what}: --load unpickles it, --raw writes its bytes>"
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        text = kinds.key_text(bytes(value))
+        if text is None:
+            what = f"{kinds.kind(found.type_code)}, {size(found.nbytes)}"
+            return f"<{what}: --raw writes them, --hex in hexadecimal>"
+        return text
+    return value if isinstance(value, str) else repr(value)
+
+
+def _loaded(cache: Cache, found: Described) -> str:
+    value = cache._serializer.loads(kinds.plain(found.type_code), memoryview(found.data))
+    return value if isinstance(value, str) else repr(value)
+
+
+def _as_json(region: Region, key: bytes, found: Described) -> dict[str, Any]:
+    value: Any = None
+    try:
+        value = kinds.value_of(found)
+    except SerializationError:
+        pass
+    told = value if isinstance(value, (str, int, float, bool)) else None
+    if isinstance(told, float) and (told != told or told in (float("inf"), float("-inf"))):
+        told = repr(told)  # JSON has no such numbers
+    encoded = base64.b64encode(found.data).decode()
+    head = {**kinds.key_fields(key), "found": True, **kinds.fields(region, found)}
+    return {**head, "value": told, "base64": encoded}
+
+
+def set_(
+    name: Name,
+    key: KeyName,
+    value: Annotated[
+        str,
+        typer.Argument(
+            metavar="VALUE",
+            help="Text; - reads standard input, @FILE a file.",
+            show_default=False,
+        ),
+    ],
+    raw: Annotated[bool, typer.Option("--raw", help="Store bytes, not text.")] = False,
+    hexadecimal: Annotated[
+        bool, typer.Option("--hex", help="VALUE is in hexadecimal; store bytes.")
+    ] = False,
+    expire: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="How long it stays.", show_default=False)
+    ] = None,
+    namespace: Annotated[str, typer.Option(help="Its namespace.", show_default=False)] = "",
+    tag: Annotated[
+        list[str] | None, typer.Option(help="A tag; several times for several.", show_default=False)
+    ] = None,
+    size: Size = "",
+    key_hex: KeyHex = False,
+    json: Json = False,
+) -> None:
+    """Store a text, or bytes.
+
+    What is read from standard input or a file is stored as it is, with its last line end.
+    """
+    wanted, content = _key(key, key_hex), _content(value, raw, hexadecimal)
+    with attach_or_make(name, size) as cache:
+        given = wanted if key_hex else key
+        with _told_as_wrong_use():
+            cache.set(given, content, expire, namespace=namespace or None, tags=tag or ())
+        found = cache._region.describe(wanted)
+        if json:
+            told = {} if found is None else kinds.fields(cache._region, found)
+            as_json({**kinds.key_fields(wanted), "stored": True, **told})
+
+
+def _content(value: str, raw: bool, hexadecimal: bool) -> str | bytes:
+    """What is to be stored.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is not what it is said to be.
+    """
+    if value == "-":
+        data = sys.stdin.buffer.read()
+    elif value.startswith("@"):
+        try:
+            data = Path(value[1:]).read_bytes()
+        except OSError as error:
+            raise ConfigurationError(
+                f"{value[1:]} cannot be read ({error.strerror}): name a file, or give the value "
+                "by standard input: echo ... | plib-cache set NAME KEY -"
+            ) from None
+    else:
+        data = value.encode("utf-8", "surrogateescape")
+    if hexadecimal:
+        return _from_hex(data.decode("ascii", "replace"), "VALUE")
+    if raw:
+        return data
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise ConfigurationError(
+            "the value is no UTF-8 text: use --raw, which stores it as bytes"
+        ) from None
+
+
+def _from_hex(text: str, what: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"{what} is not in hexadecimal: give pairs of digits, as 6b6579 for key"
+        ) from None
+
+
+def _key(key: str, key_hex: bool) -> bytes:
+    with _told_as_wrong_use():
+        return key_bytes(_from_hex(key, "KEY") if key_hex else key)[0]
+
+
+@contextlib.contextmanager
+def _told_as_wrong_use() -> Iterator[None]:
+    """What is wrong with a key, an expiry or a tag, is what the user gave."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def keys(
+    name: Name,
+    pattern: Annotated[
+        str, typer.Argument(metavar="[PATTERN]", help='As "user:*"; of all keys if not told.')
+    ] = "*",
+    long: Annotated[bool, typer.Option("--long", "-l", help="With kind, size and more.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="So many at most; 0: all.")] = 0,
+    json: Json = False,
+) -> None:
+    """List the keys, in no order; those that are no text in hexadecimal behind 0x."""
+    with attach(name) as cache:
+        raws = (raw for raw, _ in cache._region.scan())
+        named = (raw for raw in raws if fnmatch.fnmatchcase(kinds.key_shown(raw), pattern))
+        chosen = islice(named, limit or None)
+        if json:
+            rows = (_row(cache._region, raw, long) for raw in chosen)
+            json_list({"name": name}, "keys", (row for row in rows if row is not None))
+        elif long:
+            _table(cache._region, chosen)
+        else:
+            for raw in chosen:
+                say_value(kinds.key_shown(raw))
+
+
+def _row(region: Region, raw: bytes, long: bool) -> dict[str, Any] | None:
+    if not long:
+        return kinds.key_fields(raw)
+    found = region.describe(raw)
+    return None if found is None else {**kinds.key_fields(raw), **kinds.fields(region, found)}
+
+
+def _table(region: Region, raws: Iterator[bytes]) -> None:
+    table = columns("", ("key", "kind", "size", "expires", "namespace", "tags"), right=["size"])
+    for raw in raws:
+        found = region.describe(raw)
+        if found is not None:
+            told = kinds.fields(region, found)
+            tags, space = ", ".join(told["tags"]), told["namespace"] or ""
+            row = (kinds.key_shown(raw), told["kind"], size(found.nbytes), kinds.expiry(found))
+            table.add_row(*(escape(text) for text in (*row, space, tags)))
+    if table.row_count:
+        console().print(table)
+    else:
+        say("no keys")
+
+
+def _write(data: bytes) -> None:
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()

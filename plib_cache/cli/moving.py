@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``plib-cache export`` and ``import``: a cache to a file and back (``portable`` is the format)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import typer
+
+from plib_cache import __version__
+from plib_cache._core import ADD, OK, SET, Described, Given, Note, Region, Terms
+from plib_cache.cache import Cache
+from plib_cache.cli import kinds
+from plib_cache.cli.diskcache_targets import Wanted
+from plib_cache.cli.from_diskcache import Import, import_diskcache
+from plib_cache.cli.options import Json, Name, Size, Yes
+from plib_cache.cli.places import attach, attach_or_make, fail
+from plib_cache.cli.portable import Exported, Reader, Writer
+from plib_cache.cli.show import as_json, errors, progress, say
+from plib_cache.exceptions import BusyError, RegionFullError, ValueTooLargeError
+
+_PREFIX = 16  # bytes of a decorated function in the keys of its results
+_RESULT_KEY = 32
+
+
+def export(
+    name: Name,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="- is standard output.", show_default=False)
+    ],
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Write all entries of a cache to a file that any machine can import.
+
+    Others may go on using the cache.  FILE is there when it is complete, or not at all.
+    """
+    if file == "-" and (json or sys.stdout.isatty()):
+        fail("the export itself goes to standard output: send it to a file or a command", 2)
+    if file != "-" and os.path.lexists(file) and not yes:
+        fail(f"{file} is there already: --yes replaces it, or name another file", 2)
+    with attach(name) as cache, _written(file) as out:
+        told = _export(cache, out)
+    if json:
+        as_json({"file": file, **told})
+    elif file != "-":
+        say(f"{told['entries']:,} entries are in {file}")
+    if told["left_out"]:
+        errors.print(
+            f"{told['left_out']:,} entries were left out: names of their tags or namespaces are "
+            "not known any more, and nothing could invalidate them"
+        )
+
+
+@contextlib.contextmanager
+def _written(file: str) -> Iterator[BinaryIO]:
+    """A file that takes its name when it is complete."""
+    if file == "-":
+        yield sys.stdout.buffer
+        return
+    part = Path(f"{file}.part-{os.getpid()}")
+    try:
+        with part.open("xb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _export(cache: Cache, out: BinaryIO) -> dict[str, int]:
+    region, names, left_out = cache._region, _Names(cache._region), 0
+    head = {"by": f"plib_cache {__version__}", "at": time.time(), "from": cache.path}
+    writer = Writer(out, head)
+    with progress("exporting", region.count()) as step:
+        for raw, _ in region.scan():
+            step(1)
+            found = region.describe(raw, whole=True)
+            if found is None:
+                continue
+            numbers = {found.name, *found.tags} - {0}
+            if not all(names.tell(number, raw, writer) for number in numbers):
+                left_out += 1
+                continue
+            writer.entry(_exported(raw, found))
+    writer.done()
+    return {"entries": writer.entries, "left_out": left_out}
+
+
+class _Names:
+    """What numbers stand for, told to the file before they are used."""
+
+    def __init__(self, region: Region) -> None:
+        self._region = region
+        self._known: dict[int, Note | None] = {}
+
+    def tell(self, number: int, raw: bytes, writer: Writer) -> bool:
+        """Whether it is known; then the file is told it, once."""
+        if self._known.get(number) is None:
+            note = self._region.noted(number) or self._from_key(number, raw)
+            self._known[number] = note
+            if note is not None:
+                writer.name(number, note)
+        return self._known[number] is not None
+
+    def _from_key(self, number: int, raw: bytes) -> Note | None:
+        """The name of a decorated function stands in the keys of its results."""
+        if len(raw) != _RESULT_KEY:
+            return None
+        text = "f:" + raw[:_PREFIX].hex()
+        return Note(text, "") if self._region.name(text) == number else None
+
+
+def _exported(raw: bytes, found: Described) -> Exported:
+    return Exported(
+        raw, found.data, found.type_code, found.cost, found.text, found.immutable, found.flags,
+        found.name, found.tags, found.deadline_ms, found.created_ms,
+    )  # fmt: skip
+
+
+# ---- import --------------------------------------------------------------------------------------
+
+
+def import_(
+    name: Name,
+    file: Annotated[
+        str, typer.Argument(metavar="[FILE]", help="- is standard input.", show_default=False)
+    ] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="Replace no entry that is there.")] = False,
+    data_only: Annotated[
+        bool, typer.Option("--data-only", help="Leave out what needs code to be read.")
+    ] = False,
+    size: Size = "",
+    diskcache: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR", help="What diskcache.Cache(DIR) has stored.", show_default=False
+        ),
+    ] = "",
+    drop_in: Annotated[
+        bool,
+        typer.Option("--drop-in", help="NAME is a directory for our diskcache.Cache."),
+    ] = False,
+    pickles: Annotated[
+        bool,
+        typer.Option("--pickles", help="Of DIR also what needs code to be read, if you trust it."),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Of DIR: only count.")] = False,
+    json: Json = False,
+) -> None:
+    """Store the entries of an exported file, or what diskcache has stored.
+
+    A file is examined before its first entry is stored; what comes by standard input, entry by
+    entry.  Import only files that you trust, or with --data-only: who reads a pickle runs code of
+    who wrote it.  Ends with 1 if an entry was refused or evicted.
+
+    The directory of a diskcache is only read, and no pickle of it is run; see
+    docs/migration-diskcache.md.  Ends with 1 if anything was left out that had not expired.
+    """
+    if diskcache and (file or data_only):
+        fail(
+            "--diskcache takes neither a FILE nor --data-only (which is its way): leave them out", 2
+        )
+    if not diskcache and (drop_in or pickles or dry_run):
+        fail("--drop-in, --pickles and --dry-run are for --diskcache DIR: name one", 2)
+    if diskcache:
+        wanted = Wanted(pickles=pickles, keep=keep, dry=dry_run)
+        asked = Import(diskcache, name, drop_in=drop_in, size=size, wanted=wanted)
+        raise typer.Exit(import_diskcache(asked, json))
+    if not file:
+        fail(
+            "import what? name a FILE that plib-cache exported, - for standard input, or "
+            "--diskcache DIR",
+            2,
+        )
+    with _opened(file) as source:
+        if stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+            _examine(source, file)
+        with attach_or_make(name, size) as cache:
+            told = _import(cache, source, file, keep, data_only)
+    if json:
+        as_json({"file": file, **told})
+    else:
+        _say(told)
+    raise typer.Exit(1 if told["refused"] or told["evicted"] else 0)
+
+
+@contextlib.contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        if sys.stdin.isatty():
+            fail("standard input is the terminal: name a file, or send one to it", 2)
+        yield sys.stdin.buffer
+        return
+    try:
+        source = Path(file).open("rb")  # noqa: SIM115 - it is closed below
+    except OSError as error:
+        fail(f"{file} cannot be read ({error.strerror}): name a file that plib-cache exported", 1)
+    with source:
+        yield source
+
+
+def _called(file: str) -> str:
+    return "standard input" if file == "-" else file
+
+
+def _examine(source: BinaryIO, file: str) -> None:
+    """Read a file to its end, so that a damaged one changes nothing."""
+    start = source.tell()
+    with _steps("examining", source) as step:
+        reader = Reader(source, _called(file))
+        for _ in reader:
+            step(reader.at)
+    source.seek(start)
+
+
+@contextlib.contextmanager
+def _steps(title: str, source: BinaryIO) -> Iterator[Callable[[int], None]]:
+    """A bar that is told how far into a stream it is."""
+    info = os.fstat(source.fileno())
+    total = info.st_size if stat.S_ISREG(info.st_mode) else None
+    with progress(title, total) as step:
+        last = 0
+
+        def to(at: int) -> None:
+            nonlocal last
+            step(at - last)
+            last = at
+
+        yield to
+
+
+def _import(
+    cache: Cache, source: BinaryIO, file: str, keep: bool, data_only: bool
+) -> dict[str, Any]:
+    counts, region, evicted = Counter[str](), cache._region, cache.stats().evictions
+    first = ""
+    reader = Reader(source, _called(file))
+    with _steps("importing", source) as step:
+        try:
+            for one in reader:
+                step(reader.at)
+                try:
+                    counts[_store(region, reader, one, keep, data_only)] += 1
+                except (ValueTooLargeError, RegionFullError, BusyError) as error:
+                    counts["refused"] += 1
+                    first = first or str(error)
+        finally:
+            if (stored := counts["stored"]) and sys.exc_info()[0] is not None:
+                errors.print(f"{stored:,} entries were stored before that")
+    names = ("stored", "there_already", "out_of_date", "left_out", "refused")
+    told: dict[str, Any] = {what: counts[what] for what in names}
+    return {**told, "evicted": cache.stats().evictions - evicted, "first_refusal": first or None}
+
+
+def _store(region: Region, reader: Reader, one: Exported, keep: bool, data_only: bool) -> str:
+    """Store one entry; what became of it."""
+    if one.deadline_ms and one.deadline_ms <= time.time() * 1000:
+        return "out_of_date"
+    code = kinds.plain(one.type_code)
+    if data_only and (code in kinds.CODE or not kinds.known(code)):
+        return "left_out"
+    name, *tags = (_number(region, reader, number) for number in (one.name, *one.tags))
+    terms = Terms(
+        one.deadline_ms, name, tuple(tags), one.cost, one.text, 0, one.immutable
+    )  # fmt: skip
+    given = Given(one.value, one.type_code, one.flags, terms)
+    status, _ = region.put(ADD if keep else SET, one.key, given)
+    return "stored" if status == OK else "there_already"
+
+
+def _number(region: Region, reader: Reader, number: int) -> int:
+    """The number here of a name that has another one in the file."""
+    return region.name(*reader.names[number]) if number else 0
+
+
+def _say(told: dict[str, Any]) -> None:
+    words = {
+        "there_already": "were there already",
+        "out_of_date": "were out of date",
+        "left_out": "were left out (--data-only)",
+    }
+    rest = [f"{told[what]:,} {text}" for what, text in words.items() if told[what]]
+    say("; ".join([f"{told['stored']:,} entries are stored", *rest]))
+    if told["refused"]:
+        errors.print(f"{told['refused']:,} were refused, the first: {told['first_refusal']}")
+    if told["evicted"]:
+        errors.print(
+            f"{told['evicted']:,} entries were evicted meanwhile, because the cache is full: "
+            "import into a larger one (--size, of a cache that is made)"
+        )

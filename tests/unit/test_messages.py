@@ -1,0 +1,137 @@
+"""Every message of an exception that a user can see says what to do.
+
+Messages are found in the code (``raise X("...")`` and whatever else makes an exception), so a new
+one is held to it too.  What to do is a word that tells somebody to do something, after what
+happened.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from plib_cache._core import failures
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("plib_cache", "integrations")
+TOLD_TO = re.compile(
+    r"\b(ask|call|check|choose|chmod|clear|convert|copy|decorate|derive|end|free|give|hold|install|keep"
+    r"|leave|let|make|open|pass|pip install|put|raise|read|register|remove|report|reserve|return"
+    r"|run|say|see|seal|send|set|start|store|take|try|unregister|upgrade|use|wait|write)\b"
+)
+# Exceptions that no user sees: another layer catches them, or a protocol has their text.
+INSIDE = {
+    "AssertionError", "BadFlagError", "UnstableValueError", "_DefinedInMainError",
+    "MarkedValueError", "HandOverError", "LookupError", "ConnectionError", "TimeoutError",
+}  # fmt: skip
+# A mapping's KeyError is its key, and an OSError's text goes into another message.
+BARE = {"KeyError", "OSError"}
+# Messages that are put into another one, which says what to do, or that others have written.
+WITHIN = {
+    ("plib_cache/remote/memcached.py", "ValueError"),
+    ("plib_cache/remote/redis.py", "ValueError"),
+    ("plib_cache/remote/options.py", "ValueError"),
+    ("plib_cache/serve/numbers.py", "ValueError"),
+    ("plib_cache/serve/tls.py", "ValueError"),
+    ("plib_cache/serve/listeners.py", "PlibCacheError"),
+    ("plib_cache/cli/serving.py", "ConfigurationError"),
+    ("plib_cache/cli/kinds.py", "SerializationError"),
+    ("plib_cache/cli/diskcache_rows.py", "ValueError"),
+    ("plib_cache/cli/diskcache_targets.py", "NeedsCodeError"),
+    ("plib_cache/cli/diskcache_targets.py", "UnfitKeyError"),
+    ("integrations/diskcache/_keys.py", "ValueError"),
+    ("integrations/diskcache/_base.py", "AttributeError"),  # as every class says it
+    ("plib_cache/__init__.py", "AttributeError"),  # as every module says it
+    ("plib_cache/_plain.py", "AttributeError"),
+    ("integrations/dask/_memory.py", "RuntimeError"),
+    ("integrations/django.py", "UnpicklableError"),
+    ("integrations/django.py", "ValueError"),  # as Django says it
+    ("integrations/pymemcache.py", "MemcacheClientError"),  # as memcached says it
+    ("integrations/pymemcache.py", "MemcacheIllegalInputError"),  # as pymemcache says it
+    ("integrations/pymemcache.py", "MemcacheServerError"),
+    ("integrations/joblib/_backend.py", "ValueError"),  # as joblib says it
+    ("integrations/joblib/_memory.py", "ValueError"),
+    ("integrations/joblib/_functions.py", "FileNotFoundError"),
+}
+
+
+class Message(NamedTuple):
+    """Where it is, what raises it, and how it reads; what is put into it stands in braces."""
+
+    file: str
+    line: int
+    kind: str
+    text: str
+
+
+def text_of(node: ast.expr) -> str:
+    """A string as it stands in the code."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        parts = (text_of(v) if isinstance(v, ast.Constant) else "{}" for v in node.values)
+        return "".join(parts)
+    if isinstance(node, ast.BinOp):
+        return text_of(node.left) + text_of(node.right)
+    return "{}"
+
+
+def name_of(node: ast.expr) -> str:
+    """What is called."""
+    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+
+
+def messages() -> Iterator[Message]:
+    """All that are written in the code."""
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            file = path.relative_to(ROOT).as_posix()
+            if file.startswith("plib_cache/integrations/"):
+                continue  # seen as integrations/
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and node.args and name_of(node.func)[-5:] == "Error":
+                    kind = name_of(node.func)
+                    yield Message(file, node.lineno, kind, text_of(node.args[0]))
+
+
+def seen(message: Message) -> bool:
+    """Whether a user sees it as it is; what only passes another's text on is held there."""
+    if message.text == "{}":
+        return False
+    if message.kind in INSIDE | BARE:
+        return False
+    return (message.file, message.kind) not in WITHIN
+
+
+LISTED = list(messages())
+
+
+def test_there_are_messages() -> None:
+    """The list is that of the code: many, of both folders, and no exemption is left over."""
+    assert len(SEEN) > 120
+    assert {one.file.partition("/")[0] for one in LISTED} == set(FOLDERS)
+    kinds = {one.kind for one in LISTED}
+    assert not (INSIDE | BARE) - kinds
+    assert not WITHIN - {(one.file, one.kind) for one in LISTED}
+
+
+SEEN = [one for one in LISTED if seen(one)]
+
+
+@pytest.mark.parametrize("message", SEEN, ids=[f"{m.file}:{m.line}" for m in SEEN])
+def test_it_says_what_to_do(message: Message) -> None:
+    """A verb for who reads it; and it is more than that verb."""
+    assert TOLD_TO.search(message.text), message.text
+    assert len(message.text.split()) >= 5, message.text
+
+
+@pytest.mark.parametrize("status", sorted(failures._TABLE))
+def test_the_core_says_what_to_do(status: str) -> None:
+    """What the core refuses: each status, with the facts that it comes with."""
+    for errno in (0, 11, 5):
+        facts = failures.Facts(path="/x/y", key=b"k", nbytes=9, value_max=8, a=1, b=2, errno=errno)
+        text = str(failures.failure(status, facts))
+        assert TOLD_TO.search(text), text
