@@ -6,6 +6,10 @@ Where a queue begins and ends (its window) is noted in the other region, so that
 for it.  An item is added first, then the window is moved over it; it is taken first, then the
 window is moved past it.  Whoever finds that somebody has done the first and not yet the second
 (or has died) does the second for him.  A note that is missing is made again from the keys.
+
+A queue that is emptied goes on counting.  If numbers came again, who has looked at the window and
+been slow would take an item out of the middle.  Pushing and pulling at the same end makes them come
+again: then two who do so at once may get items in another order, and lose none.
 """
 
 from __future__ import annotations
@@ -80,9 +84,6 @@ class Queues(Items):
         record = self._fresh(b"", None, value, expire, read, tag)
         while True:
             window, token = self._window(prefix)
-            if window.empty and window.front != START:
-                self._move(prefix, _Window(START, START), token)  # an empty queue begins anew
-                continue
             number = window.beyond(side)
             raw = _raw(prefix, number)
             added = self._kept(raw, retry, self._cache.add, raw, record, expire)
@@ -92,7 +93,7 @@ class Queues(Items):
                     "too small or full; see the warning, and give a larger size_limit"
                 )
             moved = self._move(prefix, window.grown(side), token)
-            if added and (moved or self._holds(prefix, number, side, record)):
+            if added and (moved or not self._withdrawn(raw, record)):
                 return _key(prefix, number)
 
     def pull(
@@ -158,25 +159,18 @@ class Queues(Items):
         self._move(prefix, window.grown("back"), token)
         return True
 
-    def _holds(self, prefix: str | None, number: int, side: str, record: Record) -> bool:
-        """Whether an item is in its queue, or was, though its window was moved by others.
+    def _withdrawn(self, raw: bytes, record: Record) -> bool:
+        """Take an item back; False if somebody has pulled it.
 
-        If it is not, because the window has gone past it meanwhile, it is withdrawn.
+        Others have moved the window since it was looked at. They may have moved it over this item,
+        or past its place before it was there: that cannot be told, so it is pushed once more.
         """
-        while True:
-            window, token = self._window(prefix)
-            if window.front <= number < window.back:
-                return True
-            if number == window.beyond(side):
-                if self._move(prefix, window.grown(side), token):
-                    return True
-                continue
-            raw = _raw(prefix, number)
-            found = self._cache.gets(raw)
-            if found is None or found[0].stored_ns != record.stored_ns:
-                return True  # somebody has taken it
+        while (found := self._cache.gets(raw)) is not None:
+            if found[0].stored_ns != record.stored_ns:
+                break
             if self._cache.cas(raw, NOTHING, found[1], 0):
-                return False
+                return True
+        return False
 
     # ---- windows
 

@@ -39,6 +39,7 @@ WITHIN = {
     ("plib_cache/serve/listeners.py", "PlibCacheError"),
     ("plib_cache/cli/serving.py", "ConfigurationError"),
     ("plib_cache/cli/kinds.py", "SerializationError"),
+    ("plib_cache/cli/diskcache_rows.py", "DamagedRowError"),
     ("plib_cache/cli/diskcache_rows.py", "ValueError"),
     ("plib_cache/cli/diskcache_targets.py", "NeedsCodeError"),
     ("plib_cache/cli/diskcache_targets.py", "UnfitKeyError"),

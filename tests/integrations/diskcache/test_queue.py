@@ -101,6 +101,7 @@ def test_death_in_the_middle(
         child.reaped = True
         there: list[Any] = list(range(before))
         there = [*there, "half"] if act == "push" else there[1:]
+        assert cache.peek("q")[1] == (there[0] if there else None)
         cache.push("last", "q")
         for value in [*there, "last"]:
             assert cache.pull("q")[1] == value
