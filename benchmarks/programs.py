@@ -58,8 +58,8 @@ def compiler() -> str:
 
 
 @functools.cache
-def build(name: str, tree: Path = ROOT) -> Path:
-    """Build one program of a tree, and return where it is.
+def build(name: str, tree: Path = ROOT, python_include: str = "") -> Path:
+    """Build one program of a tree, or a module for Python, and return where it is.
 
     MissingError if the machine lacks what it needs.
     """
@@ -71,7 +71,7 @@ def build(name: str, tree: Path = ROOT) -> Path:
         made = subprocess.run(
             ["make", "-s", "-C", tree / NATIVE, f"-j{os.environ.get('JOBS', '2')}",
              f"PROGRAMS={name}", f"OUT={tree / BUILT}", f"CC={compiler()}",
-             f"CORE_FLAGS={core_flags()}"],
+             f"CORE_FLAGS={core_flags()}", f"PYTHON_INCLUDE={python_include}"],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     if made.returncode:

@@ -276,7 +276,7 @@ def decorator(bench: Bench, work: str) -> list[Line]:
         samples = take_turns(candidates, bench.rounds)
     lines = [
         compared(work, "lru_cache", samples["ours"], samples["lru_cache"],
-                 direction="ours / theirs", goal=Goal(most=20))
+                 direction="ours / theirs", goal=Goal(most=10))
     ]  # fmt: skip
     goal = Goal(least=20)
     if "diskcache.memoize" in samples:

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 from plib_cache._core import Note, Region
 
 _FUNCTION = "f:"
 
 
-@dataclasses.dataclass(frozen=True)
-class FunctionStats:
+class FunctionStats(NamedTuple):
     """What all processes counted for one decorated function since it was last cleared."""
 
     name: str  # module and qualified name; "" if nobody has noted it lately
@@ -29,7 +27,7 @@ class FunctionStats:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields by name."""
-        return dataclasses.asdict(self)
+        return self._asdict()
 
 
 def functions_of(region: Region) -> list[FunctionStats]:

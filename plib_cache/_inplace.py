@@ -15,7 +15,6 @@ from plib_cache._flight import MISSING, Missing
 from plib_cache._frame import DamagedValueError
 from plib_cache._moments import Expire
 from plib_cache._reserve import Reservation
-from plib_cache._sharing import load_shared
 from plib_cache.exceptions import ConfigurationError, CorruptRegionError
 from plib_cache.keys import key_bytes
 from plib_cache.serialize import DefaultSerializer, Encoded, Serializer, TypeCode, buffer_of
@@ -69,6 +68,8 @@ def decode(serializer: Serializer, found: Found, copy: Copy) -> Any:
         SerializationError: it cannot be made.
     """
     if copy == "shared":
+        from plib_cache._sharing import load_shared  # and all about workers
+
         return load_shared(serializer, found)
     return serializer.loads(found[0], memoryview(found[1]))
 

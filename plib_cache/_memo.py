@@ -122,7 +122,8 @@ class Memo:
         prefix = self._prefix or self.prefix
         binder = self._binder
         if binder is None:
-            return prefix + self._chosen_key(args, kwargs)
+            assert self.options.key is not None
+            return prefix + fingerprint(self.options.key(*args, **kwargs), self.options.typed)
         bound = binder.bind(*args, **kwargs)
         told: dict[str, Any] = {
             "names": binder.names, "defaults": binder.defaults, "function": self._name
@@ -131,10 +132,6 @@ class Memo:
             return prefix + content_args_digest(bound, **told)
         return prefix + args_digest(bound, self.options.typed, **told)
 
-    def _chosen_key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-        assert self.options.key is not None
-        return fingerprint(self.options.key(*args, **kwargs), self.options.typed)
-
     @property
     def _name(self) -> str:
         return getattr(self.function, "__qualname__", repr(self.function))
@@ -142,16 +139,18 @@ class Memo:
     # ---- the place in a cache
 
     def home(self) -> Home:
-        """The place of this function's results; opens the cache at first use.
-
-        Raises:
-            PlibCacheError: it cannot be opened.
-        """
+        """The place of this function's results; opens the cache at first use, or raises why not."""
         home = self._home
         if home is None:
             home = self._settle()
-            self._move(home)
+            if not _shared.off[0]:
+                self._move(home)
         return home
+
+    def unsettle(self) -> None:
+        """Look for the place anew: other caches are meant from now on."""
+        self._retry_at = 0.0
+        self._move(None)
 
     def _move(self, home: Home | None) -> None:
         self._home = home
@@ -162,6 +161,7 @@ class Memo:
             self._lookup.settle(home.region.port, home.name, self.prefix, scalars)
 
     def _settle(self) -> Home:
+        _shared.settled.add(self)
         chosen = self.options.cache
         cache = chosen if isinstance(chosen, Cache) else _shared.open_cache(chosen)
         region, serializer = cache._region, cache._serializer
@@ -174,7 +174,7 @@ class Memo:
 
     def fresh_home(self) -> Home | None:
         """The place, opened anew if its file was removed; None if there is none."""
-        if self._home is None and time.monotonic() < self._retry_at:
+        if self._home is None and (_shared.off[0] or time.monotonic() < self._retry_at):
             return None
         try:
             if not isinstance(self.options.cache, Cache) and self.home().region.removed():

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from plib_cache.cache import Cache
 from plib_cache.serialize import Serializer
@@ -17,6 +18,17 @@ __all__ = ["configure", "get_cache"]
 # fork could leave locked for ever).
 _open: dict[str | None, Cache] = {}
 _settings: dict[str, Any] = {}
+
+
+class Settled(Protocol):
+    """Whoever keeps a cache that was opened here."""
+
+    def unsettle(self) -> None:
+        """Keep it no longer: ask for it anew."""
+
+
+settled: weakref.WeakSet[Settled] = weakref.WeakSet()
+off = [False]  # whether decorated functions do without caches
 
 
 def configure(
@@ -92,6 +104,7 @@ def other_caches(**settings: Any) -> Iterator[None]:
     opened, configured = dict(_open), dict(_settings)
     _replace(_open, {})
     _replace(_settings, settings)
+    _unsettle()
     try:
         yield
     finally:
@@ -99,6 +112,24 @@ def other_caches(**settings: Any) -> Iterator[None]:
             cache.close()
         _replace(_open, opened)
         _replace(_settings, configured)
+        _unsettle()
+
+
+@contextlib.contextmanager
+def no_caches() -> Iterator[None]:
+    """Let decorated functions do without caches for a while."""
+    outer, off[0] = off[0], True
+    _unsettle()
+    try:
+        yield
+    finally:
+        off[0] = outer
+        _unsettle()
+
+
+def _unsettle() -> None:
+    for one in list(settled):
+        one.unsettle()
 
 
 def _replace(target: dict[Any, Any], content: dict[Any, Any]) -> None:

@@ -3,8 +3,9 @@
  * bare.c: no store, but what any store that several processes share has to move: an array of the records in shared
  * memory.  A record has a line that says which of its two places holds the value; a set copies into the other one and
  * exchanges that word, a get reads the word and copies.  No key is looked at, nothing is checked, a slow reader may be
- * given a torn value.  What two processes at once take longer here than one, the processors take to bring each other
- * the lines that the other one has stored to.
+ * given a torn value.  An operation begins when the loads of the one before have come, as those of a store do, whose
+ * hundreds of instructions a processor does not look beyond.  What two processes at once take longer here than one, the
+ * processors take to bring each other the lines that the other one has stored to.
  */
 #define _GNU_SOURCE
 #include "store.h"
@@ -19,6 +20,14 @@ struct record {
     _Alignas(64) _Atomic uint64_t place;
     _Alignas(64) char values[2][VALUE_BYTES];
 };
+
+static void await_loads(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_lfence();
+#else
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
 
 static struct record *all;
 static uint64_t room;
@@ -61,6 +70,7 @@ long store_get(const char *key, void *buffer, size_t capacity) {
     struct record *r = record_of(key);
     const uint64_t place = atomic_load_explicit(&r->place, memory_order_acquire);
     memcpy(buffer, r->values[place & 1], capacity < VALUE_BYTES ? capacity : VALUE_BYTES);
+    await_loads();
     return VALUE_BYTES;
 }
 

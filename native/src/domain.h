@@ -49,7 +49,8 @@ struct plc_cache {
     word *ring[2];
     word *free_ring;
     word32 *ghosts;
-    struct shm_page *pages; /* page words, side words: indexed by page - geo.first_page */
+    struct shm_page *pages; /* page words and side words A: indexed by page - geo.first_page, as is */
+    word *side_b;
     struct shm_bucket *buckets;
     struct sip hash; /* with which the hash of every key begins */
     uint64_t region_id;
@@ -90,6 +91,7 @@ struct plc_cache {
     word last_main[TICKETS]; /* the same of those that went into the main queue at once */
     word copy_run[2]; /* head of the run that evictions copy to, by its queue (parked, or 0) */
     word samples; /* where the next samples are taken */
+    word rate;    /* worth.c: the going rate; 0: none yet */
     word32 lock_sequence;
     struct given_up given_up[SHARDS_MAX];
     word reaped_ms[SLOTS_MAX + 1]; /* when that slot's owner was last asked for (monotonic ms) */

@@ -4,6 +4,7 @@
 
 #include "counters.h"
 #include "pinned.h"
+#include "worth.h"
 
 #define AHEAD 8u   /* entries whose index lines are asked for before they are looked at */
 #define SAMPLE 32u /* entries of a segment that say whether it goes round once more */
@@ -163,7 +164,7 @@ static bool unlink_entry(struct victim *v, struct entry *e) {
     }
     bool visited = index_marks(k, (unsigned)way) & VISITED_USED;
     bool claim = entry_live_claim(k, e);
-    bool keep = claim || (judges(v) ? visited && entry_valid(k, e) : entry_current(k, e));
+    bool keep = claim || (judges(v) ? entry_valid(k, e) && worth_keeping(k, e, visited) : entry_current(k, e));
     if (keep && !v->own && moves(v) && !entry_whole(k->c, e)) { /* a copy would get a checksum that holds */
         count(k, COUNT_CORRUPT_SEEN, 1);
         keep = false;
@@ -186,7 +187,7 @@ static bool unlink_entry(struct victim *v, struct entry *e) {
     }
     if (word_swap(index_slot(k, (unsigned)way), e->slot, 0)) {
         v->gone += entry_dead_bytes(e);
-        count_unlinked(v, e, visited);
+        count_unlinked(v, e, visited && keep);
     }
     return true;
 }

@@ -77,6 +77,7 @@ static uint64_t lay_out(struct geometry *g, uint64_t pool_pages) {
         {&g->free_at, (uint64_t)g->free_places * sizeof(word)},
         {&g->ghosts_at, (uint64_t)g->ghosts * sizeof(uint32_t)},
         {&g->pages_at, pool_pages * sizeof(struct shm_page)},
+        {&g->side_b_at, pool_pages * sizeof(word)},
         {&g->index_at, (uint64_t)g->shards * g->shard_buckets * sizeof(struct shm_bucket)},
     };
     uint64_t page = 1; /* behind the superblock */

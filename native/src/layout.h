@@ -27,7 +27,7 @@
  *                   | pages 28 | mark/16 15|own 1| 0     |     mark: end of the committed bytes
  *   side B          63       42 41     26 25     24     0      compare-and-swap by anybody
  *                   | gen 22   | dead/16 16| main 1| place 25| queue it belongs to and its place in that ring
- *                   page word, side A and side B of a page lie side by side (struct shm_page)
+ *                   page word and side A of a page lie side by side (struct shm_page), side B in a table of its own
  *   ring place      63               28 27              0      0 = empty
  *                   | clock 36         | head 28        |      when it was queued
  *   lock word       63      62   53 52  35 34    13 12  0      0 = free
@@ -259,14 +259,14 @@ enum visited {
     VISITED_READ = 2u, /* read since it was stored */
 };
 
-/* The three words of a page lie side by side, so that those of a run's head, which each store of an entry and each
- * replacement look at and change, are one line that goes from process to process, and not three. */
+/* What the owner of a run stores at each entry lies side by side: one line that readers in other processes take away
+ * from it, and not two.  Side B is apart, because whoever replaces an entry changes it: those who read others of the
+ * same run would lose the page word each time. */
 struct shm_page {
     word state; /* the page word */
     word side_a;
-    word side_b;
 };
-static_assert(sizeof(struct shm_page) == 24, "a multiple of 16 pages begins at a cache line");
+static_assert(sizeof(struct shm_page) == 16, "both in one line");
 
 struct shm_bucket {
     word slots[BUCKET_SLOTS];
@@ -341,7 +341,7 @@ struct geometry {
     uint32_t first_page; /* of the pool */
     uint32_t end_page; /* of the region at its largest */
     uint32_t step_pages; /* growth */
-    uint64_t wait_at, locks_at, names_at, processes_at, ring_at, free_at, ghosts_at, pages_at, index_at;
+    uint64_t wait_at, locks_at, names_at, processes_at, ring_at, free_at, ghosts_at, pages_at, side_b_at, index_at;
 };
 
 #endif

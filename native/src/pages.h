@@ -15,7 +15,7 @@ static inline word *page_side_a(const plc_cache *c, uint32_t page) {
     return &c->pages[page - c->geo.first_page].side_a;
 }
 static inline word *page_side_b(const plc_cache *c, uint32_t page) {
-    return &c->pages[page - c->geo.first_page].side_b;
+    return &c->side_b[page - c->geo.first_page];
 }
 static inline uint32_t pages_limit(const plc_cache *c) {
     return atomic_load_explicit((word32 *)(uintptr_t)&c->limit_page, memory_order_relaxed);

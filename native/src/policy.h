@@ -11,6 +11,8 @@
  *     small:  used since it came -> copied into a run of the main queue, its mark cleared; else evicted, and
  *             remembered as a ghost.  A key set while its ghost is remembered comes into the main queue at once.
  *     main:   used since it came into this run -> copied into a fresh one, its mark cleared; else evicted.
+ *     Where costs are told (worth.h), used or not is not all: what is unused and worth x times the going rate, in
+ *     cost for each byte, stays with probability 1 - 1/x, and what is used and worth less than half of it may go.
  *     A segment of which nearly all was used, and a value with a run of its own that was used, are queued again
  *     in the main queue as they are.  Used is: read, or stored again while it was there.
  *   A ghost is remembered while the clock goes on by nine tenths of the pool; its epoch counts sixteenths.

@@ -29,6 +29,7 @@ static void point_into(plc_cache *c) {
     c->free_ring = (void *)(base + g->free_at);
     c->ghosts = (void *)(base + g->ghosts_at);
     c->pages = (void *)(base + g->pages_at);
+    c->side_b = (void *)(base + g->side_b_at);
     c->buckets = (void *)(base + g->index_at);
 }
 

@@ -12,7 +12,7 @@ from plib_cache.cli import entries, moving, regions, serving
 from plib_cache.cli.bench import bench
 from plib_cache.cli.options import Json, Name, Yes
 from plib_cache.cli.places import attach, fail, find
-from plib_cache.cli.show import as_json, say
+from plib_cache.cli.show import as_json, progress, say
 from plib_cache.cli.top import top
 from plib_cache.cli.watching import watch
 
@@ -76,7 +76,8 @@ def check(name: Name, json: Json = False, drain: Drain = False) -> None:
 
     Ends with 1 if anything is wrong.  Other programs may go on using it, but not with --drain.
     """
-    problems = regions.problems(find(name), drain)
+    with progress("examining"):
+        problems = regions.problems(find(name), drain)
     if json:
         as_json({"name": name, "problems": problems})
     else:
@@ -85,7 +86,7 @@ def check(name: Name, json: Json = False, drain: Drain = False) -> None:
 
 
 @app.command()
-def clear(name: Name, yes: Yes = False) -> None:
+def clear(name: Name, yes: Yes = False, json: Json = False) -> None:
     """Forget everything in a cache.
 
     It is empty at once for all programs that use it; the cache itself stays.
@@ -93,11 +94,11 @@ def clear(name: Name, yes: Yes = False) -> None:
     with attach(name) as cache:
         _ask(f"Forget everything in {cache.path}?", yes)
         cache.clear()
-        say(f"{cache.path} is empty")
+        _done(json, f"{cache.path} is empty", {"path": cache.path, "cleared": True})
 
 
 @app.command()
-def rm(name: Name, yes: Yes = False) -> None:
+def rm(name: Name, yes: Yes = False, json: Json = False) -> None:
     """Remove a cache and everything in it.
 
     Programs that use it notice, and make a new one when they need it.
@@ -105,7 +106,7 @@ def rm(name: Name, yes: Yes = False) -> None:
     path = find(name)
     _ask(f"Remove {path} with everything in it?", yes)
     regions.remove(path)
-    say(f"{path} is removed")
+    _done(json, f"{path} is removed", {"path": str(path), "removed": True})
 
 
 @app.command()
@@ -131,12 +132,19 @@ app.command("import")(moving.import_)
 app.command("serve")(serving.command)
 
 
+def _done(json: bool, text: str, content: dict[str, object]) -> None:
+    if json:
+        as_json(content)
+    else:
+        say(text)
+
+
 def _ask(question: str, yes: bool) -> None:
     """Go on only if the user wants it; without a terminal there is nobody to ask."""
     if yes:
         return
     if not sys.stdin.isatty():
         fail("there is no terminal to ask on: say --yes if you mean it", 2)
-    if not typer.confirm(question):
+    if not typer.confirm(question, err=True):
         say("nothing was changed")
         raise typer.Exit(1)

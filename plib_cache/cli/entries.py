@@ -168,7 +168,7 @@ def _content(value: str, raw: bool, hexadecimal: bool) -> str | bytes:
         return data.decode()
     except UnicodeDecodeError:
         raise ConfigurationError(
-            "the value is no UTF-8 text: use --raw, which stores it as bytes"
+            "the value is no UTF-8 text: store it as bytes, with --raw"
         ) from None
 
 
@@ -192,7 +192,7 @@ def _told_as_wrong_use() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ConfigurationError(str(error)) from None
+        fail(str(error), 2)
 
 
 def keys(

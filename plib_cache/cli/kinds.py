@@ -51,7 +51,7 @@ def value_of(described: Described) -> Any:
     """
     code = plain(described.type_code)
     if code in CODE or not known(code):
-        raise SerializationError(f"a {kind(code)} of {described.nbytes} bytes")
+        raise SerializationError(f"{kind(code)}, {described.nbytes} bytes: read it with --load")
     return DefaultSerializer("data").loads(code, memoryview(described.data))
 
 

@@ -201,7 +201,7 @@ class Reader:
     def _damaged(self, what: str) -> Any:
         raise ExportError(
             f"{self._name} is damaged near byte {self.at:,}: {what}; "
-            "copy it again from where it was made, or export anew"
+            "take it anew from where it was made, or export once more"
         )
 
 

@@ -57,11 +57,16 @@ def _watch(cache: Cache, interval: float, count: int, json: bool) -> None:
 
 
 def _changes(before: Stats, now: Stats, seconds: float) -> dict[str, Any]:
-    """What happened between two looks; a reset of the counts is no negative number."""
+    """What happened between two looks."""
     had, has = before.as_dict(), now.as_dict()
     counts = {name: n for name, n in has.items() if isinstance(n, int)}
-    changed = {name: n if name in _LEVELS else max(0, n - had[name]) for name, n in counts.items()}
+    changed = {name: n if name in _LEVELS else since(had[name], n) for name, n in counts.items()}
     return {"time": time.time(), "seconds": round(seconds, 3), **changed}
+
+
+def since(before: int, now: int) -> int:
+    """How far a count has gone; from zero, if it was reset between the two looks."""
+    return now - before if now >= before else now
 
 
 def _line(told: dict[str, Any], written: int) -> None:

@@ -184,18 +184,10 @@ struct range {
 
 /* One section of a region of SIZE, or all of the file. */
 static struct range section_of(const struct geometry *g, uint64_t which, uint64_t file_bytes) {
-    const uint64_t at[] = {0,
-                           g->wait_at,
-                           g->locks_at,
-                           g->names_at,
-                           g->processes_at,
-                           g->ring_at,
-                           g->free_at,
-                           g->ghosts_at,
-                           g->pages_at,
-                           g->index_at,
-                           (uint64_t)g->first_page << PAGE_SHIFT,
-                           file_bytes};
+    const uint64_t at[] = {
+        0,          g->wait_at,   g->locks_at, g->names_at,  g->processes_at, g->ring_at,
+        g->free_at, g->ghosts_at, g->pages_at, g->side_b_at, g->index_at,     (uint64_t)g->first_page << PAGE_SHIFT,
+        file_bytes};
     unsigned i = (unsigned)(which % (sizeof at / sizeof at[0] - 1));
     return at[i + 1] <= file_bytes ? (struct range){at[i], at[i + 1]} : (struct range){0, 0};
 }

@@ -142,9 +142,9 @@ static void count(plc_cache *c, const char *name, operation *run, operation *bef
         if (before != NULL) {
             before(c, pass);
         }
+        (void)snprintf(mark, sizeof mark, "%s %u", name, KEYS);
         mark_begin();
         run(c, pass);
-        (void)snprintf(mark, sizeof mark, "%s %u", name, KEYS);
         mark_end(pass == 0 ? "warm 1" : mark);
         if (after != NULL) {
             after(c, pass);

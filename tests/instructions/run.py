@@ -121,14 +121,19 @@ def library() -> Path:
     return compile_c("steady.so", [HERE / "steady.c"], "-std=gnu11", "-O2", "-shared", "-fPIC")
 
 
-def count_core() -> Counts:
-    """Count the core in a library, as it is in the extension, called by a program in C."""
+def build_core() -> Path:
+    """Build the core as a library, as it is in the extension, and the program that calls it."""
     core = list((ROOT / "native" / "src").glob("*.c"))
     compile_c("libcore.so", core, *flags(), "-shared", "-fPIC")
-    program = compile_c(
+    return compile_c(
         "core", [HERE / "core.c"], "-std=gnu11", "-O2", f"-L{WORK}", "-Wl,-rpath,$ORIGIN",
         "-lcore", str(library()),
     )  # fmt: skip
+
+
+def count_core() -> Counts:
+    """Count the core, called by a program in C."""
+    program = build_core()
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="plib-cache-counts-", dir=memory) as folder:
         return callgrind("core", [str(program), folder], {"LD_PRELOAD": str(library())})

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from pymemcache.fallback import FallbackClient
 from pymemcache.serde import pickle_serde
 
 import plib_cache
+from plib_cache.integrations import _entries
 from plib_cache.integrations.pymemcache import Client
 
 
@@ -220,6 +222,7 @@ def test_an_error_does_not_close(client: Client, cache: plib_cache.Cache) -> Non
     """A command that is refused leaves the region open."""
     alone = Client("mine", size="8MiB")
     for one in (client, alone):
+        one.get("k")  # so that it is open
         with pytest.raises(Exception, match="MEMLIMIT"):
             one.cache_memlimit(64)
         assert one.set("k", b"v")
@@ -240,8 +243,10 @@ def test_commands_of_a_server(client: Client) -> None:
     assert client.get("k") is None
 
 
-def test_threads_share_a_client(client: Client) -> None:
+def test_threads_share_a_client(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """No count is lost, and no answer comes to another thread."""
+    say = _entries.Line.sendall
+    monkeypatch.setattr(_entries.Line, "sendall", lambda *told: (say(*told), sleep(0.0001)))
     client.set("n", 0)
     wrong = []
 

@@ -27,7 +27,8 @@ static unsigned sections_of(struct section *s) {
         {"rings", g->ring_at, g->free_at, 3},
         {"free ring", g->free_at, g->ghosts_at, 3},
         {"ghosts", g->ghosts_at, g->pages_at, 1},
-        {"page words", g->pages_at, g->index_at, 16},
+        {"page words", g->pages_at, g->side_b_at, 12},
+        {"side B", g->side_b_at, g->index_at, 4},
         {"index", g->index_at, (uint64_t)g->first_page << PAGE_SHIFT, 6},
         {"pool", (uint64_t)g->first_page << PAGE_SHIFT, (uint64_t)pages_limit(garbage_region) << PAGE_SHIFT, 6},
     };

@@ -136,7 +136,7 @@ static uint64_t picture(const struct call *k) {
     }
     for (uint64_t i = 0; i < pages; i++) {
         const struct shm_page *page = &common->pages[i];
-        uint64_t w = word_rlx(&page->state), a = word_rlx(&page->side_a), b = word_rlx(&page->side_b);
+        uint64_t w = word_rlx(&page->state), a = word_rlx(&page->side_a), b = word_rlx(&common->side_b[i]);
         sum += page_readable(w) ? (w ^ a * 7 ^ b * 13) * (2 * i + 1) : 0;
     }
     return sum;

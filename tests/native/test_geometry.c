@@ -9,9 +9,9 @@ struct section {
     uint64_t at, bytes;
 };
 
-static void sections_of(const struct geometry *g, struct section out[10]) {
+static void sections_of(const struct geometry *g, struct section out[11]) {
     uint64_t pool = (uint64_t)(g->end_page - g->first_page);
-    const struct section all[10] = {
+    const struct section all[11] = {
         {0, sizeof(struct shm_superblock)},
         {g->wait_at, WAIT_WORDS * 4},
         {g->locks_at, g->shards * 8u},
@@ -20,7 +20,8 @@ static void sections_of(const struct geometry *g, struct section out[10]) {
         {g->ring_at, 16ull * g->ring_places},
         {g->free_at, 8ull * g->free_places},
         {g->ghosts_at, 4ull * g->ghosts},
-        {g->pages_at, 24 * pool},
+        {g->pages_at, 16 * pool},
+        {g->side_b_at, 8 * pool},
         {g->index_at, (uint64_t)g->shards * g->shard_buckets * sizeof(struct shm_bucket)},
     };
     memcpy(out, all, sizeof all);
@@ -32,12 +33,12 @@ static bool power_of_two(uint64_t x) {
 
 static void check_geometry(uint64_t size, uint32_t expected) {
     struct geometry g;
-    struct section s[10];
+    struct section s[11];
     CHECK(region_geometry(size, expected, &g));
     CHECK(g.size_bytes == (size & ~4095ull));
     sections_of(&g, s);
-    for (unsigned i = 0; i < 10; i++) {
-        uint64_t next = i < 9 ? s[i + 1].at : (uint64_t)g.first_page << PAGE_SHIFT;
+    for (unsigned i = 0; i < 11; i++) {
+        uint64_t next = i < 10 ? s[i + 1].at : (uint64_t)g.first_page << PAGE_SHIFT;
         CHECK(s[i].at % PAGE_BYTES == 0 && s[i].bytes > 0);
         CHECK(s[i].at + s[i].bytes <= next && next - s[i].at - s[i].bytes < PAGE_BYTES);
     }

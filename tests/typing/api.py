@@ -12,6 +12,7 @@ from plib_cache import (
     ClosedError,
     ConfigurationError,
     CorruptRegionError,
+    FunctionStats,
     Info,
     LayoutMismatchError,
     PlibCacheError,
@@ -102,6 +103,7 @@ computed_again: str = c.get_or_compute("a", compute, expire=60)
 c.invalidate_tag("tag")
 c.invalidate_namespace("namespace")
 stats: Stats = c.stats()
+functions: list[FunctionStats] = c.functions()
 info: Info = c.info()
 as_dict: dict[str, Any] = stats.as_dict()
 info_as_dict: dict[str, Any] = info.as_dict()

@@ -278,7 +278,7 @@ def test_what_others_have_of_the_machine() -> None:
     while time.process_time() < 0.05 or machine.used_s()[1] < before[1] + 0.02:
         sum(range(10_000))
     everybody, own = (now - then for now, then in zip(machine.used_s(), before, strict=True))
-    assert own >= 0.02
+    assert own >= 0.019  # 0.02 but for what a sum of floats loses
     assert everybody >= own - 0.05  # the kernel counts in hundredths, of each processor
 
 

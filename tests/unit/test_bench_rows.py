@@ -8,15 +8,18 @@ from typing import NoReturn
 import pytest
 
 from benchmarks import (
+    call_rows,
     dask_rows,
     joblib_rows,
     key_rows,
     large_reading,
     large_writing,
+    policy_rows,
     python_rows,
     remote_rows,
     serve_rows,
     sizes,
+    start_rows,
 )
 from benchmarks.bench import Bench
 from benchmarks.figures import Goal
@@ -47,6 +50,43 @@ def test_python_rows_run(bench: Bench) -> None:
     """Batches and threads, which need no peer."""
     lines = python_rows.get_many(bench, "batch") + python_rows.threads(bench, "threads")
     assert all(line.ratio and line.ratio.count == 2 and line.ratio.low > 0 for line in lines)
+
+
+def test_rows_of_calls_run(bench: Bench) -> None:
+    """Each beside a call that does nothing, which has the goal, and one that makes the same."""
+    lines = [
+        *call_rows.plain(bench, "get", "get"), *call_rows.plain(bench, "set", "set"),
+        *call_rows.get_many(bench, "batch"), *call_rows.decorator(bench, "decorator"),
+    ]  # fmt: skip
+    assert [line.work for line in lines if line.goal == call_rows.GOAL] == [
+        "get", "set", "batch", "decorator",
+    ]  # fmt: skip
+    assert len(lines) == 8
+    assert all(line.ratio and line.ratio.count == 2 and line.ratio.low > 0 for line in lines)
+
+
+def test_calls_that_keep_nothing() -> None:
+    """They return what the operations return that they stand beside, and new objects each time."""
+    calls, value = call_rows.load(), python_rows.VALUE
+    assert calls.nothing("key") is calls.nothing("key", value) is calls.take("key", value) is None
+    assert calls.copy("key") == value
+    assert calls.copies(["a", "b"]) == {"a": value, "b": value}
+    assert calls.copy("key") is not calls.copy("key")
+    with pytest.raises(TypeError, match="128 bytes"):
+        calls.take("key", b"short")
+    with pytest.raises(TypeError, match="a list of keys"):
+        calls.copies("key")
+
+
+def test_row_of_the_start_runs(bench: Bench) -> None:
+    """Fresh interpreters, beside one that imports nothing; how long they take is not asked."""
+    lines = start_rows.imports(bench, "start")
+    assert lines[0].peer == start_rows.BARE
+    assert lines[0].goal == Goal(most=60, unit="ms")
+    assert [line.peer for line in lines[1:] if not line.missing][:2] == [
+        "import functools", "import asyncio",
+    ]  # fmt: skip
+    assert all(line.missing or (line.ours and line.ours.low > 0) for line in lines)
 
 
 def test_rows_of_keys_run(bench: Bench) -> None:
@@ -175,3 +215,20 @@ def test_rows_of_the_network_run(bench: Bench, untested: Callable[[str], NoRetur
         untested(f"benchmarks of the network: {error}")
     assert len(lines) == 3 * 4
     assert [line.state for line in lines[2::3]] == ["met"] * 4  # no errors
+
+
+def test_rows_of_policies_run(bench: Bench) -> None:
+    """Every trace beside every peer; what one policy keeps is the same each time."""
+    lines = policy_rows.seconds(bench, "saved")
+    assert {line.peer for line in lines} == {*policy_rows.PEERS, *policy_rows.COSTED}
+    assert {line.work for line in lines} == {
+        "saved: memo-zipf", "saved: memo-scans", "saved: memo-grid",
+    }  # fmt: skip
+    assert all(line.ours and 0 < line.ours.median < 100 for line in lines)
+    assert [line.peer for line in lines if line.goal] == ["LRU"] * 3
+    curve = policy_rows.sizes(bench, "sizes")
+    assert {line.at for line in curve} == {10.0, 20.0, 40.0}
+    ours = [line.ours.median for line in curve if line.ours and line.peer == "LRU"]
+    assert ours == sorted(ours)
+    assert ours[0] > 0
+    assert all(line.ratio and line.ratio.median < 0 for line in curve if "knows" in line.peer)

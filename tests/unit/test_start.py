@@ -15,7 +15,7 @@ HEAVY = {
     "decimal", "fractions", "zoneinfo", "tempfile", "shutil", "threading", "ctypes", "pickletools",
     "plib_cache.stats", "plib_cache.cli", "plib_cache.serve", "plib_cache.integrations",
     "plib_cache.remote.options", "plib_cache.remote.cache", "plib_cache._restricted",
-    "plib_cache._describe_types",
+    "plib_cache._describe_types", "plib_cache._sharing",
 }  # fmt: skip
 
 COUNTS = """

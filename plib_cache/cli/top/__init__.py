@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.screen import Screen
 from rich.text import Text
 
@@ -91,6 +91,8 @@ def _turns(feed: Feed, interval: float, console: Console, view: View, keyboard: 
     """Look and draw once in each interval, and draw at each key and each change of size."""
     picture, due = feed.look(), time.monotonic() + interval
     while True:
+        # of the terminal itself: COLUMNS and LINES would stay what they were at the start
+        console.size = ConsoleDimensions(*os.get_terminal_size(sys.stdout.fileno()))
         _paint(console, draw(picture, view, console.width, console.height))
         keys = keyboard.wait(due)
         for key in keys:

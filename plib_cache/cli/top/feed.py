@@ -15,6 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from plib_cache._core import NameCounts, Region
 from plib_cache.cache import Cache
 from plib_cache.cli.census import Census, Share, Steady
+from plib_cache.cli.watching import since
 from plib_cache.exceptions import PlibCacheError
 from plib_cache.stats import Stats
 
@@ -158,7 +159,7 @@ class Feed:
         self._counts[number] = counts
         share = census.by_name.get(number, Share())
         hits, misses = (
-            max(0, now - then) / seconds if seconds else 0.0
+            since(then, now) / seconds if seconds else 0.0
             for now, then in zip(counts[:2], before[:2], strict=True)
         )
         saved = counts.saved_us / 1e6
@@ -180,11 +181,11 @@ def _names_in(region: Region) -> dict[int, tuple[str, str]]:
 
 
 def _rates(before: Stats | None, now: Stats, seconds: float) -> dict[str, float]:
-    """What was counted per second; a reset of the counts is no negative rate."""
+    """What was counted per second."""
     counts = now.as_dict()
     had = counts if before is None else before.as_dict()
     return {
-        name: max(0, count - had[name]) / seconds if seconds else 0.0
+        name: since(had[name], count) / seconds if seconds else 0.0
         for name, count in counts.items()
         if isinstance(count, int)
     }

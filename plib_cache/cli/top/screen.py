@@ -41,7 +41,7 @@ def draw(picture: Picture, view: View, width: int, height: int) -> list[Text]:
         "counters": pages.counters,
         "help": pages.help_,
     }
-    head, foot = _head(picture, width, height), _foot(view)
+    head, foot = _head(picture, width, height), _foot(view, width)
     room = height - len(head) - 1
     if view.page == "main":
         lines = _table(picture, view, width, room)
@@ -71,7 +71,7 @@ def duration(seconds: float) -> str:
     """A time in at most 7 characters."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    for unit, step, most in (("s", 1, 600), ("min", 60, 36_000), ("h", 3600, 864_000)):
+    for unit, step, most in (("s", 1, 600), ("min", 60, 5990), ("h", 3600, 359_000)):
         if seconds < most:
             return f"{seconds / step:.1f} {unit}"
     return f"{seconds / 86_400:,.0f} d"
@@ -137,13 +137,18 @@ def _pool(picture: Picture) -> str:
     return ", ".join(f"{size(nbytes)} {what}" for what, nbytes in parts)
 
 
-def _foot(view: View) -> Text:
+def _foot(view: View, width: int) -> Text:
     if view.clearing is not None:
         what = "everything in this cache" if view.clearing == "all" else _called(view.clearing)
-        return Text(f"Forget {what}? y/n", "bold reverse")
+        return Text(f"Forget {_end_of(what, width - 12)}? y/n", "bold reverse")
     if view.message:
         return Text(view.message, "bold")
     return Text(_KEYS.get(view.page, _OTHER_KEYS), "reverse")
+
+
+def _end_of(text: str, most: int) -> str:
+    """Its end tells more of a function than its module does."""
+    return text if len(text) <= most else "\u2026" + text[len(text) - max(0, most - 1) :]
 
 
 def _called(one: Named | str) -> str:
@@ -187,8 +192,7 @@ def _row(one: Named, current: bool, name_width: int, names: list[str]) -> Text:
         "bytes": size(one.nbytes),
     }
     widths = dict(_COLUMNS)
-    called_name = one.name if called else f"{one.kind} {one.name}"
-    name = Text(called_name)
+    name = Text(_end_of(one.name, name_width - 1) if called else f"{one.kind} {one.name}")
     name.truncate(name_width - 1, overflow="ellipsis", pad=True)
     line = Text("> " if current else "  ")
     line.append_text(name).append(" ")

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command ``plib-cache``: what it prints, what it changes, how it ends."""
+"""The commands that look after whole caches, and the machine: what they print and change."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,42 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 from typer.testing import CliRunner
 
 import plib_cache
-from plib_cache.cli import app, machine, main
+from plib_cache.cli import app, machine
 
-COMMANDS = ["demo", "stat", "ls", "check", "clear", "rm", "import", "doctor"]
+COMMANDS = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 HANGS = 240  # seconds; only for what never ends
 
 
-class Ended:
-    """How a command ended."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    def json(self) -> Any:
-        """What it wrote for programs."""
-        return json.loads(self.out)
+Command = Callable[..., Any]
 
 
-@pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Ended]:
-    """``command("stat", "name")`` runs a command in this process."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["plib-cache", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        code = ended.value.code
-        return Ended(code if isinstance(code, int) else 0, out, err)
-
-    return run
+def double(x: int) -> int:
+    """A function to be decorated."""
+    return 2 * x
 
 
 @pytest.fixture
@@ -85,14 +64,14 @@ def test_help_lists_the_commands() -> None:
     assert "Exit codes" in shown.output
 
 
-def test_wrong_use_ends_with_2(command: Callable[..., Ended]) -> None:
+def test_wrong_use_ends_with_2(command: Command) -> None:
     """Unknown commands, missing names and names that cannot be one."""
     for arguments in (["bogus"], ["stat"], ["stat", "a b"], ["stat", "--bogus", "x"]):
         assert command(*arguments).code == 2
 
 
-@pytest.mark.parametrize("name", ["stat", "check", "clear", "rm"])
-def test_what_is_not_there_ends_with_1(command: Callable[..., Ended], name: str) -> None:
+@pytest.mark.parametrize("name", ["stat", "check", "clear", "rm", "top", "watch", "keys"])
+def test_what_is_not_there_ends_with_1(command: Command, name: str) -> None:
     """A name without a cache is told, and no cache is made."""
     ended = command(name, "missing")
     assert ended.code == 1
@@ -100,7 +79,7 @@ def test_what_is_not_there_ends_with_1(command: Callable[..., Ended], name: str)
     assert command("ls", "--json").json()["caches"] == []
 
 
-def test_stat(command: Callable[..., Ended], filled: plib_cache.Cache) -> None:
+def test_stat(command: Command, filled: plib_cache.Cache) -> None:
     """``stat`` tells how full a cache is and what was counted; as JSON too; by path too."""
     shown = command("stat", "mine")
     assert shown.code == 0
@@ -110,10 +89,20 @@ def test_stat(command: Callable[..., Ended], filled: plib_cache.Cache) -> None:
         assert told["entries"] == 1
         assert told["info"]["size"] == 8 << 20
         assert told["stats"]["hits"] == told["stats"]["misses"] == 1
+        assert told["functions"] == []
+
+
+def test_stat_tells_of_functions(command: Command, filled: plib_cache.Cache) -> None:
+    """What decorated functions did and saved is told by name."""
+    cached = plib_cache.cache(cache=filled)(double)
+    assert [cached(2), cached(2)] == [4, 4]
+    (told,) = command("stat", "mine", "--json").json()["functions"]
+    assert (told["name"], told["hits"], told["misses"]) == (f"{__name__}.double", 1, 1)
+    assert "test_regions.double" in command("stat", "mine").out
 
 
 def test_ls_survives_what_is_no_cache(
-    command: Callable[..., Ended], filled: plib_cache.Cache, regions: Path
+    command: Command, filled: plib_cache.Cache, regions: Path
 ) -> None:
     """Foreign, truncated and other files are listed as unreadable, with the reason."""
     (regions / "foreign").write_text("something else")
@@ -131,7 +120,7 @@ def test_ls_survives_what_is_no_cache(
     assert "foreign: unreadable: " in shown.out
 
 
-def test_check(command: Callable[..., Ended], filled: plib_cache.Cache, regions: Path) -> None:
+def test_check(command: Command, filled: plib_cache.Cache, regions: Path) -> None:
     """A sound cache ends with 0, a damaged one with 1 and what is wrong."""
     assert command("check", "mine").code == 0
     assert command("check", "mine", "--json").json() == {"name": "mine", "problems": []}
@@ -143,7 +132,7 @@ def test_check(command: Callable[..., Ended], filled: plib_cache.Cache, regions:
 
 @pytest.mark.parametrize("name", ["clear", "rm"])
 def test_nothing_is_lost_without_a_yes(
-    command: Callable[..., Ended], filled: plib_cache.Cache, name: str
+    command: Command, filled: plib_cache.Cache, name: str
 ) -> None:
     """Without a terminal and without --yes nothing is changed, and the exit code is 2."""
     ended = command(name, "mine")
@@ -169,7 +158,7 @@ def test_on_a_terminal_it_asks(filled: plib_cache.Cache, answer: str, code: int,
     assert len(filled) == left
 
 
-def test_clear(command: Callable[..., Ended], filled: plib_cache.Cache) -> None:
+def test_clear(command: Command, filled: plib_cache.Cache) -> None:
     """``clear`` empties the cache for those who have it open."""
     assert command("clear", "mine", "--yes").code == 0
     assert filled.get("key") is None
@@ -177,7 +166,7 @@ def test_clear(command: Callable[..., Ended], filled: plib_cache.Cache) -> None:
     assert filled["key"] == "again"
 
 
-def test_rm(command: Callable[..., Ended], filled: plib_cache.Cache, regions: Path) -> None:
+def test_rm(command: Command, filled: plib_cache.Cache, regions: Path) -> None:
     """``rm`` removes the file and tells those who have it open; also a file that is cut."""
     (regions / "cut").write_bytes(Path(filled.path).read_bytes()[:50_000])
     for name in ("mine", "cut"):
@@ -186,7 +175,7 @@ def test_rm(command: Callable[..., Ended], filled: plib_cache.Cache, regions: Pa
     assert filled.info().retired
 
 
-def test_rm_leaves_foreign_files_alone(command: Callable[..., Ended], regions: Path) -> None:
+def test_rm_leaves_foreign_files_alone(command: Command, regions: Path) -> None:
     """What is no region is not removed."""
     (regions / "foreign").write_text("something else")
     (regions / "link").symlink_to(regions / "foreign")
@@ -199,7 +188,7 @@ def test_rm_leaves_foreign_files_alone(command: Callable[..., Ended], regions: P
 # ---- doctor --------------------------------------------------------------------------------------
 
 
-def test_doctor_tells_of_this_machine(command: Callable[..., Ended], regions: Path) -> None:
+def test_doctor_tells_of_this_machine(command: Command, regions: Path) -> None:
     """Each topic is there, and the trial cache is gone again."""
     ended = command("doctor", "--json")
     told = ended.json()
@@ -215,7 +204,7 @@ def test_doctor_tells_of_this_machine(command: Callable[..., Ended], regions: Pa
 
 
 def test_doctor_finds_an_unsafe_folder(
-    command: Callable[..., Ended], regions: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, regions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder that others may write is something to change, with the command that does it."""
     unsafe = regions / "unsafe"
@@ -228,7 +217,7 @@ def test_doctor_finds_an_unsafe_folder(
 
 
 def test_doctor_finds_no_folder(
-    command: Callable[..., Ended], regions: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, regions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder that cannot be made is something to change."""
     (regions / "file").write_text("")
