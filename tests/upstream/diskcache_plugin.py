@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Generator
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ import diskcache.fanout
 import pytest
 
 import plib_cache.integrations.diskcache as ours
+from plib_cache.integrations.diskcache import _region
 
 from .diskcache_table import EXPECTED, STRETCH, STRETCHED
 
@@ -35,6 +37,7 @@ def pytest_configure() -> None:
         for name in REPLACED:
             if hasattr(module, name):
                 setattr(module, name, getattr(ours, name))
+    _region._MEMORY = tempfile.gettempdir()  # some of their tests leave their folders there
     fanout: Any = diskcache.FanoutCache
     *others, _ = fanout.__init__.__defaults__
     fanout.__init__.__defaults__ = (*others, ours.Disk)
