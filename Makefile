@@ -8,6 +8,7 @@ LINTERS := $(VENV)/.linters
 PEERS := $(VENV)/.peers
 JOBLIBS := $(addprefix build/joblib-,$(shell sed -n 's/^\(VERSIONS\|TOO_OLD\) = //p' tests/upstream/table.py | tr -d '(",)'))
 DASKS := $(addprefix build/dask-,$(shell sed -n 's/^OLD_DASK = //p' tests/upstream/table.py | tr -d '"'))
+DISKCACHE := build/diskcache-tests
 PIP := $(BIN)/python -m pip --no-input --disable-pip-version-check -qq
 BENCH = $(BIN)/python -m benchmarks --rows "$(ROWS)" $(if $(LIST),--list) \
   $(if $(OUT),--out "$(OUT)") $(if $(OUT_MD),--out-md "$(OUT_MD)")
@@ -28,7 +29,7 @@ build: $(INSTALLED) ## make .venv with everything in it, and build the extension
 demo: build ## several processes share the results of real work
 	$(BIN)/plib-cache demo
 
-test: build $(LINTERS) $(JOBLIBS) $(DASKS) build/django-tests ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi keys" chooses)
+test: build $(LINTERS) $(JOBLIBS) $(DASKS) build/django-tests $(DISKCACHE) ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi keys" chooses)
 	@scripts/test $(STEPS)
 
 test-pku: build ## the tests that run where the CPU has protection keys: in a guest, on two kernels (ONLY="probe joblib" chooses)
@@ -111,6 +112,15 @@ build/dask-%: | $(VENV)/pyvenv.cfg
 	@rm -rf $@.new
 	@$(PIP) install --no-deps --target $@.new dask==$* distributed==$*
 	@mv $@.new $@
+
+# diskcache's own tests, which are in its source distribution.
+build/diskcache-tests: | $(VENV)/pyvenv.cfg
+	@echo "fetching diskcache's tests"
+	@rm -rf $@.new && mkdir -p $@.new
+	@version=$$(sed -n 's/^VERSION = "\([0-9.]*\)".*/\1/p' tests/upstream/diskcache_table.py) && \
+	  $(PIP) download --no-deps --no-binary :all: -d $@.new diskcache==$$version && \
+	  tar -xzf $@.new/diskcache-$$version.tar.gz -C $@.new && \
+	  mv $@.new/diskcache-$$version/tests $@ && rm -rf $@.new
 
 # distributed's own tests, of which its wheels have none; only where GitHub can be reached.
 build/distributed-tests: | $(VENV)/pyvenv.cfg

@@ -19,6 +19,8 @@ from plib_cache import __version__
 from plib_cache._core import ADD, OK, SET, Described, Given, Note, Region, Terms
 from plib_cache.cache import Cache
 from plib_cache.cli import kinds
+from plib_cache.cli.diskcache_targets import Wanted
+from plib_cache.cli.from_diskcache import Import, import_diskcache
 from plib_cache.cli.options import Json, Name, Size, Yes
 from plib_cache.cli.places import attach, attach_or_make, fail
 from plib_cache.cli.portable import Exported, Reader, Writer
@@ -138,16 +140,48 @@ def import_(
         bool, typer.Option("--data-only", help="Leave out what needs code to be read.")
     ] = False,
     size: Size = "",
+    diskcache: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR", help="What diskcache.Cache(DIR) has stored.", show_default=False
+        ),
+    ] = "",
+    drop_in: Annotated[
+        bool,
+        typer.Option("--drop-in", help="NAME is a directory for our diskcache.Cache."),
+    ] = False,
+    pickles: Annotated[
+        bool,
+        typer.Option("--pickles", help="Of DIR also what needs code to be read, if you trust it."),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Of DIR: only count.")] = False,
     json: Json = False,
 ) -> None:
-    """Store the entries of an exported file.
+    """Store the entries of an exported file, or what diskcache has stored.
 
     A file is examined before its first entry is stored; what comes by standard input, entry by
     entry.  Import only files that you trust, or with --data-only: who reads a pickle runs code of
     who wrote it.  Ends with 1 if an entry was refused or evicted.
+
+    The directory of a diskcache is only read, and no pickle of it is run; see
+    docs/migration-diskcache.md.  Ends with 1 if anything was left out that had not expired.
     """
+    if diskcache and (file or data_only):
+        fail(
+            "--diskcache takes neither a FILE nor --data-only (which is its way): leave them out", 2
+        )
+    if not diskcache and (drop_in or pickles or dry_run):
+        fail("--drop-in, --pickles and --dry-run are for --diskcache DIR: name one", 2)
+    if diskcache:
+        wanted = Wanted(pickles=pickles, keep=keep, dry=dry_run)
+        asked = Import(diskcache, name, drop_in=drop_in, size=size, wanted=wanted)
+        raise typer.Exit(import_diskcache(asked, json))
     if not file:
-        fail("import what? name a FILE that plib-cache exported, or - for standard input", 2)
+        fail(
+            "import what? name a FILE that plib-cache exported, - for standard input, or "
+            "--diskcache DIR",
+            2,
+        )
     with _opened(file) as source:
         if stat.S_ISREG(os.fstat(source.fileno()).st_mode):
             _examine(source, file)

@@ -39,6 +39,12 @@ WITHIN = {
     ("plib_cache/serve/listeners.py", "PlibCacheError"),
     ("plib_cache/cli/serving.py", "ConfigurationError"),
     ("plib_cache/cli/kinds.py", "SerializationError"),
+    ("plib_cache/cli/diskcache_rows.py", "DamagedRowError"),
+    ("plib_cache/cli/diskcache_rows.py", "ValueError"),
+    ("plib_cache/cli/diskcache_targets.py", "NeedsCodeError"),
+    ("plib_cache/cli/diskcache_targets.py", "UnfitKeyError"),
+    ("integrations/diskcache/_keys.py", "ValueError"),
+    ("integrations/diskcache/_base.py", "AttributeError"),  # as every class says it
     ("plib_cache/__init__.py", "AttributeError"),  # as every module says it
     ("plib_cache/_plain.py", "AttributeError"),
     ("integrations/dask/_memory.py", "RuntimeError"),
