@@ -10,7 +10,8 @@
 #include "subject.h"
 #include "trace.h"
 
-#define PUPPET_STEPS_MOST 400000u
+/* A hang.  Under sanitizers the longest, which evict and clean in a full pool, were seen to take 300,000. */
+#define PUPPET_STEPS_MOST 4000000u
 
 /* The region; each of the two has its own handle in it. */
 extern plc_cache *common;
