@@ -6,7 +6,7 @@
  * WHAT STAYS (S3-FIFO over runs).  All of it is hints that the page words prove: garbage in rings, marks, clock
  * or ghosts costs entries or work, never more.
  *   Two rings of sealed runs.  New entries come into runs of the small queue.  A run of it is due when the clock
- *   (pages ever sealed into the small queue) has gone on by a tenth of the pool since it was queued; while one
+ *   (pages ever sealed into the small queue) has gone on by a twentieth of the pool since it was queued; while one
  *   is due it is the victim, else the oldest run of the main queue.
  *     small:  used since it came -> copied into a run of the main queue, its mark cleared; else evicted, and
  *             remembered as a ghost.  A key set while its ghost is remembered comes into the main queue at once.

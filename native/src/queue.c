@@ -2,7 +2,7 @@
 /* queue.c: see queue.h.  A hint is one relaxed word; the page words are the truth. */
 #include "queue.h"
 
-#define SMALL_PART 10u /* the small queue's part of the pool: one tenth */
+#define SMALL_PART 20u /* the small queue's part of the pool: one twentieth */
 #define SIDE_TRIES 64u
 #define STALE_MOST 64u /* hints about runs that are gone or queued again, stepped over by one taking */
 
