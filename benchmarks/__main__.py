@@ -36,7 +36,8 @@ def measure(row: Row, bench: Bench) -> report.Measured:
     """Run one row; a failure of what it measures is raised."""
     began, load, used = time.monotonic(), os.getloadavg()[0], machine.used_s()
     try:
-        lines = row.run(bench)
+        with bench.tidied():
+            lines = row.run(bench)
     except MissingError as error:
         lines = [Line(row.work, missing=str(error))]
     for line in lines:

@@ -46,6 +46,19 @@ class Bench:
         """A path that nobody has used."""
         return self.folder / f"{name}-{next(self._numbers)}"
 
+    @contextlib.contextmanager
+    def tidied(self) -> Iterator[None]:
+        """What is made in the folder meanwhile is removed: it is memory that others lack."""
+        before = set(self.folder.iterdir())
+        try:
+            yield
+        finally:
+            for path in set(self.folder.iterdir()) - before:
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
     def scaled(self, count: int, least: int = 1) -> int:
         """So many, or fewer in a run on a small scale."""
         return max(least, int(count * self.scale))

@@ -111,7 +111,8 @@ def _cell(text: str) -> str:
 
 def _sentence(text: str) -> str:
     """With a capital and one space between sentences."""
-    return text[:1].upper() + " ".join(text[1:].split())
+    whole = " ".join(text.split())
+    return whole[:1].upper() + whole[1:]
 
 
 def foundations(rows: Sequence[Measured], machine: Mapping[str, Any]) -> list[str]:

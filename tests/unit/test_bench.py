@@ -303,3 +303,13 @@ def test_a_revision_that_is_not_there() -> None:
     """It is told, and nothing is measured."""
     with pytest.raises(BrokenError, match="no-such-revision"):
         against.checked_out("no-such-revision")
+
+
+def test_a_row_leaves_nothing_behind(bench: Bench) -> None:
+    """What it has made is gone, so that the next one has the memory; what was there stays."""
+    there = bench.fresh("there")
+    there.mkdir()
+    with bench.tidied():
+        bench.fresh("file").write_text("x")
+        (bench.fresh("folder") / "in").mkdir(parents=True)
+    assert list(bench.folder.iterdir()) == [there]

@@ -37,6 +37,11 @@ def measured() -> list[report.Measured]:
     return [report.Measured("c-get", "get", 1.0, (0.1, 0.2), lines)]
 
 
+def test_reasons_begin_with_a_capital() -> None:
+    """And keep the blank behind a first word of one letter."""
+    assert page._sentence("a look  takes.\n As ever.") == "A look takes. As ever."
+
+
 def test_the_table_has_every_line() -> None:
     """Figures with their units, and a peer that is missing keeps its line and its goal."""
     rows = [report.cells(line) for line in measured()[0].lines]
