@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from plib_cache.stats import Info, Stats
+from typing import Any
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _CELL = "text-align: left; padding: 1px 12px 1px 0"
@@ -28,8 +25,8 @@ def table(title: str, rows: Iterable[tuple[str, str]], note: str = "") -> str:
     return f"<div><b>{html.escape(title)}</b><table>{lines}</table>{told}</div>"
 
 
-def of_cache(path: str, info: Info, stats: Stats) -> str:
-    """What one wants to know of a cache at a glance."""
+def of_cache(path: str, info: Any, stats: Any) -> str:
+    """What one wants to know of a cache at a glance: its ``Info`` and its ``Stats``."""
     rows = [
         ("used", f"{size(stats.used)} of {size(info.pool)} ({_share(stats.used, info.pool)})"),
         ("reads", f"{_reads(stats.hits, stats.misses)}"),
@@ -43,8 +40,8 @@ def of_cache(path: str, info: Info, stats: Stats) -> str:
     return table(path, rows, info.note)
 
 
-def of_stats(stats: Stats) -> str:
-    """The counts that are not zero."""
+def of_stats(stats: Any) -> str:
+    """The counts of a ``Stats`` that are not zero."""
     rows = [("hit rate", f"{stats.hit_rate:.1%}")]
     for name, value in stats.as_dict().items():
         if isinstance(value, int) and value:

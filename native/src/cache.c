@@ -7,7 +7,6 @@
  * twice for it: values, and what belongs to single keys of many.  Memory that is read or written meanwhile is refused
  * if it lies in the region: the caller must not reach there through this library (a confused deputy).
  */
-#include "find.h"
 #include "flight.h"
 #include "hash.h"
 #include "read.h"

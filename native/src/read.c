@@ -2,7 +2,6 @@
 /* read.c: see read.h. */
 #include "read.h"
 
-#include "find.h"
 #include "store.h"
 
 #define BARE_TRIES 8u /* copies without a pin before one is taken */

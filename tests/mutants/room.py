@@ -33,7 +33,7 @@ ROOMS = [
     Mutant(
         "visited-dropped",
         "G7: entries that were read are dropped like others",
-        "find.h",
+        "read.h",
         "const uint8_t read = VISITED_USED | VISITED_READ;",
         "const uint8_t read = VISITED_READ;",
         "test_policy",
