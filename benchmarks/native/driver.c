@@ -50,19 +50,6 @@ static char value[VALUE_MOST];
 static size_t value_bytes = VALUE_BYTES;
 static char buffer[VALUE_MOST];
 
-_Noreturn void fail(const char *what, const char *why) {
-    (void)fprintf(stderr, "%s: %s\n", what, why);
-    exit(1);
-}
-
-void key_make(char *key, const char *family, uint32_t number) {
-    static const char digits[] = "0123456789abcdef";
-    memcpy(key, family, 8);
-    for (unsigned i = 0; i < 8; i++) {
-        key[8 + i] = digits[number >> (28 - 4 * i) & 15];
-    }
-}
-
 /* ---- one kind of operation ------------------------------------------------------------------ */
 
 enum op { GET, MISS, SET, DELETE, INCR, OPS };
