@@ -91,7 +91,7 @@ struct plc_cache {
     word last_main[TICKETS]; /* the same of those that went into the main queue at once */
     word copy_run[2]; /* head of the run that evictions copy to, by its queue (parked, or 0) */
     word samples; /* where the next samples are taken */
-    word rate;    /* worth.c: the going rate; 0: none yet */
+    word rate; /* worth.c: the going rate; 0: none yet */
     word32 lock_sequence;
     struct given_up given_up[SHARDS_MAX];
     word reaped_ms[SLOTS_MAX + 1]; /* when that slot's owner was last asked for (monotonic ms) */
