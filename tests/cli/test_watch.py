@@ -22,7 +22,8 @@ Command = Callable[..., Any]
 
 def started(*words: str) -> subprocess.Popen[str]:
     """A command in a process of its own."""
-    start = [sys.executable, "-m", "plib_cache", *words]
+    # SIGINT as in a terminal, whatever the tests were started by
+    start = ["env", "--default-signal=INT", sys.executable, "-m", "plib_cache", *words]
     return subprocess.Popen(start, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -384,7 +384,7 @@ def test_an_unknown_joblib_does_it_all_itself(
 
 def test_only_one_backend(tmp_path: Path) -> None:
     """Another one is an error that says where there are others."""
-    with pytest.raises(plib_cache.ConfigurationError, match=r"joblib\.Memory has others"):
+    with pytest.raises(plib_cache.ConfigurationError, match=r"use joblib\.Memory for others"):
         Memory(tmp_path, backend="local")
 
 

@@ -121,7 +121,8 @@ def fences_of(path: Path) -> list[tuple[str, str, str]]:
     """File, function and kind of each fence in a file."""
     found, function = [], ""
     for line in path.read_text(encoding="utf-8").splitlines():
-        begins = re.match(r"(?:\w[\w *]*?)?\b(\w+)\(.*[{,]$", line)
+        plain = re.sub(r"__attribute__\(\(.*?\)\)\s*", "", line)
+        begins = re.match(r"(?:\w[\w *]*?)?\b(\w+)\(.*[{,]$", plain)
         function = begins[1] if begins else function
         found += [
             (path.name, function, kind)
