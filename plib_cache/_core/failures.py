@@ -97,7 +97,8 @@ def _no_slot(f: Facts) -> str:
 def _unsafe_file(f: Facts) -> str:
     return (
         f"{f.path}: a region must be a regular file of your own with one name, and this is a "
-        f"symbolic link, a folder, or a file of {f.who}: remove it or choose another path"
+        f"symbolic link, a folder, or a file of {f.who}: choose another path, in a folder a "
+        "file of its own"
     )
 
 
@@ -121,8 +122,8 @@ def _too_large(f: Facts) -> str:
 
 def _no_space(f: Facts) -> str:
     return (
-        f"{f.path}: the folder has not even room for the region's index: {f.a} bytes are needed "
-        f"and {f.b} are free: free some, or ask for a smaller size="
+        f"{f.path}: it does not fit into its folder: {f.a} bytes are needed and {f.b} are free: "
+        "free some, or ask for a smaller size="
     )
 
 

@@ -31,8 +31,22 @@ Drain = Annotated[
 ]
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from plib_cache import __version__
+        from plib_cache._core import LAYOUT
+
+        say(f"plib-cache {__version__}, layout {LAYOUT:#018x}")
+        raise typer.Exit
+
+
 @app.callback()
-def about() -> None:
+def about(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Version and layout."),
+    ] = False,
+) -> None:
     """plib_cache: a cache in memory that all processes of this machine share.
 
     A cache is a file in shared memory, made by the first program that uses it; there is no

@@ -262,3 +262,12 @@ def test_memory_limits(files: dict[str, str], found: str, monkeypatch: pytest.Mo
     """The smallest limit of the control groups counts, of both versions of cgroups."""
     monkeypatch.setattr(machine, "_text", lambda path: files.get(path, ""))
     assert machine.memory_limit().found.startswith(found)
+
+
+def test_the_version(command: Callable[..., Any]) -> None:
+    """Of the package, and of the layout that its regions have."""
+    with plib_cache.Cache("mine", size="4MiB") as cache:
+        layout = cache.info().layout_version
+    ended = command("--version")
+    assert ended.code == 0
+    assert ended.out == f"plib-cache {plib_cache.__version__}, layout {layout}\n"
