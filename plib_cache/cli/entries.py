@@ -131,6 +131,8 @@ def set_(
 
     What is read from standard input or a file is stored as it is, with its last line end.
     """
+    if expire is not None and expire <= 0:
+        raise ConfigurationError(f"--expire {expire:g} is over at once: give more than 0 seconds")
     wanted, content = _key(key, key_hex), _content(value, raw, hexadecimal)
     with attach_or_make(name, size) as cache:
         given = wanted if key_hex else key
@@ -174,7 +176,7 @@ def _content(value: str, raw: bool, hexadecimal: bool) -> str | bytes:
 
 def _from_hex(text: str, what: str) -> bytes:
     try:
-        return bytes.fromhex(text)
+        return bytes.fromhex(text.removeprefix("0x"))  # as keys are listed
     except ValueError:
         raise ConfigurationError(
             f"{what} is not in hexadecimal: give pairs of digits, as 6b6579 for key"

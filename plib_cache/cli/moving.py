@@ -45,8 +45,8 @@ def export(
     """
     if file == "-" and (json or sys.stdout.isatty()):
         fail("the export itself goes to standard output: send it to a file or a command", 2)
-    if file != "-" and os.path.lexists(file) and not yes:
-        fail(f"{file} is there already: --yes replaces it, or name another file", 2)
+    if file != "-" and os.path.lexists(file) and (Path(file).is_dir() or not yes):
+        fail(f"{file} is there already: --yes replaces a file; else name another one", 2)
     with attach(name) as cache, _written(file) as out:
         told = _export(cache, out)
     if json:

@@ -131,7 +131,7 @@ def test_set(command: Command, mine: plib_cache.Cache, tmp_path: Path) -> None:
     assert mine["key"] == "välue"
     assert command("set", "mine", "key", "välue", "--raw").code == 0
     assert mine["key"] == "välue".encode()
-    assert command("set", "mine", "6b6579", "00ff", "--hex", "--key-hex").code == 0
+    assert command("set", "mine", "0x6b6579", "00ff", "--hex", "--key-hex").code == 0
     assert mine["key"] == b"\x00\xff"
     file = tmp_path / "file"
     file.write_bytes(b"from a file\n")
@@ -174,6 +174,8 @@ def test_set_makes_a_cache_only_if_told(command: Command) -> None:
         (["zz", "value", "--key-hex"], "hexadecimal"),
         (["", "value"], "1 to 4096 bytes"),
         (["key", "value", "--expire", "nan"], "no usable time"),
+        (["key", "value", "--expire", "-5"], "give more than 0 seconds"),
+        (["key", "value", "--expire", "0"], "give more than 0 seconds"),
         (["key", "value", "--tag", "a", "--tag", "b", "--tag", "c", "--tag", "d", "--tag", "e"],
          "at most 4"),
         (["key", "@/nowhere/at/all"], "cannot be read"),

@@ -308,3 +308,14 @@ def test_a_damaged_file_changes_nothing(
     assert len(mine) == 0
     assert command("import", "fresh", str(file), "--size", "8MiB").code == 1
     assert command("stat", "fresh").code == 1
+
+
+@pytest.mark.parametrize("yes", [[], ["--yes"]])
+def test_a_folder_is_no_file(
+    command: Command, mine: plib_cache.Cache, tmp_path: Path, yes: list[str]
+) -> None:
+    """It is told so, whether files may be replaced or not, and nothing is left in it."""
+    ended = command("export", "mine", str(tmp_path), *yes)
+    assert ended.code == 2
+    assert "name another one" in ended.err
+    assert not list(tmp_path.iterdir())
