@@ -46,15 +46,16 @@ static inline __attribute__((always_inline)) plc_status call_begin_untimed(struc
     if (__builtin_expect(c == NULL, 0)) {
         return PLC_INVALID;
     }
-    struct seat *seat = seat_enter_first(c);
+    /* before the seat is looked for: where another thread of a fork child has taken a place by now, the epoch says that
+     * the seat which this thread remembers is its parent's, and anybody's here */
+    struct seat *seat = __builtin_expect(word_acq(c->fork_mark) == 1, 1) ? seat_enter_first(c) : NULL;
     if (__builtin_expect(seat == NULL, 0)) {
         return call_begin_slow(k, c);
     }
-    /* only now: close looks at the places behind it */
-    if (__builtin_expect(atomic_load_explicit(&c->closed, memory_order_seq_cst) != 0 || word_acq(c->fork_mark) != 1,
-                         0)) {
+    if (__builtin_expect(atomic_load_explicit(&c->closed, memory_order_seq_cst) != 0, 0)) { /* close looks at the seats
+                                                                                              behind it */
         seat_leave(seat);
-        return call_begin_slow(k, c);
+        return PLC_CLOSED;
     }
     k->c = c;
     k->seat = seat;
