@@ -32,7 +32,7 @@ from .words import (
 
 
 def caller(bug: str) -> Thread:
-    """seat.c: seat_enter, seat_leave; call.c: call_enter_untimed.  Two calls."""
+    """seat.h: seat_sit, seat_leave; call.h: call_begin_untimed.  Two calls."""
     for _ in range(2):
         yield put_rlx("busy", 1)
         closed = yield acq("closed")
@@ -110,7 +110,7 @@ def build_clean(bug: str) -> Program:
 MODELS = [
     Model(
         "close",
-        "seat_enter, seat_leave, call_enter_untimed; region_close, calls_ended",
+        "seat_sit, seat_leave, call_begin_untimed; region_close, calls_ended",
         build_close,
         {
             "no-membarrier": REORDERED,
