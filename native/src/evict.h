@@ -11,7 +11,7 @@
 enum evict_mode {
     EVICT_ALL,     /* drain: nothing is kept; what is pinned goes into limbo */
     EVICT_FIRM,    /* nothing is kept, but a value that is read in place stays as it is */
-    EVICT_VISITED, /* what is worth keeping (worth.h: used, or dear) is moved; a run of which nearly all was used stays */
+    EVICT_VISITED, /* what is worth keeping (used, or dear) is moved; a run of which nearly all was used stays */
     EVICT_MOVE_VISITED, /* the same, but nothing stays: without room for a copy even what was used goes */
     EVICT_HAND,    /* the same for a large run that wants the place: without room for copies the run stays */
     EVICT_ASIDE,   /* everything current is moved, out of the way of a large run; without room the run stays */
