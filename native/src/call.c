@@ -301,6 +301,7 @@ plc_status call_assist(plc_cache *c, uint32_t limit_ms) {
     if (c == NULL) {
         return PLC_INVALID;
     }
+    registry_forget(); /* not later: who stays outside is forgotten too */
     if (atomic_load_explicit(&c->closed, memory_order_acquire) != 0 || !call_stay(c)) {
         return PLC_CLOSED;
     }

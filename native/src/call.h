@@ -46,8 +46,8 @@ static inline __attribute__((always_inline)) plc_status call_begin_untimed(struc
     if (__builtin_expect(c == NULL, 0)) {
         return PLC_INVALID;
     }
-    /* before the seat is looked for: where another thread of a fork child has taken a place by now, the epoch says that
-     * the seat which this thread remembers is its parent's, and anybody's here */
+    /* The mark comes first: another thread of a child may be taking its place just now, and seats that were remembered
+     * before that are anybody's.  Behind the mark the epoch is seen that tells. */
     struct seat *seat = __builtin_expect(word_acq(c->fork_mark) == 1, 1) ? seat_enter_first(c) : NULL;
     if (__builtin_expect(seat == NULL, 0)) {
         return call_begin_slow(k, c);

@@ -29,15 +29,21 @@ const uint8_t *part_view(plc_cache *c) {
     return atomic_load_explicit(&c->view, memory_order_acquire);
 }
 
+/* In a raw clone's child the lock may be held by a thread that is not there. */
+static bool lock(plc_cache *c) {
+    registry_forget();
+    return holding_lock(c->holding);
+}
+
 static void list(plc_cache *c, struct part *part) {
-    if (holding_lock(c->holding)) {
+    if (lock(c)) {
         holding_list(c->holding, part);
         holding_unlock(c->holding);
     }
 }
 
 static void unlist(plc_cache *c, struct part *part) {
-    if (holding_lock(c->holding)) {
+    if (lock(c)) {
         holding_unlist(part);
         holding_unlock(c->holding);
     }

@@ -222,6 +222,41 @@ static void opened_and_closed_while_closing(void) {
     CHECK(c->base == NULL);
 }
 
+static void *closes(void *unused) {
+    (void)unused;
+    plc_close(c);
+    return NULL;
+}
+
+/* By another thread; it gives up after a while, and the region stays until it is closed once more. */
+static bool stays_mapped(void) {
+    pthread_t thread;
+    plc_cache *again = NULL;
+    plc_report report;
+    const plc_options attach = {.path = check_path("r"), .protection = check_protection()};
+    CHECK(pthread_create(&thread, NULL, closes, NULL) == 0 && pthread_join(thread, NULL) == 0);
+    bool mapped = c->base != NULL;
+    if (mapped) {
+        CHECK_STATUS(plc_open(&attach, &again, &report), PLC_OK);
+        CHECK(again == c);
+    }
+    return mapped;
+}
+
+static void closing_waits_for_calls(void) {
+    struct call seated, shared;
+    c = region_new(4 * MIB);
+    CHECK_STATUS(call_enter(&seated, c), PLC_OK);
+    CHECK(seated.seat != NULL && stays_mapped());
+    CHECK_STATUS(call_enter(&shared, c), PLC_OK);
+    CHECK_STATUS(call_leave(&seated, PLC_OK), PLC_OK);
+    CHECK(shared.seat == NULL && stays_mapped());
+    CHECK_STATUS(call_leave(&shared, PLC_OK), PLC_OK);
+    CHECK(call_stay(c) && stays_mapped());
+    call_go(c);
+    CHECK(!stays_mapped());
+}
+
 static void several_regions(void) {
     plc_cache *all[7];
     c = region_new(4 * MIB);
@@ -327,6 +362,7 @@ int main(void) {
         {"a number that comes into use again", a_number_that_comes_into_use_again},
         {"calls inside a call take shared tickets", calls_inside_a_call},
         {"opened and closed while closing", opened_and_closed_while_closing},
+        {"closing waits for calls", closing_waits_for_calls},
         {"several regions", several_regions},
         {"a fork child has its own", fork_child_has_its_own},
         {"forgotten while it enters", forgotten_while_it_enters},
