@@ -24,6 +24,7 @@ from plib_cache._verbs import Verbs
 from plib_cache._views import Items, Values
 from plib_cache.exceptions import ConfigurationError
 from plib_cache.keys import key_bytes
+from plib_cache.signatures import go_by
 
 __all__ = ["Cache", "Key"]
 
@@ -279,6 +280,7 @@ class Cache(Verbs, Holding, Upkeep, MutableMapping[Key, Any]):
         return _flight.run(job, fn)  # type: ignore[no-any-return]
 
 
+go_by(Cache)
 quicken(Cache)
 
 
