@@ -18,6 +18,7 @@ from plib_cache._moments import Expire, deadline_ms
 from plib_cache._options import Computed, Copy, Observer, Options
 from plib_cache.cache import Cache
 from plib_cache.exceptions import ConfigurationError
+from plib_cache.signatures import check_options
 
 __all__ = ["CacheInfo", "CachedFunction", "Computed", "Observer", "cache"]
 
@@ -25,6 +26,8 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
+
+_KNOWN = ["limit" if name == "limit_ms" else name for name in Options._fields]
 
 
 class CachedFunction(Protocol[P, R_co]):
@@ -152,6 +155,7 @@ def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
     """
     if len(typed) > 1 or (typed and not isinstance(typed[0], bool)):
         raise TypeError("cache(): give only maxsize and typed by place, other options by name")
+    check_options("cache", options, _KNOWN)
     if function is None or isinstance(function, int):
         if function is not None:
             options["maxsize"] = function

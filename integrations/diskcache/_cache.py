@@ -20,6 +20,7 @@ from plib_cache.integrations.diskcache._disk import ENOVAL
 from plib_cache.integrations.diskcache._memoize import Memoizing
 from plib_cache.integrations.diskcache._queue import Queues
 from plib_cache.integrations.diskcache._walk import Walks
+from plib_cache.signatures import go_by
 
 _PAUSE = 0.001  # seconds between two looks at the lock of transactions
 
@@ -192,3 +193,6 @@ class Cache(Walks, Queues, Memoizing):
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         directory, timeout, disk, trust = state
         self.__init__(directory, timeout, disk, trust=trust)  # type: ignore[misc]
+
+
+go_by(Cache)
