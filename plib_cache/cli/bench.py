@@ -19,9 +19,9 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 import plib_cache
-from plib_cache import config
 from plib_cache._core import remove_region
 from plib_cache.cli.options import Json
+from plib_cache.cli.places import trial_folder
 from plib_cache.cli.show import as_json, columns, console, progress, say
 
 _KEYS = 1000  # that the operations go round over
@@ -80,13 +80,14 @@ _ASKED = [f"key:{i}" for i in range(_KEYS)]
 @contextmanager
 def _cache() -> Iterator[plib_cache.Cache]:
     """A cache that is gone afterwards."""
-    path = str(config.region_folder() / f"bench-{os.getpid()}")
-    try:
-        with plib_cache.Cache(path=path, size="64MiB") as cache:
-            yield cache
-    finally:
-        if os.path.lexists(path):
-            remove_region(path)
+    with trial_folder() as folder:
+        path = str(folder / f"bench-{os.getpid()}")
+        try:
+            with plib_cache.Cache(path=path, size="64MiB") as cache:
+                yield cache
+        finally:
+            if os.path.lexists(path):
+                remove_region(path)
 
 
 def _tasks(

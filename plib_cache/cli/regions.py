@@ -10,10 +10,10 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from plib_cache import config
 from plib_cache._core import remove_region
 from plib_cache._functions import FunctionStats
 from plib_cache.cache import Cache
+from plib_cache.cli import places
 from plib_cache.cli.show import as_json, columns, console, facts, percent, say, size
 from plib_cache.exceptions import CorruptRegionError, LayoutMismatchError, PlibCacheError
 from plib_cache.stats import Info, Stats
@@ -93,8 +93,8 @@ def _functions(functions: list[FunctionStats]) -> Table:
 
 def listing(json: bool) -> None:
     """Show all caches in the region folder, also those that cannot be read."""
-    folder = config.region_folder()
-    found = [_row(path) for path in sorted(folder.iterdir())]
+    folder = places.folder()
+    found = [_row(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
     if json:
         as_json({"folder": str(folder), "caches": found})
     elif not found:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from plib_cache import config
+from plib_cache.cli import places
 from plib_cache.exceptions import ConfigurationError
 
 
@@ -79,7 +80,7 @@ def command(
     from plib_cache.serve.daemon import serve
     from plib_cache.serve.settings import Settings
 
-    region = config.check_path(name) if "/" in name else config.region_path(name)
+    region = places.place(name)
     told = Settings(
         region=region,
         size=config.parse_size(size) if size else None,
@@ -97,4 +98,5 @@ def command(
         metrics=metrics,
         insecure=insecure,
     )
+    places.tell_if_new(name, region)
     serve(told)
