@@ -48,14 +48,15 @@ class _Store(NamedTuple):
 
 def bench(
     seconds: Annotated[
-        float, typer.Option(min=0.5, max=60, help="How long it may take, about.")
+        float, typer.Option(metavar="SECONDS", min=0.5, max=60, help="How long it may take, about.")
     ] = 4.0,
     json: Json = False,
 ) -> None:
-    """Measure get, set and a decorated call, in seconds.
+    """Measure get, set and a decorated call on this machine.
 
-    Beside dict, functools.lru_cache, and diskcache, lmdb and joblib where they are installed.
-    Values have 200 bytes; every call here is a hit.  One process, nothing else should run.
+    Beside it dict and functools.lru_cache are measured, and diskcache, lmdb and joblib where they
+    are installed.  Values have 200 bytes, every call is a hit, and one process does it all.
+    Nothing else should run meanwhile.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plib-cache-bench-")))

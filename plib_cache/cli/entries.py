@@ -35,15 +35,15 @@ def get(
     raw: Annotated[bool, typer.Option("--raw", help="Write the bytes as they are.")] = False,
     hexadecimal: Annotated[bool, typer.Option("--hex", help="Write them in hexadecimal.")] = False,
     load: Annotated[
-        bool, typer.Option("--load", help="Unpickle it: runs code that its writer chose.")
+        bool, typer.Option("--load", help="Unpickle it, which runs code that its writer chose.")
     ] = False,
     key_hex: KeyHex = False,
     json: Json = False,
 ) -> None:
     """Show the value of a key.
 
-    Text as it is, numbers, arrays and plain data as Python writes them; of what needs code to be
-    read the kind and the size.  Ends with 1 if there is no value.
+    Text is shown as it is; numbers, arrays and plain data as Python writes them; of what needs
+    code to be read, what it is.  Ends with 1 if there is no value.
     """
     with attach(name) as cache:
         wanted = _key(key, key_hex)
@@ -108,26 +108,34 @@ def set_(
         str,
         typer.Argument(
             metavar="VALUE",
-            help="Text; - reads standard input, @FILE a file.",
+            help="A text; - reads standard input, @FILE a file.",
             show_default=False,
         ),
     ],
-    raw: Annotated[bool, typer.Option("--raw", help="Store bytes, not text.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Store it as bytes, not as text.")] = False,
     hexadecimal: Annotated[
-        bool, typer.Option("--hex", help="VALUE is in hexadecimal; store bytes.")
+        bool, typer.Option("--hex", help="VALUE is in hexadecimal; store the bytes.")
     ] = False,
     expire: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="How long it stays.", show_default=False)
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Forget it after so long; fractions are fine.",
+            show_default=False,
+        ),
     ] = None,
-    namespace: Annotated[str, typer.Option(help="Its namespace.", show_default=False)] = "",
+    namespace: Annotated[
+        str, typer.Option(metavar="NAME", help="Its namespace.", show_default=False)
+    ] = "",
     tag: Annotated[
-        list[str] | None, typer.Option(help="A tag; several times for several.", show_default=False)
+        list[str] | None,
+        typer.Option(metavar="TAG", help="A tag; repeat it for several.", show_default=False),
     ] = None,
     size: Size = "",
     key_hex: KeyHex = False,
     json: Json = False,
 ) -> None:
-    """Store a text, or bytes.
+    """Store a value: a text, or bytes.
 
     What is read from standard input or a file is stored as it is, with its last line end.
     """
@@ -200,13 +208,21 @@ def _told_as_wrong_use() -> Iterator[None]:
 def keys(
     name: Name,
     pattern: Annotated[
-        str, typer.Argument(metavar="[PATTERN]", help='As "user:*"; of all keys if not told.')
+        str,
+        typer.Argument(metavar="PATTERN", help="Only keys such as 'user:*'.", show_default=False),
     ] = "*",
-    long: Annotated[bool, typer.Option("--long", "-l", help="With kind, size and more.")] = False,
-    limit: Annotated[int, typer.Option(min=0, help="So many at most; 0: all.")] = 0,
+    long: Annotated[
+        bool, typer.Option("--long", "-l", help="Show kind, size and more of each.")
+    ] = False,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=0, help="At most so many; 0: all.", show_default=False)
+    ] = 0,
     json: Json = False,
 ) -> None:
-    """List the keys, in no order; those that are no text in hexadecimal behind 0x."""
+    """List the keys of a cache, in no order.
+
+    Keys that are no text are shown in hexadecimal, behind 0x.
+    """
     with attach(name) as cache:
         raws = (raw for raw, _ in cache._region.scan())
         named = (raw for raw in raws if fnmatch.fnmatchcase(kinds.key_shown(raw), pattern))

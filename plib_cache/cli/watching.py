@@ -27,7 +27,12 @@ _LEVELS = ("used", "free", "largest_free", "leased", "reserved")  # bytes now, n
 def watch(
     name: Name,
     interval: Interval = 1.0,
-    count: Annotated[int, typer.Option(min=0, help="So many lines; 0: until Ctrl-C.")] = 0,
+    count: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="So many lines; 0: until Ctrl-C.", show_default=False
+        ),
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Write a line for each interval: what happened in it.  Ctrl-C ends it.
