@@ -13,7 +13,7 @@ from rich.table import Table
 from plib_cache._core import remove_region
 from plib_cache._functions import FunctionStats
 from plib_cache.cache import Cache
-from plib_cache.cli import places
+from plib_cache.cli import attached, places
 from plib_cache.cli.show import as_json, columns, console, facts, percent, say, size
 from plib_cache.exceptions import CorruptRegionError, LayoutMismatchError, PlibCacheError
 from plib_cache.stats import Info, Stats
@@ -64,10 +64,7 @@ def _described(info: Info, entries: int) -> list[tuple[str, str]]:
         ("memory taken", f"{size(info.taken)} of at most {size(info.size)}"),
         ("mapped by huge pages", size(info.huge)),
         ("largest value possible", size(info.value_max)),
-        (
-            "processes attached",
-            f"{info.processes - 1} besides this command, at most {info.processes_max}",
-        ),
+        ("processes", attached.places(info.processes, info.processes_max)),
         ("protection", ": ".join(filter(None, [info.protection, info.unprotected]))),
         ("made", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(info.created))),
     ]

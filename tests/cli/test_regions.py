@@ -84,6 +84,8 @@ def test_stat(command: Command, filled: plib_cache.Cache) -> None:
     shown = command("stat", "mine")
     assert shown.code == 0
     assert "1 (50.0 %)" in shown.out
+    room = filled.info().processes_max - 1  # the command is in the process of the test
+    assert f"0 attached besides this one, room for {room:,} more" in shown.out
     for name in ("mine", filled.path):
         told = command("stat", name, "--json").json()
         assert told["entries"] == 1
