@@ -21,6 +21,7 @@ from plib_cache.cli.machine import (
 )
 from plib_cache.cli.places import trial_folder
 from plib_cache.cli.show import as_json, columns, console, say, size
+from plib_cache.cli.words import for_shell
 from plib_cache.exceptions import PlibCacheError
 from plib_cache.stats import Info
 
@@ -63,7 +64,7 @@ def _findings() -> Iterator[Finding]:
         with trial_folder() as folder:
             yield from _folder(folder)
     except PlibCacheError as error:
-        yield Finding("change", "region folder", "there is none", str(error))
+        yield Finding("change", "region folder", "there is none", for_shell(error))
     yield from limits()
     yield memory_limit()
     yield from logout()
@@ -153,7 +154,7 @@ def _trial(folder: Path) -> Iterator[Finding]:
             worked, info = cache.get("trial") == "worked", cache.info()
         remove_region(path)
     except PlibCacheError as error:
-        yield Finding("change", "trial", "a small cache cannot be made", str(error))
+        yield Finding("change", "trial", "a small cache cannot be made", for_shell(error))
         return
     yield _protection(info)
     found = "a small cache was made, used and removed"

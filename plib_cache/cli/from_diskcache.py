@@ -31,6 +31,7 @@ from plib_cache.cli.diskcache_targets import (
 )
 from plib_cache.cli.places import place, tell_if_new
 from plib_cache.cli.show import as_json, errors, say
+from plib_cache.cli.words import for_shell
 from plib_cache.exceptions import (
     BusyError,
     ConfigurationError,
@@ -170,7 +171,7 @@ def _import(
         refused = (ValueTooLargeError, RegionFullError, BusyError)
         what = "refused" if isinstance(error, refused) else kinds.get(type(error), "damaged")
         key = f"{row.key!r:.60}: " if isinstance(row, Row) else ""
-        first.setdefault(what, f"{key}{error}")
+        first.setdefault(what, f"{key}{for_shell(error)}")
         return what
 
 

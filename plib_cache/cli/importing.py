@@ -24,6 +24,7 @@ from plib_cache.cli.options import Json, Name, Size
 from plib_cache.cli.places import attach_or_make, fail
 from plib_cache.cli.portable import Exported, Reader
 from plib_cache.cli.show import as_json, errors, progress, say
+from plib_cache.cli.words import for_shell
 from plib_cache.exceptions import BusyError, RegionFullError, ValueTooLargeError
 
 
@@ -155,7 +156,7 @@ def _import(
                     counts[_store(region, reader, one, keep, data_only)] += 1
                 except (ValueTooLargeError, RegionFullError, BusyError) as error:
                     counts["refused"] += 1
-                    first = first or str(error)
+                    first = first or for_shell(error)
         finally:
             if (stored := counts["stored"]) and sys.exc_info()[0] is not None:
                 errors.print(f"{stored:,} entries were stored before that")

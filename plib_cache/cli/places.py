@@ -17,12 +17,13 @@ from typing import NoReturn
 from plib_cache import config
 from plib_cache.cache import Cache
 from plib_cache.cli.show import errors
+from plib_cache.cli.words import for_shell
 from plib_cache.exceptions import ConfigurationError, PlibCacheError
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Say what is wrong, and end with that exit code."""
-    errors.print(f"[bold red]error:[/] {errors.plain(message)}")
+    """Say what is wrong, in words for the shell, and end with that exit code."""
+    errors.print(f"[bold red]error:[/] {errors.plain(for_shell(message))}")
     raise SystemExit(code)
 
 

@@ -15,6 +15,7 @@ from plib_cache._functions import FunctionStats
 from plib_cache.cache import Cache
 from plib_cache.cli import attached, places
 from plib_cache.cli.show import as_json, columns, console, facts, percent, say, size
+from plib_cache.cli.words import for_shell
 from plib_cache.exceptions import CorruptRegionError, LayoutMismatchError, PlibCacheError
 from plib_cache.stats import Info, Stats
 
@@ -105,7 +106,7 @@ def _row(path: Path) -> dict[str, Any]:
         with Cache(path=path, create=False) as cache:
             return {"name": path.name, "entries": len(cache), **cache.info().as_dict()}
     except PlibCacheError as error:
-        return {"name": path.name, "path": str(path), "unreadable": str(error)}
+        return {"name": path.name, "path": str(path), "unreadable": for_shell(error)}
 
 
 def _show_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
@@ -132,7 +133,7 @@ def problems(path: Path, drain: bool = False) -> list[str]:
             found: list[str] = cache.check()
             return found + cache._drain() + cache.check() if drain else found
     except (CorruptRegionError, LayoutMismatchError) as error:
-        return [str(error)]
+        return [for_shell(error)]
 
 
 def remove(path: Path) -> None:
