@@ -2,7 +2,7 @@
 """``plib-cache get``, ``set`` and ``keys``: single entries.
 
 Looking at an entry counts no hit and keeps it from no eviction.  Values are shown without running
-code; what has to be unpickled is only told of, unless ``--load`` asks for it.
+code; what needs more than builtin types is only told of, unless ``--load`` asks for it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import fnmatch
+import json as json_
+import math
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -42,8 +44,8 @@ def get(
 ) -> None:
     """Show the value of a key.
 
-    Text is shown as it is; numbers, arrays and plain data as Python writes them; of what needs
-    code to be read, what it is.  Ends with 1 if there is no value.
+    Text is shown as it is; numbers, arrays and plain data (dicts, lists) as Python writes them; of
+    what needs code to be read, what it is.  Ends with 1 if there is no value.
     """
     with attach(name) as cache:
         wanted = _key(key, key_hex)
@@ -70,21 +72,30 @@ def say_value(text: str) -> None:
 def _shown(found: Described) -> str:
     try:
         value = kinds.value_of(found)
-    except SerializationError:
-        what = f"{kinds.kind(found.type_code)}, {size(found.nbytes)}"
-        return f"<{what}: --load unpickles it, --raw writes its bytes>"
+    except SerializationError as error:
+        what = kinds.what_of(found, error)
+        return f"<{what}: --load unpickles it, if you trust its writer; --raw writes its bytes>"
     if isinstance(value, (bytes, bytearray, memoryview)):
         text = kinds.key_text(bytes(value))
         if text is None:
             what = f"{kinds.kind(found.type_code)}, {size(found.nbytes)}"
             return f"<{what}: --raw writes them, --hex in hexadecimal>"
         return text
-    return value if isinstance(value, str) else repr(value)
+    return _written(value)
+
+
+def _written(value: Any) -> str:
+    """A value as it is if it is text, else as Python writes it."""
+    try:
+        return value if isinstance(value, str) else repr(value)
+    except (RecursionError, ValueError):  # or an integer of more digits than Python writes
+        what = "too long, or nested too deeply, to be written"
+        return f"<{type(value).__name__} that is {what}: --raw writes its bytes>"
 
 
 def _loaded(cache: Cache, found: Described) -> str:
     value = cache._serializer.loads(kinds.plain(found.type_code), memoryview(found.data))
-    return value if isinstance(value, str) else repr(value)
+    return _written(value)
 
 
 def _as_json(region: Region, key: bytes, found: Described) -> dict[str, Any]:
@@ -93,12 +104,20 @@ def _as_json(region: Region, key: bytes, found: Described) -> dict[str, Any]:
         value = kinds.value_of(found)
     except SerializationError:
         pass
-    told = value if isinstance(value, (str, int, float, bool)) else None
-    if isinstance(told, float) and (told != told or told in (float("inf"), float("-inf"))):
-        told = repr(told)  # JSON has no such numbers
+    if isinstance(value, float) and not math.isfinite(value):
+        value = repr(value)  # JSON has no such numbers
     encoded = base64.b64encode(found.data).decode()
     head = {**kinds.key_fields(key), "found": True, **kinds.fields(region, found)}
-    return {**head, "value": told, "base64": encoded}
+    return {**head, "value": _json_value(value), "base64": encoded}
+
+
+def _json_value(value: Any) -> Any:
+    """A value, if JSON gives the same one back; else None."""
+    try:
+        same = json_.loads(json_.dumps(value, allow_nan=False)) == value
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return value if same else None
 
 
 def set_(

@@ -71,7 +71,7 @@ def test_get_runs_no_code(command: Command, mine: plib_cache.Cache, tmp_path: Pa
         ended = command("get", "mine", "key", *options) if options != ["--raw"] else None
         assert ended is None or ended.code == 0
         assert not mark.exists()
-    assert command("get", "mine", "key").out.startswith("<pickle, ")
+    assert command("get", "mine", "key").out.startswith("<pickle that needs ")
     assert command("keys", "mine", "--long").code == 0
     assert not mark.exists()
     ended = command("get", "mine", "key", "--load")
