@@ -15,7 +15,7 @@ import typer.main
 from typer.testing import CliRunner
 
 import plib_cache
-from plib_cache.cli import app, machine
+from plib_cache.cli import app, doctor, machine
 
 COMMANDS = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 HANGS = 240  # seconds; only for what never ends
@@ -229,6 +229,23 @@ def test_doctor_finds_no_folder(
     (finding,) = (one for one in ended.json()["findings"] if one["topic"] == "region folder")
     assert finding["state"] == "change"
     assert "PLIB_CACHE_DIR" in finding["advice"]
+
+
+@pytest.mark.parametrize(
+    ("named", "way"), [(True, "unset PLIB_CACHE_DIR, or set it"), (False, "set")]
+)
+def test_doctor_leads_back_to_memory(
+    command: Command, monkeypatch: pytest.MonkeyPatch, named: bool, way: str
+) -> None:
+    """Caches on a disk may not be what was meant; it says how to have them in memory."""
+    monkeypatch.setattr(doctor, "file_system", lambda folder: "ext4")
+    if not named:
+        monkeypatch.delenv("PLIB_CACHE_DIR")
+    told = command("doctor", "--json").json()
+    (finding,) = (one for one in told["findings"] if one["topic"] == "memory for caches")
+    assert finding["state"] == "note"
+    assert f"if that is not what you want, {way}" in finding["advice"]
+    assert finding["advice"].endswith("to a folder in /dev/shm")
 
 
 @pytest.mark.parametrize(
