@@ -20,7 +20,7 @@ from plib_cache.cli.machine import (
     memory_limit,
 )
 from plib_cache.cli.places import trial_folder
-from plib_cache.cli.show import as_json, columns, console, say, size
+from plib_cache.cli.show import as_json, columns, console, say, say_points, size
 from plib_cache.cli.words import for_shell
 from plib_cache.exceptions import PlibCacheError
 from plib_cache.stats import Info
@@ -52,8 +52,9 @@ def _show(findings: list[Finding]) -> None:
     for finding in findings:
         table.add_row(_MARKS[finding.state], finding.topic, finding.found)
     console().print(table)
-    advice = [f"- {finding.topic}: {finding.advice}" for finding in findings if finding.advice]
-    say("\n".join(["What to change or know:", *advice]) if advice else "Nothing needs a change.")
+    advice = [f"{finding.topic}: {finding.advice}" for finding in findings if finding.advice]
+    say("What to change or know:" if advice else "Nothing needs a change.")
+    say_points(advice)
 
 
 def _findings() -> Iterator[Finding]:

@@ -26,7 +26,7 @@ from plib_cache.cache import Cache
 from plib_cache.cli import kinds
 from plib_cache.cli.options import Json, KeyHex, KeyName, Name, Size
 from plib_cache.cli.places import attach, attach_or_make, fail
-from plib_cache.cli.show import as_json, columns, console, json_list, say, size
+from plib_cache.cli.show import as_json, columns, console, errors, json_list, size
 from plib_cache.exceptions import ConfigurationError, SerializationError
 from plib_cache.keys import key_bytes
 
@@ -54,13 +54,20 @@ def get(
             if json:
                 as_json({**kinds.key_fields(wanted), "found": False})
                 raise typer.Exit(1)
-            fail(f"there is no value of {kinds.key_shown(wanted)!r}: `plib-cache keys {name}`", 1)
+            fail(_absent(name, key, wanted), 1)
         if json:
             as_json(_as_json(cache._region, wanted, found))
         elif raw or hexadecimal:
             _write(found.data.hex().encode() + b"\n" if hexadecimal else found.data)
         else:
             say_value(_loaded(cache, found) if load else _shown(found))
+
+
+def _absent(name: str, key: str, wanted: bytes) -> str:
+    text = f"there is no value of {kinds.key_shown(wanted)!r}: "
+    if key.startswith("0x") and wanted == key.encode():
+        return f"{text}if the key is given in hexadecimal, add --key-hex"
+    return f"{text}`plib-cache keys {name}` shows the keys that there are"
 
 
 def say_value(text: str) -> None:
@@ -252,8 +259,11 @@ def keys(
         elif long:
             _table(cache._region, chosen)
         else:
+            listed = False
             for raw in chosen:
                 say_value(kinds.key_shown(raw))
+                listed = True
+            _say_if_none(listed)
 
 
 def _row(region: Region, raw: bytes, long: bool) -> dict[str, Any] | None:
@@ -274,8 +284,12 @@ def _table(region: Region, raws: Iterator[bytes]) -> None:
             table.add_row(*(escape(text) for text in (*row, space, tags)))
     if table.row_count:
         console().print(table)
-    else:
-        say("no keys")
+    _say_if_none(bool(table.row_count))
+
+
+def _say_if_none(listed: bool) -> None:
+    if not listed:
+        errors.print("no keys")
 
 
 def _write(data: bytes) -> None:

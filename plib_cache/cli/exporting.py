@@ -19,7 +19,7 @@ from plib_cache.cache import Cache
 from plib_cache.cli.options import Json, Name
 from plib_cache.cli.places import attach, fail
 from plib_cache.cli.portable import Exported, Writer
-from plib_cache.cli.show import as_json, errors, progress, say
+from plib_cache.cli.show import as_json, errors, many, progress, say
 
 _PREFIX = 16  # bytes of a decorated function in the keys of its results
 _RESULT_KEY = 32
@@ -50,11 +50,11 @@ def export(
     if json:
         as_json({"file": file, **told})
     elif file != "-":
-        say(f"{told['entries']:,} entries are in {file}")
+        say(f"{many(told['entries'], 'entry is', 'entries are')} in {file}")
     if told["left_out"]:
         errors.print(
-            f"{told['left_out']:,} entries were left out: names of their tags or namespaces are "
-            "not known any more, and nothing could invalidate them"
+            f"{many(told['left_out'], 'entry was', 'entries were')} left out: names of tags or "
+            "namespaces are not known any more, and nothing could invalidate them"
         )
 
 

@@ -23,7 +23,7 @@ from plib_cache.cli.from_diskcache import Import, import_diskcache
 from plib_cache.cli.options import Json, Name, Size
 from plib_cache.cli.places import attach_or_make, fail
 from plib_cache.cli.portable import Exported, Reader
-from plib_cache.cli.show import as_json, errors, progress, say
+from plib_cache.cli.show import as_json, errors, many, progress, say
 from plib_cache.cli.words import for_shell
 from plib_cache.exceptions import BusyError, RegionFullError, ValueTooLargeError
 
@@ -193,7 +193,7 @@ def _say(told: dict[str, Any]) -> None:
         "left_out": "were left out (--data-only)",
     }
     rest = [f"{told[what]:,} {text}" for what, text in words.items() if told[what]]
-    say("; ".join([f"{told['stored']:,} entries are stored", *rest]))
+    say("; ".join([f"{many(told['stored'], 'entry is', 'entries are')} stored", *rest]))
     if told["refused"]:
         errors.print(f"{told['refused']:,} were refused, the first: {told['first_refusal']}")
     if told["evicted"]:

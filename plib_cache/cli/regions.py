@@ -50,7 +50,7 @@ def stat(cache: Cache, json: bool) -> None:
         return
     out = console()
     out.print(facts("Cache", _described(info, entries)))
-    out.print(facts("Since the last reset, by all processes", _counted(stats)))
+    out.print(facts("Counted by all processes, since it was made or reset", _counted(stats)))
     if functions:
         out.print(_functions(functions))
 

@@ -319,3 +319,19 @@ def test_a_mistake_in_the_command_is_told(
     monkeypatch.setenv("PLIB_CACHE_TRACEBACK", "1")
     with pytest.raises(RuntimeError):
         command("stat", "mine")
+
+
+def test_no_keys_is_said(command: Command, mine: plib_cache.Cache) -> None:
+    """To who looks, on standard error; a program that reads the list is given nothing."""
+    for options in ([], ["--long"]):
+        ended = command("keys", "mine", "nothing*", *options)
+        assert (ended.code, ended.out, ended.err) == (0, "", "no keys\n")
+
+
+def test_absent_keys_are_told_with_a_way_on(command: Command, mine: plib_cache.Cache) -> None:
+    """What keys there are; or, of a key as ``keys`` lists it, how it is given."""
+    mine.set(b"\xff", "value")
+    assert "`plib-cache keys mine` shows the keys" in command("get", "mine", "absent").err
+    assert "add --key-hex" in command("get", "mine", "0xff").err
+    assert command("get", "mine", "0xff", "--key-hex").out == "value\n"
+    assert "add --key-hex" not in command("get", "mine", "0xfe", "--key-hex").err

@@ -89,7 +89,7 @@ def test_tags_that_nobody_knows(command: Command, mine: plib_cache.Cache, tmp_pa
     mine.delete(note_key(found.tags[0]))
     ended = command("export", "mine", file, "--json")
     assert ended.json()["left_out"] == 1
-    assert "1 entries were left out" in ended.err
+    assert "1 entry was left out" in ended.err
     assert command("import", "other", file, "--size", "8MiB").code == 0
     with plib_cache.Cache("other") as other:
         assert set(other) == set(mine) - {"news"}
