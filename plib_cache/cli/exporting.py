@@ -20,6 +20,7 @@ from plib_cache.cli.options import Json, Name
 from plib_cache.cli.places import attach, fail
 from plib_cache.cli.portable import Exported, Writer
 from plib_cache.cli.show import as_json, errors, many, progress, say
+from plib_cache.exceptions import PlibCacheError
 
 _PREFIX = 16  # bytes of a decorated function in the keys of its results
 _RESULT_KEY = 32
@@ -60,7 +61,7 @@ def export(
 
 @contextlib.contextmanager
 def _written(file: str) -> Iterator[BinaryIO]:
-    """A file that takes its name when it is complete."""
+    """A file that takes its name when it is complete; ends the command if it cannot be written."""
     if file == "-":
         yield sys.stdout.buffer
         return
@@ -71,8 +72,13 @@ def _written(file: str) -> Iterator[BinaryIO]:
             out.flush()
             os.fsync(out.fileno())
         part.replace(file)
+    except PlibCacheError:  # BusyError is an OSError, too
+        raise
+    except OSError as error:
+        fail(f"{file} cannot be written ({error.strerror}): name a file in a folder with room", 1)
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def _export(cache: Cache, out: BinaryIO) -> dict[str, int]:
