@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
-_HERE = str(Path(__file__).parent) + os.sep
+_HERE = __file__.rpartition(os.sep)[0] + os.sep
 
 
 def outside() -> int:

@@ -13,11 +13,10 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
-import textwrap
+import os
 import time
 import types
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 _LOADED_AT = time.time()
@@ -46,6 +45,8 @@ def _source(code: types.CodeType) -> str | None:
         return None
     if _changed_since_load(code.co_filename) and not _is_what_runs(code):
         return None
+    import textwrap  # with the first function, not with the package
+
     try:
         text = textwrap.dedent(inspect.getsource(code))
         node = ast.parse(text).body[0]
@@ -58,7 +59,7 @@ def _source(code: types.CodeType) -> str | None:
 
 def _changed_since_load(filename: str) -> bool:
     try:
-        found = Path(filename).stat()
+        found = os.stat(filename)  # noqa: PTH116 - nothing else here needs pathlib
         return max(found.st_mtime, found.st_ctime) > _LOADED_AT  # rsync and tar set the first back
     except OSError:
         return False

@@ -14,7 +14,7 @@ import copyreg
 import enum
 import functools
 import hashlib
-import pathlib
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -44,9 +44,14 @@ class Means(NamedTuple):
 IN_FULL = Means(functools.partial(hashlib.blake2b, digest_size=16))
 
 
-def describe_path(value: pathlib.PurePath) -> object:
-    """A path is its text; the modules of its class differ between versions of Python."""
-    return type(value).__name__, str(value)
+def describe_path(value: object) -> object | None:
+    """A path of pathlib is its text; the modules of its class differ between versions of Python.
+
+    None for anything else.  Who has a path has imported pathlib.
+    """
+    pathlib: Any = sys.modules.get("pathlib")
+    is_path = pathlib is not None and isinstance(value, pathlib.PurePath)
+    return (type(value).__name__, str(value)) if is_path else None
 
 
 def describe_enum(value: enum.Enum) -> object:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import enum
 import marshal
-import pathlib
 import struct
 import types
 from collections.abc import Callable, Iterable, Iterator
@@ -244,8 +243,9 @@ def _by_dask(value: Any) -> object | None:
 
 
 def _by_kind(value: Any) -> object | None:
-    if isinstance(value, pathlib.PurePath):
-        return describe_path(value)
+    path = describe_path(value)
+    if path is not None:
+        return path
     if isinstance(value, enum.Enum):
         return describe_enum(value)
     if isinstance(value, (set, frozenset)):
