@@ -15,6 +15,7 @@ from plib_cache.cli.machine import (
     Finding,
     cpu_flags,
     file_system,
+    huge_pages,
     limits,
     logout,
     memory_limit,
@@ -66,6 +67,7 @@ def _findings() -> Iterator[Finding]:
             yield from _folder(folder)
     except PlibCacheError as error:
         yield Finding("change", "region folder", "there is none", for_shell(error))
+    yield huge_pages()
     yield from limits()
     yield memory_limit()
     yield from logout()

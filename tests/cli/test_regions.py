@@ -198,7 +198,8 @@ def test_doctor_tells_of_this_machine(command: Command, regions: Path) -> None:
     topics = {finding["topic"] for finding in told["findings"]}
     assert topics >= {
         "Python", "CPU", "kernel", "region folder", "memory for caches", "unnamed files",
-        "protection", "trial", "open files", "processes", "memory limit", "PLIB_CACHE_DIR",
+        "protection", "trial", "huge pages", "open files", "processes", "memory limit",
+        "PLIB_CACHE_DIR",
     }  # fmt: skip
     assert not list(regions.iterdir())
     shown = command("doctor")
@@ -260,6 +261,23 @@ def test_file_systems(mounts: str, folder: str, kind: str, monkeypatch: pytest.M
     """The file system of a folder is that of the nearest mount point above it."""
     monkeypatch.setattr(machine, "_text", lambda path: mounts)
     assert machine.file_system(Path(folder)) == kind
+
+
+@pytest.mark.parametrize(
+    ("chosen", "release", "state"),
+    [
+        ("always [never] deny", "6.1.0-9-amd64", "ok"), ("always never [deny]", "6.18.1", "note"),
+        ("always [never] deny", "6.0.12", "note"), ("", "6.18.1", "note"),
+        ("[advise] never", "7.0", "ok"),
+    ],
+)  # fmt: skip
+def test_huge_pages(chosen: str, release: str, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel has them from 6.1 on, unless it was built or told to deny them."""
+    monkeypatch.setattr(machine, "_text", lambda path: chosen)
+    monkeypatch.setattr(machine.platform, "release", lambda: release)
+    found = machine.huge_pages()
+    assert found.state == state
+    assert ("Linux 6.1" in found.advice) == (state == "note")
 
 
 @pytest.mark.parametrize(
