@@ -11,6 +11,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+_LINE = 200  # more than any sentence has; that it fits a line, a test holds
 Rows = list[tuple[str, str]]
 
 
@@ -29,6 +30,10 @@ class Command(TyperCommand):
             for one in [*self._of("option"), self.get_help_option(ctx)]
         ]
         _write(formatter, {"Arguments": arguments, "Options": options})
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """The first sentence, which is never cut: not in the list, and not by a shell either."""
+        return super().get_short_help_str(_LINE)
 
     def _of(self, kind: str) -> list[Any]:
         return [one for one in self.params if one.param_type_name == kind]
@@ -62,6 +67,6 @@ class Commands(TyperGroup):
         wide = max(map(len, self.commands))
         for name, command in self.commands.items():
             told: Any = command
-            row = (f"{name:{wide}}", told.get_short_help_str(formatter.width))
+            row = (f"{name:{wide}}", told.get_short_help_str())
             sections.setdefault(told.rich_help_panel, []).append(row)
         _write(formatter, sections)

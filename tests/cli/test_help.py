@@ -83,6 +83,13 @@ def test_commands_are_in_order() -> None:
         assert any(re.fullmatch(rf"  {name} +{re.escape(summary)}", line) for line in lines), name
 
 
+def test_shells_are_told_whole_sentences() -> None:
+    """Completion tells what a command does; typer would cut that at 45 characters."""
+    for name, command in COMMANDS.items():
+        assert command.get_short_help_str().endswith("."), name
+        assert "..." not in command.get_short_help_str(45), name
+
+
 def test_defaults_are_told() -> None:
     """Of options that have one; none where nothing is meant."""
     options = rows_of(help_of(["watch"]), "Options")
