@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from plib_cache.cli import entries, exporting, importing, regions, serving
+from plib_cache.cli import entries, exporting, importing, listing, regions, serving
 from plib_cache.cli.bench import bench
 from plib_cache.cli.help import Command, Commands
 from plib_cache.cli.options import Json, Name, Yes
@@ -173,7 +173,7 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("Look at caches", "top", top),
     ("Look at caches", "watch", watch),
     ("Look at caches", "check", check),
-    ("Entries", "keys", entries.keys),
+    ("Entries", "keys", listing.keys),
     ("Entries", "get", entries.get),
     ("Entries", "set", entries.set_),
     ("Whole caches", "serve", serving.command),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``plib-cache get``, ``set`` and ``keys``: single entries.
+"""``plib-cache get`` and ``set``: single entries.
 
 Looking at an entry counts no hit and keeps it from no eviction.  Values are shown without running
 code; what needs more than builtin types is only told of, unless ``--load`` asks for it.
@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import fnmatch
 import json as json_
 import math
 import sys
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from plib_cache._core import Described, Region
 from plib_cache.cache import Cache
 from plib_cache.cli import kinds
 from plib_cache.cli.options import Json, KeyHex, KeyName, Name, Size
 from plib_cache.cli.places import attach, attach_or_make, fail
-from plib_cache.cli.show import as_json, columns, console, errors, json_list, size
+from plib_cache.cli.show import as_json, size
 from plib_cache.exceptions import ConfigurationError, SerializationError
 from plib_cache.keys import key_bytes
 
@@ -229,67 +226,6 @@ def _told_as_wrong_use() -> Iterator[None]:
         yield
     except ValueError as error:
         fail(str(error), 2)
-
-
-def keys(
-    name: Name,
-    pattern: Annotated[
-        str,
-        typer.Argument(metavar="PATTERN", help="Only keys such as 'user:*'.", show_default=False),
-    ] = "*",
-    long: Annotated[
-        bool, typer.Option("--long", "-l", help="Show kind, size and more of each.")
-    ] = False,
-    limit: Annotated[
-        int, typer.Option(metavar="N", min=0, help="At most so many; 0: all.", show_default=False)
-    ] = 0,
-    json: Json = False,
-) -> None:
-    """List the keys of a cache, in no order.
-
-    Keys that are no text are shown in hexadecimal, behind 0x.
-    """
-    with attach(name) as cache:
-        raws = (raw for raw, _ in cache._region.scan())
-        named = (raw for raw in raws if fnmatch.fnmatchcase(kinds.key_shown(raw), pattern))
-        chosen = islice(named, limit or None)
-        if json:
-            rows = (_row(cache._region, raw, long) for raw in chosen)
-            json_list({"name": name}, "keys", (row for row in rows if row is not None))
-        elif long:
-            _table(cache._region, chosen)
-        else:
-            listed = False
-            for raw in chosen:
-                say_value(kinds.key_shown(raw))
-                listed = True
-            _say_if_none(listed)
-
-
-def _row(region: Region, raw: bytes, long: bool) -> dict[str, Any] | None:
-    if not long:
-        return kinds.key_fields(raw)
-    found = region.describe(raw)
-    return None if found is None else {**kinds.key_fields(raw), **kinds.fields(region, found)}
-
-
-def _table(region: Region, raws: Iterator[bytes]) -> None:
-    table = columns("", ("key", "kind", "size", "expires", "namespace", "tags"), right=["size"])
-    for raw in raws:
-        found = region.describe(raw)
-        if found is not None:
-            told = kinds.fields(region, found)
-            tags, space = ", ".join(told["tags"]), told["namespace"] or ""
-            row = (kinds.key_shown(raw), told["kind"], size(found.nbytes), kinds.expiry(found))
-            table.add_row(*(escape(text) for text in (*row, space, tags)))
-    if table.row_count:
-        console().print(table)
-    _say_if_none(bool(table.row_count))
-
-
-def _say_if_none(listed: bool) -> None:
-    if not listed:
-        errors.print("no keys")
 
 
 def _write(data: bytes) -> None:

@@ -326,6 +326,8 @@ def test_no_keys_is_said(command: Command, mine: plib_cache.Cache) -> None:
     for options in ([], ["--long"]):
         ended = command("keys", "mine", "nothing*", *options)
         assert (ended.code, ended.out, ended.err) == (0, "", "no keys\n")
+    assert "'greet*' is those that begin so" in command("keys", "mine", "greet").err
+    assert not command("keys", "mine", "greeting").err
 
 
 def test_absent_keys_are_told_with_a_way_on(command: Command, mine: plib_cache.Cache) -> None:
