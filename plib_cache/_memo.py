@@ -126,14 +126,15 @@ class Memo:
             return prefix + fingerprint(self.options.key(*args, **kwargs), self.options.typed)
         bound = binder.bind(*args, **kwargs)
         told: dict[str, Any] = {
-            "names": binder.names, "defaults": binder.defaults, "function": self._name
+            "names": binder.names, "defaults": binder.defaults, "function": self.name
         }  # fmt: skip
         if self.options.hashing == "xxh3":
             return prefix + content_args_digest(bound, **told)
         return prefix + args_digest(bound, self.options.typed, **told)
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """What people call the function."""
         return getattr(self.function, "__qualname__", repr(self.function))
 
     # ---- the place in a cache
@@ -282,7 +283,7 @@ class Memo:
             raise error
         if not self._warned:
             self._warned = True
-            tell(f"{self._name} runs without its cache: {error}")
+            tell(f"{self.name} runs without its cache: {error}")
 
     def counts(self) -> NameCounts:
         """What all processes counted since the last ``clear``."""

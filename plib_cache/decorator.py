@@ -221,8 +221,8 @@ def _decorate(function: Any, options: Options) -> Any:
         raise TypeError(f"cache() got a {type(function).__name__}: decorate a function with it")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(
-            f"{function.__qualname__} is a generator function, and what it returns can be read "
-            "only once: decorate a function that returns a list"
+            f"{getattr(function, '__qualname__', function)} is a generator function, and what it "
+            "returns can be read only once: decorate a function that returns a list"
         )
     memo = Memo(function, options)
     wrapper = _async_wrapper(memo) if inspect.iscoroutinefunction(function) else _wrapper(memo)
