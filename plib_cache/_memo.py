@@ -19,7 +19,7 @@ from plib_cache._core import TAGS_MAX, Found, NameCounts, Region, Terms, make_lo
 from plib_cache._costs import cost_us
 from plib_cache._distant import Distant
 from plib_cache._flight import MISSING, Missing
-from plib_cache._identity import number_in, qualified_name
+from plib_cache._identity import number_in, of_main, qualified_name
 from plib_cache._inplace import decode, reader
 from plib_cache._options import Options
 from plib_cache._telling import tell
@@ -85,11 +85,12 @@ class Memo:
         self._unreported_us = 0.0
         self._warned = False
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"function": self.function, "options": self.options}
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.function, self.options, self.prefix if of_main(self.function) else b""
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.__init__(*state[:2])  # type: ignore[misc]
+        self._prefix = state[2]
 
     # ---- keys
 
