@@ -18,8 +18,9 @@ Two things are better than Django asks for: ``incr`` and ``decr`` lose no count 
 the timeout, and go below zero; and ``get_or_set`` with a function computes once, also if many
 processes miss the key together.
 
-A region that is busy, full or damaged does not break a page: the value is not stored, what was
-there is removed, and one warning says so; ``"strict": True`` among the ``OPTIONS`` raises instead.
+A region that is busy, full, damaged or of another version does not break a page, also if it cannot
+be opened for that: nothing is found, the value is not stored, what was there is removed, and one
+warning says so; ``"strict": True`` among the ``OPTIONS`` raises instead.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from plib_cache import (
     BusyError,
     Cache,
     CorruptRegionError,
+    LayoutMismatchError,
     PlibCacheWarning,
     RegionFullError,
     SerializationError,
@@ -54,7 +56,9 @@ __all__ = ["PlibCache", "UnpicklableError"]
 
 T = TypeVar("T")
 
-_REFUSED = (BusyError, CorruptRegionError, RegionFullError, ValueTooLargeError)
+_REFUSED = (
+    BusyError, CorruptRegionError, LayoutMismatchError, RegionFullError, ValueTooLargeError
+)  # fmt: skip
 _NOT_OURS = ("MAX_ENTRIES", "CULL_FREQUENCY")  # Django's; a region is bounded by its size
 _KEY_MAX = 4096
 _TRIES = 1000  # at a number that others change all the time
@@ -124,11 +128,10 @@ class PlibCache(BaseCache):  # type: ignore[misc]
                 f"a key has at most {_KEY_MAX} bytes, not {key!r:.100}: use a digest of it"
             )
 
-    def _ask(self, do: Callable[[Cache], T], otherwise: Callable[[Cache], T]) -> T:
-        """What something comes to; ``otherwise`` if the region refuses it."""
-        cache = self._cache
+    def _ask(self, do: Callable[[Cache], T], otherwise: Callable[[], T]) -> T:
+        """What something comes to; ``otherwise`` if the region refuses it, or to be opened."""
         try:
-            return do(cache)
+            return do(self._cache)
         except SerializationError as error:
             raise UnpicklableError(str(error)) from error
         except _REFUSED as error:
@@ -137,13 +140,18 @@ class PlibCache(BaseCache):  # type: ignore[misc]
             if not self._warned:
                 self._warned = True
                 warnings.warn(f"not cached: {error}", PlibCacheWarning, stacklevel=4)
-            return otherwise(cache)
+            return otherwise()
+
+    def _usable(self) -> Cache | None:
+        """The region; None if it is damaged or of another version, which is told."""
+        return self._ask(lambda cache: cache, lambda: None)
 
     # ---- one key
 
     def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
         """The value of a key, or the default."""
-        return self._cache.get(self.make_and_validate_key(key, version=version), default)
+        name = self.make_and_validate_key(key, version=version)
+        return self._ask(lambda cache: cache.get(name, default), lambda: default)
 
     def set(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None
@@ -159,9 +167,9 @@ class PlibCache(BaseCache):  # type: ignore[misc]
             cache.set(name, value, expire)
             return True
 
-        def refused(cache: Cache) -> bool:
+        def refused() -> bool:
             with contextlib.suppress(*_REFUSED):
-                cache.delete(name)
+                self._cache.delete(name)
             return False
 
         return self._ask(stored, refused)
@@ -171,21 +179,22 @@ class PlibCache(BaseCache):  # type: ignore[misc]
     ) -> bool:
         """Store a value if there is none; whether it was stored."""
         name, expire = self.make_and_validate_key(key, version=version), self._expire(timeout)
-        return self._ask(lambda cache: cache.add(name, value, expire), lambda _cache: False)
+        return self._ask(lambda cache: cache.add(name, value, expire), lambda: False)
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None) -> bool:
         """Give a key another timeout; whether it is there."""
         name, expire = self.make_and_validate_key(key, version=version), self._expire(timeout)
-        return self._ask(lambda cache: cache.touch(name, expire), lambda _cache: False)
+        return self._ask(lambda cache: cache.touch(name, expire), lambda: False)
 
     def delete(self, key: Any, version: Any = None) -> bool:
         """Remove a key; whether it was there."""
         name = self.make_and_validate_key(key, version=version)
-        return self._ask(lambda cache: cache.delete(name), lambda _cache: False)
+        return self._ask(lambda cache: cache.delete(name), lambda: False)
 
     def has_key(self, key: Any, version: Any = None) -> bool:
         """Whether a key is there."""
-        return self.make_and_validate_key(key, version=version) in self._cache
+        name = self.make_and_validate_key(key, version=version)
+        return self._ask(lambda cache: name in cache, lambda: False)
 
     def incr(self, key: Any, delta: Any = 1, version: Any = None) -> Any:
         """Add to a number, which keeps its timeout; the sum.
@@ -194,7 +203,8 @@ class PlibCache(BaseCache):  # type: ignore[misc]
             ValueError: there is no such key.
             BusyError: it is changed by others all the time; nothing was added.
         """
-        total = _add(self._cache, self.make_and_validate_key(key, version=version), delta)
+        name, cache = self.make_and_validate_key(key, version=version), self._usable()
+        total = None if cache is None else _add(cache, name, delta)
         if total is None:
             raise ValueError(f"Key '{key}' not found")
         return total
@@ -209,15 +219,18 @@ class PlibCache(BaseCache):  # type: ignore[misc]
         """
         if not callable(default):
             return super().get_or_set(key, default, timeout, version)
-        name = self.make_and_validate_key(key, version=version)
-        return self._cache.get_or_compute(name, default, self._expire(timeout))
+        name, cache = self.make_and_validate_key(key, version=version), self._usable()
+        if cache is None:
+            return default()
+        return cache.get_or_compute(name, default, self._expire(timeout))
 
     # ---- many keys
 
     def get_many(self, keys: Iterable[Any], version: Any = None) -> dict[Any, Any]:
         """The values of those keys that are there."""
         names = {self.make_and_validate_key(key, version=version): key for key in keys}
-        return {names[name]: value for name, value in self._cache.get_many(names).items()}
+        found: dict[Any, Any] = self._ask(lambda cache: cache.get_many(names), dict)
+        return {names[name]: value for name, value in found.items()}
 
     def set_many(
         self, data: Mapping[Any, Any], timeout: Any = DEFAULT_TIMEOUT, version: Any = None
@@ -230,7 +243,7 @@ class PlibCache(BaseCache):  # type: ignore[misc]
             cache.set_many({name: data[key] for name, key in names.items()}, expire)
             return []
 
-        def one_by_one(_cache: Cache) -> list[Any]:  # for it is not told which were refused
+        def one_by_one() -> list[Any]:  # for it is not told which were refused
             return [key for name, key in names.items() if not self._put(name, data[key], expire)]
 
         return self._ask(at_once, one_by_one)
@@ -238,11 +251,13 @@ class PlibCache(BaseCache):  # type: ignore[misc]
     def delete_many(self, keys: Iterable[Any], version: Any = None) -> None:
         """Remove keys."""
         names = [self.make_and_validate_key(key, version=version) for key in keys]
-        self._ask(lambda cache: cache.delete_many(names), lambda _cache: 0)
+        self._ask(lambda cache: cache.delete_many(names), lambda: 0)
 
     def clear(self) -> None:
         """Remove everything that is in the region, in one step for all processes."""
-        self._cache.clear()
+        cache = self._usable()
+        if cache is not None:
+            cache.clear()
 
 
 def _add(cache: Cache, name: str, delta: Any) -> Any:

@@ -167,6 +167,30 @@ def test_what_is_refused_is_a_miss(cache: PlibCache) -> None:
     assert cache.get_many(["a", "b", "c"]) == {"a": 1, "c": 3}
 
 
+def test_a_region_that_cannot_be_opened(tmp_path: Path) -> None:
+    """Garbage in its head breaks no page: all is a miss, told once, until the file is removed."""
+    file = tmp_path / "file"
+    file.write_bytes(b"garbage!" * 100_000)
+    cache = make(str(file))
+    with pytest.warns(plib_cache.PlibCacheWarning, match="no region of plib_cache"):
+        assert cache.get("k", 5) == 5
+    cache.set("k", 1)  # no second warning: those are errors here
+    assert cache.get_many(["k"]) == {}
+    assert cache.set_many({"k": 1}) == ["k"]
+    assert not any((cache.add("k", 1), cache.touch("k"), cache.delete("k"), "k" in cache))
+    assert cache.get_or_set("k", lambda: 2) == cache.get_or_set("k", 2) == 2
+    with pytest.raises(ValueError, match="not found"):
+        cache.incr("k")
+    cache.delete_many(["k"])
+    cache.clear()
+    cache.close()
+    with pytest.raises(plib_cache.CorruptRegionError):
+        make(str(file), OPTIONS={"strict": True}).get("k")
+    file.unlink()
+    cache.set("k", 1)
+    assert cache.get("k") == 1
+
+
 def test_strict() -> None:
     """With ``strict`` among the options it is an exception."""
     strict = make("strict", OPTIONS={"strict": True})
