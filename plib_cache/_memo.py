@@ -145,7 +145,7 @@ class Memo:
         home = self._home
         if home is None:
             home = self._settle()
-            if not _shared.off[0]:
+            if not _shared.off:
                 self._move(home)
         return home
 
@@ -176,7 +176,7 @@ class Memo:
 
     def fresh_home(self) -> Home | None:
         """The place, opened anew if its file was removed; None if there is none."""
-        if self._home is None and (_shared.off[0] or time.monotonic() < self._retry_at):
+        if self._home is None and (_shared.off or time.monotonic() < self._retry_at):
             return None
         try:
             if not isinstance(self.options.cache, Cache) and self.home().region.removed():

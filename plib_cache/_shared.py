@@ -29,7 +29,8 @@ class Settled(Protocol):
 
 
 settled: weakref.WeakSet[Settled] = weakref.WeakSet()
-off = [False]  # whether decorated functions do without caches
+# Who lets decorated functions do without caches now: several threads may, and end in any order.
+off: list[bool] = []
 
 
 @options_of("configure")
@@ -120,12 +121,12 @@ def other_caches(**settings: Any) -> Iterator[None]:
 @contextlib.contextmanager
 def no_caches() -> Iterator[None]:
     """Let decorated functions do without caches for a while."""
-    outer, off[0] = off[0], True
+    off.append(True)
     _unsettle()
     try:
         yield
     finally:
-        off[0] = outer
+        off.pop()
         _unsettle()
 
 

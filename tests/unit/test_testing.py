@@ -234,6 +234,27 @@ def test_functions_go_back_to_what_they_had() -> None:
     assert calls == [1, 1, 1, 1]
 
 
+def test_no_caching_by_two_threads() -> None:
+    """Blocks that overlap: caching is off until the last one ends, and then on again."""
+    calls = []
+
+    @plib_cache.cache
+    def double(x: int) -> int:
+        calls.append(x)
+        return 2 * x
+
+    with private_regions():
+        first, second = no_caching(), no_caching()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert double(1) == double(1) == 2
+        second.__exit__(None, None, None)
+        assert len(calls) == 2
+        assert double(1) == double(1) == 2
+        assert len(calls) == 3
+
+
 def test_no_caching_of_a_given_cache(small: plib_cache.Cache) -> None:
     """Also a function with a ``Cache`` of its own computes; the cache itself works on."""
     calls = []
