@@ -33,7 +33,7 @@ from plib_cache._describe import (
 )
 from plib_cache._describe_numpy import describe_numpy
 from plib_cache._describe_tables import describe_table
-from plib_cache._identity import class_body, is_local, leads_to, qualified_name
+from plib_cache._identity import class_body, is_local, leads_to, qualified_name, was_sent
 
 NAN = float("nan")
 SCALARS = frozenset({type(None), bool, int, float, str, bytes})
@@ -189,7 +189,7 @@ class Encoder:
     def _class(self, value: type) -> bytes:
         """A class is its name; one whose name does not lead to it also its methods."""
         name = qualified_name(value).encode()
-        if not is_local(value) and leads_to(value):
+        if not is_local(value) and (leads_to(value) or was_sent(value)):
             return _token(b"k", name)
         return _token(b"K", self.token(name) + self.token((value.__bases__, class_body(value))))
 

@@ -6,9 +6,14 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from contextvars import ContextVar
 from typing import Any
 
 _MAIN_MODULES = ("__main__", "__mp_main__")
+
+# While a function is called that another process has sent: the identity of its main module, where
+# classes come from that were sent along and are not in the main module here.
+sent_from: ContextVar[str] = ContextVar("sent_from", default="")
 
 
 def module_identity(name: str | None) -> str:
@@ -37,12 +42,17 @@ def qualified_name(thing: Any) -> str:
     if module is None and owner is not None:
         module = getattr(owner, "__module__", None) or type(owner).__module__
     name = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", "")
-    return f"{module_identity(module)}.{name}"
+    return f"{(was_sent(thing) and sent_from.get()) or module_identity(module)}.{name}"
 
 
 def of_main(thing: Any) -> bool:
     """Whether it is of the main module, which is another one in other processes."""
     return getattr(thing, "__module__", None) in _MAIN_MODULES
+
+
+def was_sent(thing: Any) -> bool:
+    """Whether it is of the main module of the process that has sent the function being called."""
+    return bool(sent_from.get()) and of_main(thing) and not leads_to(thing)
 
 
 def shown_name(thing: Any) -> str:
@@ -67,12 +77,12 @@ def is_local(thing: Any) -> bool:
     return "<locals>" in name or "<lambda>" in name
 
 
-def leads_to(cls: type) -> bool:
-    """Whether module and qualified name of a class lead to it."""
-    found: Any = sys.modules.get(cls.__module__)
-    for name in cls.__qualname__.split("."):
+def leads_to(thing: Any) -> bool:
+    """Whether module and qualified name of a class or a function lead to it."""
+    found: Any = sys.modules.get(thing.__module__)
+    for name in getattr(thing, "__qualname__", "").split("."):
         found = getattr(found, name, None)
-    return found is cls
+    return found is thing
 
 
 _NO_BODY = frozenset({"__dict__", "__weakref__", "__module__", "__qualname__", "__doc__"})

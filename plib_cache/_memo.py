@@ -7,7 +7,6 @@ one warning for each function, or an exception if the function is ``strict``.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 import time
 from collections.abc import Callable, Iterable
@@ -19,21 +18,13 @@ from plib_cache._core import TAGS_MAX, Found, NameCounts, Region, Terms, make_lo
 from plib_cache._costs import cost_us
 from plib_cache._distant import Distant
 from plib_cache._flight import MISSING, Missing
-from plib_cache._identity import number_in, of_main, qualified_name
+from plib_cache._identity import module_identity, number_in, of_main, sent_from
 from plib_cache._inplace import decode, reader
 from plib_cache._options import Options
 from plib_cache._telling import tell
 from plib_cache.cache import Cache
 from plib_cache.exceptions import ClosedError, PlibCacheError
-from plib_cache.keys import (
-    args_digest,
-    code_digest,
-    compile_binder,
-    content_args_digest,
-    fingerprint,
-    function_identity,
-    version_digest,
-)
+from plib_cache.keys import args_digest, compile_binder, content_args_digest, fingerprint
 from plib_cache.serialize import DefaultSerializer, Serializer
 
 _RETRY_S = 1.0  # a region that could not be opened is not tried again before
@@ -81,16 +72,21 @@ class Memo:
         self.alone: set[bytes] = set()  # calls whose result could not be stored: nobody need wait
         self._home: Home | None = None
         self._prefix = b""
+        self._sent_from = ""
         self._retry_at = 0.0
         self._unreported_us = 0.0
         self._warned = False
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return self.function, self.options, self.prefix if of_main(self.function) else b""
+        if not of_main(self.function):
+            return self.function, self.options, b"", ""
+        main = self._sent_from or module_identity(self.function.__module__)
+        return self.function, self.options, self.prefix, main
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.__init__(*state[:2])  # type: ignore[misc]
         self._prefix = state[2]
+        self._sent_from = "" if state[3] == module_identity("__main__") else state[3]
 
     # ---- keys
 
@@ -98,20 +94,8 @@ class Memo:
     def prefix(self) -> bytes:
         """16 bytes that stand for the function: its name, its code and the options of its key."""
         if not self._prefix:
-            self._prefix = self._digest()
+            self._prefix = self.options.prefix_of(self.function)
         return self._prefix
-
-    def _digest(self) -> bytes:
-        options = self.options
-        if options.version is None:
-            name = function_identity(self.function)
-            code = code_digest(self.function, options.depends_on)
-        else:
-            name = qualified_name(self.function)
-            code = version_digest(options.version, options.depends_on)
-        chosen = (options.namespace, options.typed, tuple(sorted(options.ignore)))
-        parts = (name.encode("utf-8", "surrogatepass"), code, fingerprint(chosen))
-        return hashlib.blake2b(b"\0".join(parts), digest_size=16).digest()
 
     def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         """The key of a call.
@@ -120,6 +104,12 @@ class Memo:
             UnhashableArgumentError: an argument gives no stable key.
             TypeError: the function cannot be called so.
         """
+        if self._sent_from and sent_from.get() != self._sent_from:
+            before = sent_from.set(self._sent_from)
+            try:
+                return self.key(args, kwargs)
+            finally:
+                sent_from.reset(before)
         prefix = self._prefix or self.prefix
         binder = self._binder
         if binder is None:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
+from plib_cache._identity import qualified_name
 from plib_cache._inplace import Copy
 from plib_cache._moments import Expire
 from plib_cache.cache import Cache
+from plib_cache.keys import code_digest, fingerprint, function_identity, version_digest
 
 __all__ = ["Computed", "Copy", "Function", "Observer", "Options", "Tags"]
 
@@ -63,6 +66,16 @@ class Options(NamedTuple):
     observer: Observer | None = None
     maxsize: int | None = None
     remote: Any = None
+
+    def prefix_of(self, function: Function) -> bytes:
+        """16 bytes that stand for a function: its name, its code and the options of its key."""
+        if self.version is None:
+            name, code = function_identity(function), code_digest(function, self.depends_on)
+        else:
+            name, code = qualified_name(function), version_digest(self.version, self.depends_on)
+        chosen = (self.namespace, self.typed, tuple(sorted(self.ignore)))
+        parts = (name.encode("utf-8", "surrogatepass"), code, fingerprint(chosen))
+        return hashlib.blake2b(b"\0".join(parts), digest_size=16).digest()
 
     def observed(self, function: Function) -> Function:
         """The function, whose computations the observer is told of."""

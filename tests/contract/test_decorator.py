@@ -324,6 +324,57 @@ if __name__ == "__main__":
 """
         python(self.PROGRAM + send)
 
+    ARGUMENTS = """
+import dataclasses, enum, sys
+import plib_cache
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    kind: type
+
+class Color(enum.Enum):
+    RED = 1
+
+@plib_cache.cache
+def told(point, color):
+    print("computing")
+    return str(point.x) + color.name
+
+def call():
+    print(told(Point(1, Point), Color.RED))
+
+if __name__ == "__main__":
+    call()
+"""
+
+    def test_arguments_of_classes_of_a_script_travel(self, python: Any) -> None:
+        """With the function they are the same there, also if they are sent on."""
+        send = """
+    import base64, os, subprocess, cloudpickle
+    receive = '''if True:
+        import base64, cloudpickle, pickle, subprocess, sys
+        call = pickle.loads(base64.b64decode(sys.argv[1]))
+        call()
+        sys.stdout.flush()
+        sent = base64.b64encode(cloudpickle.dumps(call)).decode()
+        if len(sys.argv) == 3:
+            subprocess.run([sys.executable, "-c", sys.argv[2], sent], check=True)
+    '''
+    sent = base64.b64encode(cloudpickle.dumps(call)).decode()
+    found = subprocess.check_output([sys.executable, "-c", receive, sent, receive], text=True)
+    assert found == "1RED\\n1RED\\n", found
+"""
+        assert python(self.ARGUMENTS + send) == "computing\n1RED\n"
+        spawn = """
+    import multiprocessing
+    child = multiprocessing.get_context("spawn").Process(target=call)
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+"""
+        assert "computing" not in python(self.ARGUMENTS + spawn)
+
     def test_an_edited_function_computes(self, python: Any) -> None:
         """The edited one does not get the old results; the old one still does."""
         python(self.PROGRAM)
