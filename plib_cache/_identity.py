@@ -50,6 +50,18 @@ def of_main(thing: Any) -> bool:
     return getattr(thing, "__module__", None) in _MAIN_MODULES
 
 
+def is_main_here(identity: str, function: Any) -> bool:
+    """Whether a function's main module is the one of this process.
+
+    What was typed in, or given to ``python -c``, has no name of its own: there the function must
+    be in it.
+    """
+    if identity != module_identity("__main__"):
+        return False
+    outer = getattr(function, "__qualname__", "").partition(".")[0]
+    return identity != "__main__" or hasattr(sys.modules.get("__main__"), outer)
+
+
 def was_sent(thing: Any) -> bool:
     """Whether it is of the main module of the process that has sent the function being called."""
     return bool(sent_from.get()) and of_main(thing) and not leads_to(thing)

@@ -366,6 +366,11 @@ if __name__ == "__main__":
     assert found == "1RED\\n1RED\\n", found
 """
         assert python(self.ARGUMENTS + send) == "computing\n1RED\n"
+        typed = f"""
+import subprocess, sys
+print(subprocess.check_output([sys.executable, "-c", {self.ARGUMENTS + send!r}], text=True))
+"""
+        assert python(typed) == "computing\n1RED\n\n"
         spawn = """
     import multiprocessing
     child = multiprocessing.get_context("spawn").Process(target=call)
