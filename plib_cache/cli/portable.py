@@ -194,7 +194,7 @@ class Reader:
     def _json(self, content: bytes) -> dict[str, Any]:
         try:
             told = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):  # a few bytes nest deeper than the stack goes
             told = None
         return told if isinstance(told, dict) else self._damaged("a block is no JSON")
 

@@ -253,6 +253,14 @@ def test_every_damage_is_found() -> None:
         read(whole + b"x")
 
 
+def test_a_block_that_nests_without_end() -> None:
+    """Its checksum holds, and yet it is no more than a damaged file."""
+    out = io.BytesIO()
+    Writer(out, {})._write(b"NAME", b"[" * 200_000)
+    with pytest.raises(ExportError, match="a block is no JSON"):
+        read(out.getvalue())
+
+
 def test_blocks_cannot_be_moved() -> None:
     """Blocks that are left out, doubled or swapped are found, though each is whole."""
     whole = exported()
