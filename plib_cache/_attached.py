@@ -18,7 +18,7 @@ from plib_cache._moments import Expire, deadline_ms
 from plib_cache._open import check_expected, check_in_place, open_region
 from plib_cache._telling import tell
 from plib_cache.exceptions import ConfigurationError, CorruptRegionError
-from plib_cache.keys import MAX_KEY_BYTES, key_bytes
+from plib_cache.keys import MAX_KEY_BYTES, key_bytes, utf8
 from plib_cache.serialize import DefaultSerializer, Encoded, Serializer
 from plib_cache.signatures import options_of
 
@@ -268,7 +268,7 @@ def _checked(name: object, what: str) -> str:
         raise TypeError(f"a {what} is a {type(name).__name__}, {name!r:.100}: give a str")
     if not name:
         raise ValueError(f"a {what} cannot be empty: give a name, or None for none")
-    nbytes = len(name.encode("utf-8", "surrogatepass"))
+    nbytes = len(utf8(name, what, "use a digest of its bytes, as of os.fsencode(name)"))
     if nbytes > _NAME_MAX:
         raise ValueError(
             f"a {what} has at most {_NAME_MAX} bytes, this one has {nbytes}: "

@@ -65,7 +65,7 @@ def key_bytes(key: str | bytes) -> tuple[bytes, bool]:
         ValueError: it is empty, longer than 4096 bytes, or holds a lone surrogate.
     """
     if isinstance(key, str):
-        raw, text = _utf8(key), True
+        raw, text = utf8(key, "key", "pass bytes, such as os.fsencode(key)"), True
     elif isinstance(key, bytes):
         raw, text = bytes(key), False
     else:
@@ -80,13 +80,17 @@ def key_bytes(key: str | bytes) -> tuple[bytes, bool]:
     return raw, text
 
 
-def _utf8(key: str) -> bytes:
+def utf8(text: str, what: str, instead: str) -> bytes:
+    """Text as bytes.
+
+    Raises:
+        ValueError: it holds a lone surrogate; says ``what`` it is, and what to do ``instead``.
+    """
     try:
-        return key.encode()
+        return text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"the key {key!r:.60} holds a lone surrogate, which has no UTF-8: "
-            "pass bytes, such as os.fsencode(key)"
+            f"the {what} {text!r:.60} holds a lone surrogate, which has no UTF-8: {instead}"
         ) from error
 
 
