@@ -28,7 +28,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import pickle
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -44,12 +43,12 @@ from plib_cache import (
     Cache,
     CorruptRegionError,
     LayoutMismatchError,
-    PlibCacheWarning,
     RegionFullError,
     SerializationError,
     ValueTooLargeError,
 )
 from plib_cache.integrations._regions import attach_or_create
+from plib_cache.integrations._telling import tell
 from plib_cache.serve import Store
 
 __all__ = ["PlibCache", "UnpicklableError"]
@@ -63,6 +62,7 @@ _NOT_OURS = ("MAX_ENTRIES", "CULL_FREQUENCY")  # Django's; a region is bounded b
 _KEY_MAX = 4096
 _TRIES = 1000  # at a number that others change all the time
 _opened: dict[str, Cache] = {}  # by place and options, for all threads; opening twice is harmless
+_told: set[str] = set()  # which of them have failed
 
 
 class UnpicklableError(SerializationError, pickle.PickleError):
@@ -88,7 +88,6 @@ class PlibCache(BaseCache):  # type: ignore[misc]
         self._size = options.pop("size", None)
         self._strict = bool(options.get("strict"))
         self._options = {"path" if place.startswith("/") else "name": place, **options}
-        self._warned = False
 
     @property
     def _cache(self) -> Cache:
@@ -137,9 +136,10 @@ class PlibCache(BaseCache):  # type: ignore[misc]
         except _REFUSED as error:
             if self._strict:
                 raise
-            if not self._warned:
-                self._warned = True
-                warnings.warn(f"not cached: {error}", PlibCacheWarning, stacklevel=4)
+            known = repr(self._options)
+            if known not in _told:
+                _told.add(known)
+                tell(f"not cached: {error}", stacklevel=4)
             return otherwise()
 
     def _usable(self) -> Cache | None:

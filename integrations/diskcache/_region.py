@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from plib_cache import (
     ConfigurationError,
     CorruptRegionError,
     LayoutMismatchError,
-    PlibCacheWarning,
 )
 from plib_cache.integrations._regions import attach_or_create
+from plib_cache.integrations._telling import tell
 
 ENTRIES, STATE = "cache.plib", "state.plib"
 STATE_SIZE = 4 << 20
@@ -35,7 +34,7 @@ def warn_once(text: str) -> None:
     """Say something once in this process."""
     if text not in _told:
         _told.add(text)
-        warnings.warn(text, PlibCacheWarning, stacklevel=5)
+        tell(text, stacklevel=5)
 
 
 def made_directory(directory: object) -> str:

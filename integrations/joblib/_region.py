@@ -25,6 +25,7 @@ from plib_cache import (
     config,
 )
 from plib_cache.integrations._regions import attach_or_create
+from plib_cache.integrations._telling import tell
 from plib_cache.remote.options import parse as parse_remote
 from plib_cache.serialize import DefaultSerializer, Encoded
 
@@ -196,4 +197,4 @@ def warn_once(text: str, category: type[Warning] = PlibCacheWarning, subject: st
     """Warn of a subject (by itself: of a text) once in this process."""
     if (subject or text) not in _warned:
         _warned.add(subject or text)
-        warnings.warn(text, category, stacklevel=3)
+        tell(text, 3, category)

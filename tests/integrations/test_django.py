@@ -25,6 +25,7 @@ from plib_cache.serve import Store
 def nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has a process that has opened nothing yet."""
     monkeypatch.setattr(django, "_opened", {})
+    monkeypatch.setattr(django, "_told", set())
 
 
 def make(location: str = "", **params: Any) -> PlibCache:
@@ -174,6 +175,7 @@ def test_a_region_that_cannot_be_opened(tmp_path: Path) -> None:
     cache = make(str(file))
     with pytest.warns(plib_cache.PlibCacheWarning, match="no region of plib_cache"):
         assert cache.get("k", 5) == 5
+    make(str(file)).set("k", 1)  # of another thread, say
     cache.set("k", 1)  # no second warning: those are errors here
     assert cache.get_many(["k"]) == {}
     assert cache.set_many({"k": 1}) == ["k"]

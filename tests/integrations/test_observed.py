@@ -209,6 +209,45 @@ def test_a_failure_is_logged(regions: Path, caplog: pytest.LogCaptureFixture) ->
     assert len(warned) == 1
 
 
+def _by_django(folder: Path) -> None:
+    from plib_cache.integrations.django import PlibCache
+
+    PlibCache(str(folder / "region"), {"OPTIONS": {"size": "8MiB"}}).set("k", bytes(16 << 20))
+
+
+def _by_diskcache(folder: Path) -> None:
+    from plib_cache.integrations.diskcache import Cache
+
+    with Cache(folder, size_limit=8 << 20) as cache:
+        cache["k"] = bytes(16 << 20)
+
+
+def _by_joblib(folder: Path) -> None:
+    import joblib
+
+    import plib_cache.integrations.joblib  # noqa: F401 - it makes the backend known
+
+    def large() -> bytes:
+        return bytes(16 << 20)
+
+    options = {"size": "8MiB"}
+    memory = joblib.Memory(folder, backend="plib", backend_options=options, verbose=0)
+    assert len(memory.cache(large)()) == 16 << 20
+
+
+@pytest.mark.parametrize("fail", [_by_django, _by_diskcache, _by_joblib])
+def test_a_failure_of_an_integration_is_logged(
+    fail: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one of plib_cache itself."""
+    tmp_path.chmod(0o700)
+    caplog.set_level(logging.WARNING, "plib_cache")
+    with pytest.warns(plib_cache.PlibCacheWarning) as warned:
+        fail(tmp_path)
+    (record,) = [one for one in caplog.records if one.name == "plib_cache"]
+    assert record.getMessage() in [str(one.message) for one in warned]
+
+
 def test_the_log_is_silent_by_itself(regions: Path) -> None:
     """A program that has not configured logging sees the warning, and nothing twice."""
     program = (
