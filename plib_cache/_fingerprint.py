@@ -114,9 +114,11 @@ class Encoder:
             self._inside.discard(id(value))
 
     def _inner(self, value: object) -> bytes:
-        """A value inside of itself: functions and classes may be, by name."""
+        """A value inside of itself: functions, classes and members of enums may be, by name."""
         if isinstance(value, (types.FunctionType, type)):
             return _token(b"r", qualified_name(value).encode())
+        if isinstance(value, enum.Enum):
+            return _token(b"r", f"{qualified_name(type(value))}.{value._name_}".encode())
         raise UnstableValueError(value)
 
     def _container(self, value: Any) -> bytes | None:

@@ -275,6 +275,24 @@ def test_what_does_not_matter_does_not_count() -> None:
     assert fingerprint(Dasked([1])) == fingerprint(Dasked([1]))
 
 
+def local_enum(value: int) -> Any:
+    """A member of a class whose name does not lead to it."""
+
+    class Local(enum.Enum):
+        ONE = value
+        TWO = 2
+
+    return Local.ONE
+
+
+def test_members_of_a_local_enum() -> None:
+    """They are known by their class, which they are in themselves."""
+    one = local_enum(1)
+    assert fingerprint(one) == fingerprint(local_enum(1))
+    others = [type(one).TWO, local_enum(3), type(one)]
+    assert len({fingerprint(value) for value in (one, *others)}) == 4
+
+
 def running() -> Any:
     """A generator that has begun."""
     yield 1
