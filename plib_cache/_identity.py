@@ -12,7 +12,8 @@ from typing import Any
 _MAIN_MODULES = ("__main__", "__mp_main__")
 
 # While a function is called that another process has sent: the identity of its main module, where
-# classes come from that were sent along and are not in the main module here.
+# classes come from that were sent along and are not in the main module here (nor are their copies
+# where that is the same one, as in a worker of dask that was spawned).
 sent_from: ContextVar[str] = ContextVar("sent_from", default="")
 
 
@@ -48,18 +49,6 @@ def qualified_name(thing: Any) -> str:
 def of_main(thing: Any) -> bool:
     """Whether it is of the main module, which is another one in other processes."""
     return getattr(thing, "__module__", None) in _MAIN_MODULES
-
-
-def is_main_here(identity: str, function: Any) -> bool:
-    """Whether a function's main module is the one of this process.
-
-    What was typed in, or given to ``python -c``, has no name of its own: there the function must
-    be in it.
-    """
-    if identity != module_identity("__main__"):
-        return False
-    outer = getattr(function, "__qualname__", "").partition(".")[0]
-    return identity != "__main__" or hasattr(sys.modules.get("__main__"), outer)
 
 
 def was_sent(thing: Any) -> bool:

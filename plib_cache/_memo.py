@@ -18,7 +18,7 @@ from plib_cache._core import TAGS_MAX, Found, NameCounts, Region, Terms, make_lo
 from plib_cache._costs import cost_us
 from plib_cache._distant import Distant
 from plib_cache._flight import MISSING, Missing
-from plib_cache._identity import is_main_here, module_identity, number_in, of_main, sent_from
+from plib_cache._identity import module_identity, number_in, of_main, sent_from
 from plib_cache._inplace import decode, reader
 from plib_cache._options import Options
 from plib_cache._telling import tell
@@ -85,8 +85,7 @@ class Memo:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.__init__(*state[:2])  # type: ignore[misc]
-        self._prefix = state[2]
-        self._sent_from = "" if is_main_here(state[3], self.function) else state[3]
+        self._prefix, self._sent_from = state[2:]
 
     # ---- keys
 

@@ -377,6 +377,13 @@ print(subprocess.check_output([sys.executable, "-c", {self.ARGUMENTS + send!r}],
     child.start()
     child.join()
     assert child.exitcode == 0
+    import cloudpickle, pickle
+    child = multiprocessing.get_context("spawn").Process(
+        target=eval, args=("__import__('pickle').loads(sent)()", {"sent": cloudpickle.dumps(call)})
+    )
+    child.start()
+    child.join()
+    assert child.exitcode == 0
 """
         assert "computing" not in python(self.ARGUMENTS + spawn)
 
