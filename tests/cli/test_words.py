@@ -105,7 +105,8 @@ def pickled(payload: bytes) -> bytes:
         (["set", "mine", "k", "@{large}"], "make a larger one with --size"),
         (["serve", "mine", "--size", "8MiB"], "leave --size out"),
         (["serve", "mine", "--max-item", "?"], "--max-item: the size ? is no size: give bytes"),
-        (["set", "{wide}/x", "k", "v", "--size", "4MiB"], "another folder by PLIB_CACHE_DIR"),
+        (["set", "{wide}/x", "k", "v", "--size", "4MiB"], "`chmod 700 "),
+        (["set", "/dev/shm/x", "k", "v", "--size", "4MiB"], "by its path or PLIB_CACHE_DIR"),
         (["get", "mine", "object", "--load"], "set PYTHONPATH to the folder of its module"),
     ],
 )  # fmt: skip
