@@ -110,10 +110,16 @@ class PlibCache(BaseCache):  # type: ignore[misc]
         """Warn of what memcached would not take, as Django does, and refuse what no region takes.
 
         Raises:
-            InvalidCacheKey: a key has at most 4096 bytes.
+            InvalidCacheKey: a key has at most 4096 bytes, of UTF-8.
         """
         super().validate_key(key)
-        if len(key) > _KEY_MAX or len(key.encode("utf-8", "surrogatepass")) > _KEY_MAX:
+        try:
+            nbytes = len(key.encode())
+        except UnicodeEncodeError:
+            raise InvalidCacheKey(
+                f"a key has no lone surrogates, as {key!r:.100} has: use a digest of it"
+            ) from None
+        if nbytes > _KEY_MAX:
             raise InvalidCacheKey(
                 f"a key has at most {_KEY_MAX} bytes, not {key!r:.100}: use a digest of it"
             )

@@ -15,6 +15,7 @@ import sys
 _MODULES = (
     "cloudpickle",
     "logging",
+    "pathlib",
     "plib_cache._describe_types",
     "plib_cache._html",
     "plib_cache._restricted",

@@ -15,11 +15,14 @@ import os
 import pwd
 import re
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from plib_cache._core import SIZE_MAX, SIZE_MIN, explain_faults
 from plib_cache.exceptions import ConfigurationError
 from plib_cache.serialize import Trust
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEFAULT_NAME = "default"
 DEFAULT_SIZE = 1 << 30
@@ -178,6 +181,8 @@ def region_folder(*, make: bool = True) -> Path:
     Raises:
         ConfigurationError: there is none that is the caller's own.
     """
+    from pathlib import Path  # at need: it takes a tenth of the package's import
+
     given = os.environ.get("PLIB_CACHE_DIR")
     if given:
         return _folder(Path(given).absolute(), make, parents=True)
@@ -188,6 +193,8 @@ def region_folder(*, make: bool = True) -> Path:
 
 
 def _runtime_folder(shared: Path, make: bool) -> Path:
+    from pathlib import Path
+
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and Path(runtime).is_dir():
         folder = _folder(Path(runtime).absolute() / "plib-cache", make)

@@ -196,7 +196,7 @@ typedef struct plc_entry {
     uint16_t name; /* namespace number, 0: none */
     uint16_t tags[4]; /* namespace numbers of its tags, 0: none */
     uint8_t type; /* the caller's type code; 0 is plain bytes */
-    uint8_t cost; /* what it took to compute: 8 log2(microseconds + 1), what is dear stays longer; 0: not told */
+    uint8_t cost; /* what it took to compute: 8 log2(us + 1); what is dearer than others stays longer; 0: not told */
     uint8_t seen_type; /* REMAKE: the type that must still be there */
     uint8_t reserved[3];
     /* The new entry's token; 0: a unique one.  The caller answers for its being another one than its key had before:

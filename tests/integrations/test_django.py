@@ -199,6 +199,8 @@ def test_misuse_is_told(cache: PlibCache, tmp_path: Path) -> None:
     assert isinstance(caught.value, pickle.PickleError)
     with pytest.warns(RuntimeWarning), pytest.raises(InvalidCacheKey, match="4096"):
         cache.get("x" * 5000)
+    with pytest.raises(InvalidCacheKey, match="digest"):
+        cache.get("\ud800")
     make("counted", OPTIONS={"MAX_ENTRIES": 3, "CULL_FREQUENCY": 2}).set("k", 1)
 
 
