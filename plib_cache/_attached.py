@@ -85,9 +85,9 @@ class Attached(Quick):
             self._options["trust"] = self._serializer.trust
         self._plain = serializer is None
         config.explain_if_asked()
-        where = config.region_path(name) if path is None else path
+        where = config.region_path(name, make=create) if path is None else path
         self._region = open_region(
-            config.check_path(where),
+            config.check_path(where, make=create),
             None if size is None else config.parse_size(size),
             create=create,
             protection=config.check_protection(protection),

@@ -110,7 +110,8 @@ def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
     and static methods, and coroutine functions.  It can stand for ``functools.lru_cache``.
 
     The key of a result is made of the function's name and code, the values of its defaults and its
-    closure, and all arguments, however they are spelled; types matter (1, 1.0 and True differ).
+    closure (as they are at its first call: what changes later does not count), and all arguments,
+    however they are spelled; types matter (1, 1.0 and True differ).
     An edited function therefore does not get its old results.  What it calls is not followed.
 
     Args:
@@ -229,8 +230,8 @@ def _decorate(function: Any, options: Options) -> Any:
         )
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(
-            f"{function.__qualname__} is a generator function, and what it returns can be read "
-            "only once: decorate a function that returns a list"
+            f"{getattr(function, '__qualname__', function)} is a generator function, and what it "
+            "returns can be read only once: decorate a function that returns a list"
         )
     memo = Memo(function, options)
     wrapper = _async_wrapper(memo) if inspect.iscoroutinefunction(function) else _wrapper(memo)

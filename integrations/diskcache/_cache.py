@@ -136,7 +136,7 @@ class Cache(Walks, Queues, Memoizing):
         Raises:
             Timeout: others took longer than ``timeout``, and ``retry`` is False.
         """
-        depth = getattr(self._inside, "depth", 0)
+        depth, process = getattr(self._inside, "depth", 0), os.getpid()
         lock = None if depth else self._lock(retry)
         self._inside.depth = depth + 1
         try:
@@ -153,6 +153,8 @@ class Cache(Walks, Queues, Memoizing):
         finally:
             self._inside.depth = depth
             if lock is not None:
+                if os.getpid() == process:  # a child that was forked inside has the lock too
+                    fcntl.flock(lock, fcntl.LOCK_UN)
                 os.close(lock)
 
     def _lock(self, retry: bool) -> int:

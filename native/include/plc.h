@@ -15,7 +15,11 @@
  *    A child made by vfork must not use it, and one made in a signal handler must not return into a call that the
  *    signal interrupted: that call is the parent's.
  *  - A handle may be used by any number of threads; 64 calls at once work, more get PLC_AGAIN.
- *  - Results come through out-parameters, which are untouched unless the function says otherwise.
+ *  - A signal handler may call the operations on keys that hold nothing beyond the call, whichever function it has
+ *    interrupted.  It does not repeat what answers PLC_AGAIN: it may be its own thread that is in the way.  Amid the
+ *    first call of a fork child the answer is PLC_NO_SLOT.
+ *  - Results come through out-parameters, which are untouched unless the function says otherwise.  Those of plc_get and
+ *    plc_get_many are filled as it is read: what they say counts if the status does.
  *  - Times are milliseconds since 1970 (UTC); a deadline of 0 is "never".
  *  - Network and copy-on-write file systems cannot hold a region (PLC_UNSUPPORTED).
  */

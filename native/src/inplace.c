@@ -18,11 +18,10 @@ static plc_status open_held(struct call *k, bool refused) {
         call_refuse(k);
         return PLC_COPY;
     }
-    plc_status s = call_open(k, refused);
-    if (s != PLC_OK) {
-        holding_unlock(h);
+    if (refused) {
+        holding_unlock(h); /* within the call: behind its end close may free it */
     }
-    return s;
+    return call_open(k, refused);
 }
 
 /* What a lease began with: open_held; what has come of it.  Gives the results. */
@@ -31,8 +30,8 @@ static plc_status close_held(struct call *k, plc_status s, const struct leased *
     if (s == PLC_OK) {
         word_add_rlx(&c->holding->alive, 1);
     }
+    holding_unlock(c->holding); /* within the call: behind its end close may free it */
     s = call_leave(k, s);
-    holding_unlock(c->holding);
     if (s == PLC_OK) {
         *view = (plc_view){part_view(c) + (l->value - c->base), l->found.length, l->ticket, NULL};
         *found = l->found;
@@ -54,8 +53,11 @@ plc_status plc_lease(plc_cache *cache, const void *key, size_t key_length, uint1
 
 plc_status plc_view_run(plc_cache *cache, const plc_view *view, uint64_t *run) {
     uint32_t head = 0, gen = 0;
-    if (cache == NULL || view == NULL || run == NULL || view->part != NULL || view->ticket == 0 ||
-        !holding_lock(cache->holding)) {
+    if (cache == NULL || view == NULL || run == NULL || view->part != NULL || view->ticket == 0) {
+        return PLC_INVALID;
+    }
+    registry_forget(); /* in a raw clone's child the lock may be held by a thread that is not there */
+    if (!holding_lock(cache->holding)) {
         return PLC_INVALID;
     }
     bool known = lease_run(cache, view->ticket, &head, &gen);

@@ -12,7 +12,9 @@ static bool is_region(const plc_cache *c, int fd) {
 /* By a descriptor that cannot write, so that nobody makes it writable. */
 static void map_view(plc_cache *c) {
     void *view = NULL;
-    registry_lock();
+    if (!registry_enter()) {
+        return;
+    }
     if (c->base != NULL && atomic_load(&c->view) == NULL && is_region(c, c->fd_read) &&
         os_map(c->fd_read, 0, c->geo.size_bytes, OS_MAP_READ, &view) == 0) {
         atomic_store(&c->view, (uint8_t *)view);
@@ -27,15 +29,21 @@ const uint8_t *part_view(plc_cache *c) {
     return atomic_load_explicit(&c->view, memory_order_acquire);
 }
 
+/* In a raw clone's child the lock may be held by a thread that is not there. */
+static bool lock(plc_cache *c) {
+    registry_forget();
+    return holding_lock(c->holding);
+}
+
 static void list(plc_cache *c, struct part *part) {
-    if (holding_lock(c->holding)) {
+    if (lock(c)) {
         holding_list(c->holding, part);
         holding_unlock(c->holding);
     }
 }
 
 static void unlist(plc_cache *c, struct part *part) {
-    if (holding_lock(c->holding)) {
+    if (lock(c)) {
         holding_unlist(part);
         holding_unlock(c->holding);
     }

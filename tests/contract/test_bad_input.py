@@ -48,8 +48,8 @@ class TestKeys:
     @pytest.mark.parametrize(
         ("key", "error", "message"),
         [
-            ("", ValueError, "1 to 4096"),
-            (b"", ValueError, "1 to 4096"),
+            ("", ValueError, "is empty: give one of 1 to 4096"),
+            (b"", ValueError, "is empty: give one of 1 to 4096"),
             ("k" * 4097, ValueError, "1 to 4096"),
             ("\N{SNOWMAN}" * 1366, ValueError, "1 to 4096"),
             ("\ud800", ValueError, "surrogate"),

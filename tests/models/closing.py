@@ -2,76 +2,163 @@
 """Leaving and joining: a region is closed while threads enter it; the mark that it was closed in
 good order.
 
-``close``: a thread enters by a plain store of ``busy`` (its seat) and then looks at ``closed``;
-the one that closes stores ``closed``, makes every thread pass a barrier, and waits until nobody is
-busy before it unmaps.
+Whoever enters takes a place first and looks at ``closed`` then; the one that closes stores
+``closed``, makes every thread pass a barrier, and waits until nobody has a place before it unmaps.
+``close``: the place is the thread's seat, taken by a plain store of ``busy``.
+``close-slow``: it is a shared ticket, or, of who works with no window open, a count.
+Held: nothing is unmapped under a call.
+
 ``clean``: one process attaches while another, the last, closes: afterwards the mark is not set
 under somebody who is attached.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .explore import Program
-from .model import REORDERED, WEAK, Model
+from .model import EVERYWHERE, REORDERED, WEAK, Model
 from .words import (
     Broken,
+    Op,
     Thread,
     acq,
+    add,
+    add_rel,
+    add_rlx,
     fence_full,
     later,
     membarrier,
     note,
     put_rel,
     put_rlx,
+    rlx,
     see,
     swap,
     value,
 )
 
 
+def work(leave: Op) -> Thread:
+    """What is read within a call may come in as late as its end allows."""
+    loaded = yield later("bytes")
+    mapped = yield see("mapped")
+    if not mapped:
+        raise Broken("a call is inside of a region that is unmapped")
+    yield leave
+    byte = yield value(loaded)
+    if byte != "ours":
+        raise Broken("a call has read what was mapped there afterwards")
+
+
 def caller(bug: str) -> Thread:
-    """seat.c: seat_enter, seat_leave; call.c: call_enter_untimed.  Two calls."""
+    """call.h: call_begin_untimed, call_leave; seat.h: seat_enter_first, seat_sit, seat_leave.  Two
+    calls.  The process was not forked, so the fork mark, which comes first, is 1, and the thread
+    knows its seat."""
     for _ in range(2):
-        yield put_rlx("busy", 1)
-        closed = yield acq("closed")
+        busy = yield rlx("busy")  # seat_sit
+        assert busy == 0
+        closed = 0
+        if bug == "closed-before-the-seat":
+            closed = yield acq("closed")
         if closed != 0:
-            yield put_rel("busy", 0)
             return
-        loaded = yield later("bytes")
-        mapped = yield see("mapped")
-        if not mapped:
-            raise Broken("a call is inside of a region that is unmapped")
-        if bug == "left-by-a-relaxed-store":
-            yield put_rlx("busy", 0)
-        else:
-            yield put_rel("busy", 0)
-        byte = yield value(loaded)
-        if byte != "ours":
-            raise Broken("a call has read what was mapped there afterwards")
+        yield put_rlx("busy", 1)
+        if bug != "closed-before-the-seat":
+            closed = yield acq("closed")
+        if closed != 0:
+            yield put_rel("busy", 0)  # seat_leave
+            return
+        relaxed = bug == "left-by-a-relaxed-store"
+        yield from work(put_rlx("busy", 0) if relaxed else put_rel("busy", 0))
+
+
+def sharer(bug: str) -> Thread:
+    """call.c: call_begin_slow, take_ticket, give_place, give_ticket.  One call."""
+    closed = yield acq("closed")
+    if closed != 0:
+        return
+    taken = yield swap("tickets", 1, 0)
+    assert taken
+    if bug != "closed-before-the-ticket-only":
+        closed = yield acq("closed")
+    if closed != 0:
+        yield add_rel("tickets", 1)
+        return
+    relaxed = bug == "given-back-relaxed"
+    yield from work(add_rlx("tickets", 1) if relaxed else add_rel("tickets", 1))
+
+
+def outsider(bug: str) -> Thread:
+    """call.c: call_assist, call_stay, call_go."""
+    closed = yield acq("closed")
+    if closed != 0:
+        return
+    yield add("outside", 1)
+    if bug != "stays-without-looking":
+        closed = yield acq("closed")
+    if closed != 0:
+        yield add_rel("outside", -1)
+        return
+    relaxed = bug == "gone-relaxed"
+    yield from work(add_rlx("outside", -1) if relaxed else add_rel("outside", -1))
+
+
+def all_ended(bug: str) -> Thread:
+    """region_open.c: calls_ended, once through; seat.c: seat_all_idle."""
+    if bug != "tickets-not-looked-at":
+        tickets = yield acq("tickets")
+        if tickets != 1:
+            return False
+    if bug != "seats-not-looked-at":
+        busy = yield acq("busy")
+        if busy != 0:
+            return False
+    if bug != "outside-not-looked-at":
+        outside = yield acq("outside")
+        if outside != 0:
+            return False
+    return True
 
 
 def closer(bug: str) -> Thread:
-    """region_open.c: region_close, calls_ended, release."""
+    """region_open.c: region_close, region_close_begin, calls_ended, region_close_end, release."""
+    ended = False
     if bug == "barrier-before-closed":
         yield membarrier()
+    if bug == "places-before-closed":
+        while not ended:
+            ended = yield from all_ended(bug)
     yield put_rel("closed", 1)
     yield fence_full()
+    if bug == "places-before-the-barrier":
+        while not ended:
+            ended = yield from all_ended(bug)
     if bug not in ("no-membarrier", "barrier-before-closed"):
         yield membarrier()
-    while True:
-        busy = yield acq("busy")
-        if busy == 0:
-            break
+    if bug == "places-looked-at-once":
+        yield from all_ended(bug)
+        ended = True
+    while not ended:
+        ended = yield from all_ended(bug)
     yield put_rlx("bytes", "others")
     yield note("mapped", 0)
 
 
-def build_close(bug: str) -> Program:
+ACTORS: dict[str, Callable[[str], Thread]] = {
+    "caller": caller,
+    "sharer": sharer,
+    "outsider": outsider,
+    "closer": closer,
+}
+
+
+def build_close(bug: str, *who: str) -> Program:
     return Program(
-        words={"busy": 0, "closed": 0, "bytes": "ours"},
-        threads={"caller": lambda: caller(bug), "closer": lambda: closer(bug)},
+        words={"busy": 0, "tickets": 1, "outside": 0, "closed": 0, "bytes": "ours"},
+        threads={name: partial(ACTORS[name], bug) for name in who},
         notes={"mapped": 1},
     )
 
@@ -110,12 +197,30 @@ def build_clean(bug: str) -> Program:
 MODELS = [
     Model(
         "close",
-        "seat_enter, seat_leave, call_enter_untimed; region_close, calls_ended",
-        build_close,
+        "call_begin_untimed, seat_sit, seat_leave; region_close, calls_ended, seat_all_idle",
+        lambda bug: build_close(bug, "caller", "closer"),
         {
+            "closed-before-the-seat": EVERYWHERE,
+            "left-by-a-relaxed-store": WEAK,
             "no-membarrier": REORDERED,
             "barrier-before-closed": REORDERED,
-            "left-by-a-relaxed-store": WEAK,
+            "places-before-closed": EVERYWHERE,
+            "places-before-the-barrier": REORDERED,
+            "places-looked-at-once": EVERYWHERE,
+            "seats-not-looked-at": EVERYWHERE,
+        },
+    ),
+    Model(
+        "close-slow",
+        "call_begin_slow, take_ticket, give_ticket, call_stay, call_go; region_close, calls_ended",
+        lambda bug: build_close(bug, "sharer", "outsider", "closer"),
+        {
+            "closed-before-the-ticket-only": EVERYWHERE,
+            "stays-without-looking": EVERYWHERE,
+            "given-back-relaxed": WEAK,
+            "gone-relaxed": WEAK,
+            "tickets-not-looked-at": EVERYWHERE,
+            "outside-not-looked-at": EVERYWHERE,
         },
     ),
     Model(

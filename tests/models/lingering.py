@@ -2,8 +2,10 @@
 """A region is closed while values in it are read in place: the last to give one back unmaps it.
 
 ``linger``: two hold something, one closes.  ``linger-call``: one holds something, another is about
-to lease in a call.  ``linger-again``: the region is opened again meanwhile, and closed again.
-Held: nothing is unmapped under a lease or a call, and it is unmapped, once, when all is over.
+to lease in a call.  ``linger-miss``: what he is about to lease is not there.  ``linger-again``: the
+region is opened again meanwhile, and closed again.
+Held: nothing is unmapped under a lease or a call, nor is what knows who holds what (``holding``)
+given back under its lock; and it is unmapped, once, when all is over.
 
 What is read and stored under the process's mutex alone is in the model's own words.
 """
@@ -97,23 +99,58 @@ def give_back(bug: str) -> Thread:
     yield fence_full()  # the thread's end is one; the machines let an ended thread pass no barrier
 
 
-def caller(bug: str) -> Thread:
-    """seat.c: seat_enter, seat_leave; inplace.c: plc_lease; then part_release."""
+def holding_lock() -> Thread:
+    """It goes when the region is unmapped (region_open.c: release_view)."""
+    mapped = yield see("mapped")
+    if not mapped:
+        raise Broken("holding is locked where it is no more")
+    while True:
+        got = yield swap("holding", 0, 1)
+        if got:
+            break
+
+
+def holding_unlock() -> Thread:
+    yield put_rel("holding", 0)
+    mapped = yield see("mapped")
+    if not mapped:
+        raise Broken("holding is unlocked where it is no more")
+
+
+def lease(bug: str, there: bool) -> Thread:
+    """call.h: call_begin_untimed, call_leave; inplace.c: plc_lease, open_held, close_held.  Has it
+    become a lease?"""
     yield put_rlx("busy", 1)
     closed = yield acq("closed")
     if closed != 0:
         yield put_rel("busy", 0)
-        return
+        return False
+    yield from holding_lock()
     loaded = yield from look("a call is")
-    if bug != "counted-behind-the-call":
+    if there and bug != "counted-behind-the-call":
         yield add_rlx("alive", 1)
+    if bug != "unlocked-behind-the-call":
+        yield from holding_unlock()
     yield put_rel("busy", 0)
     byte = yield value(loaded)
     if byte != "ours":
         raise Broken("a call has read what was mapped there afterwards")
-    if bug == "counted-behind-the-call":
+    if there and bug == "counted-behind-the-call":
         yield add_rlx("alive", 1)
-    yield from give_back(bug)
+    if bug == "unlocked-behind-the-call":
+        yield from holding_unlock()
+    return there
+
+
+def caller(bug: str) -> Thread:
+    """It leases and gives back: part_release."""
+    leased = yield from lease(bug, there=True)
+    if leased:
+        yield from give_back(bug)
+
+
+def misser(bug: str) -> Thread:
+    yield from lease(bug, there=False)
 
 
 def close_begin() -> Thread:
@@ -188,6 +225,7 @@ ACTORS: dict[str, Callable[[str], Thread]] = {
     "reader 1": give_back,
     "reader 2": give_back,
     "caller": caller,
+    "misser": misser,
     "closer": closer,
     "opener": opener,
 }
@@ -197,7 +235,7 @@ def build(bug: str, who: str) -> Program:
     names = who.split(", ")
     alive = sum(name.startswith("reader") for name in names)
     return Program(
-        words={"mutex": 0, "closed": 0, "busy": 0, "alive": alive, "bytes": "ours"},
+        words={"mutex": 0, "closed": 0, "busy": 0, "alive": alive, "holding": 0, "bytes": "ours"},
         threads={name: partial(ACTORS[name], bug) for name in names},
         notes={"mapped": 1, "references": 1, "closings": 0, "lingers": 0},
         promise=promise,
@@ -225,6 +263,12 @@ MODELS = [
             "counted-behind-the-call": EVERYWHERE,
             "no-membarrier": REORDERED,
         },
+    ),
+    Model(
+        "linger-miss",
+        MIRRORS,
+        lambda bug: build(bug, "misser, closer"),
+        {"unlocked-behind-the-call": EVERYWHERE, "no-membarrier": REORDERED},
     ),
     Model(
         "linger-again",

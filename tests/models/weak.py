@@ -8,7 +8,8 @@ what relaxed loads met is taken over by the next acquire fence.  Full fences exc
 one that all of them share.  A store goes behind everything that its thread has seen, not
 necessarily behind everything that there is; nothing comes between a compare-and-swap and what it
 replaced.  A load by ``later`` is performed at any time before its value is looked at, or before
-the next release store, swap or fence: stores may overtake it, as on arm64.
+the next release store, swap, ordered add or fence: relaxed stores and adds may overtake it, as on
+arm64.
 
 What is not in it: a load by ``acq`` or ``rlx`` is not overtaken by stores behind it.  The core
 looks at those values before it stores, and a store behind a branch waits for the load; only bytes
@@ -105,12 +106,9 @@ class Weak(Strong):
                 state = state if state[1][each].rests else self._fence(state, each)
             yield None, state
         elif pending and (op.kind != "load" or op.acquire):
-            if (
-                op.kind == "store"
-                and not op.release
-                and all(i != self.place[op.at] for i, _ in seen.late)
-            ):
-                yield from self._store(state, t, op)
+            relaxed = op.kind in ("store", "add") and not (op.acquire or op.release)
+            if relaxed and all(i != self.place[op.at] for i, _ in seen.late):
+                yield from (self._store if op.kind == "store" else self._swap)(state, t, op)
         elif op.kind == "fence":
             yield (
                 None,

@@ -70,6 +70,11 @@ def add(at: str, n: int) -> Op:
     return Op("add", at, n, acquire=True, release=True)
 
 
+def add_rel(at: str, n: int) -> Op:
+    """A fetch_add, fetch_sub or fetch_or that overtakes nothing before it."""
+    return Op("add", at, n, release=True)
+
+
 def add_rlx(at: str, n: int) -> Op:
     """word_add_rlx; the value before it."""
     return Op("add", at, n)

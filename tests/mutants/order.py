@@ -257,22 +257,6 @@ ORDERS = [
         "captured-relaxed",
     ),
     Order(
-        "closed-without-a-barrier",
-        "G5: a region is unmapped under a call",
-        "region_open.c",
-        "os_membarrier() && calls_ended(c)",
-        "close",
-        "no-membarrier",
-    ),
-    Order(
-        "left-by-a-relaxed-store",
-        "G5: a region is unmapped before what a call read has come in",
-        "seat.h",
-        "atomic_store_explicit(&seat->busy, 0, memory_order_release);",
-        "close",
-        "left-by-a-relaxed-store",
-    ),
-    Order(
         "clean-under-the-living",
         "G10: a region counts as closed in good order while somebody is attached",
         "region_open.c",

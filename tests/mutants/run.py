@@ -9,7 +9,8 @@ core.py has texts of the core and what replaces them, with the guarantee that th
 native tests that must notice: each is built in a copy.  bounds.py has those of calls that wait or do
 too much, room.py those of what stays, disk.py those of what outlives the machine, deaths.py those
 that show when a process dies at one certain instruction, inplace.py those of values that are read and
-filled in place, remaking.py those of what a server makes its verbs of, handing.py those of pins that change hands, holders.py those of leases that show when
+filled in place, remaking.py those of what a server makes its verbs of, handing.py those of pins that change hands,
+closing.py those of entering what is closed or forked, holders.py those of leases that show when
 processes die.  order.py has bugs that no test of the
 running core notices surely, because they need an order of accesses that this processor does not
 show, or a moment that nobody hits: of them the model of that text must fail.
@@ -33,6 +34,7 @@ WORK = ROOT / "build" / "mutants"
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests")]
 
 from bounds import BOUNDS  # noqa: E402
+from closing import CLOSINGS  # noqa: E402
 from core import MUTANTS, Mutant  # noqa: E402
 from deaths import DEATHS  # noqa: E402
 from disk import DISKS  # noqa: E402
@@ -57,6 +59,7 @@ ALL: list[Mutant | Order] = [
     *IN_PLACE,
     *HANDED_ON,
     *HOLDERS,
+    *CLOSINGS,
     *REMAKING,
 ]
 WORK_SOURCE = WORK / "native" / "src"

@@ -2,7 +2,8 @@
 /* test_forks.c: the child of a fork is a process of its own: it takes a place of its own before it does anything, and
  * neither its life nor its end is its parent's.  Also of a clone that runs no fork handlers. */
 #include "alive.h"
-#include "seat.h"
+#include "call.h"
+#include "instants.h"
 
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -114,6 +115,88 @@ static void raw_clone(void) {
     region_close(c);
 }
 
+/* The exit status of a raw clone's child that does just that. */
+static int status_of_clone(int (*act)(void)) {
+    int status = -1;
+    long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (pid == 0) {
+        (void)alarm(CHECK_HANG_SECONDS);
+        _exit(act());
+    }
+    CHECK(pid > 0 && waitpid((pid_t)pid, &status, 0) == pid && WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int assists_and_closes(void) {
+    CHECK_STATUS(plc_assist(inherited, 0), PLC_OK);
+    region_close(inherited);
+    return inherited->base == NULL ? 0 : 1;
+}
+
+/* What its parent was told to do first: the child closes well afterwards. */
+static void clone_that_assists_first(void) {
+    struct call outer, k;
+    plc_cache *c = begin();
+    inherited = c;
+    CHECK_STATUS(call_enter(&outer, c), PLC_OK);
+    word_put_rel(&c->tickets, 0);
+    CHECK_STATUS(call_enter(&k, c), PLC_AGAIN);
+    word_put_rel(&c->tickets, SHARED_TICKETS);
+    CHECK_STATUS(call_leave(&outer, PLC_OK), PLC_OK);
+    CHECK(status_of_clone(assists_and_closes) == 0);
+    CHECK_STATUS(plc_assist(c, 0), PLC_OK);
+    region_close(c);
+}
+
+#if INSTANTS
+enum { ENTERED_AMID = 0, ENTERED_BEFORE = 7 };
+
+static unsigned amid;
+static bool place_taken;
+
+/* Another thread of the child takes the place, while the first one enters.  Where that one takes it itself, one of them
+ * waits for the other. */
+static bool another_takes_the_place(unsigned i, uintptr_t at) {
+    if (at == (uintptr_t)call_begin_slow) {
+        return false;
+    }
+    if (i == amid) {
+        CHECK(process_adopt(inherited) == 0);
+        place_taken = true;
+    }
+    return i < amid;
+}
+
+static int enters(void) {
+    struct call k;
+    plc_cache *c = inherited;
+    instants_begin(another_takes_the_place);
+    plc_status s = call_begin_untimed(&k, c);
+    instants_end();
+    CHECK_STATUS(s, PLC_OK);
+    CHECK(k.owner != 0 && k.owner == word_rlx(&c->owner));
+    CHECK(k.seat != NULL && atomic_load(&k.seat->busy) == 1 && (atomic_load(&k.seat->tid) & 0x3fffffu) == os_thread());
+    call_refuse(&k);
+    return place_taken ? ENTERED_AMID : ENTERED_BEFORE;
+}
+
+/* The first thread remembers a seat of its parent's: it must not sit in it. */
+static void clone_with_two_threads(void) {
+    struct call k;
+    int status = ENTERED_AMID;
+    plc_cache *c = begin();
+    inherited = c;
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    seat_kept[0] = (struct kept_seat){k.seat, word_rlx(&c->seat_epoch)}; /* earlier tests had regions of their own */
+    for (amid = 0; status == ENTERED_AMID; amid++) {
+        status = status_of_clone(enters);
+    }
+    CHECK(status == ENTERED_BEFORE && amid > 3);
+    region_close(c);
+}
+#endif
+
 static void thread_numbers(struct peer_ends ends) {
     CHECK(os_thread() == (uint32_t)getpid());
     tell(ends.out, 1);
@@ -166,6 +249,10 @@ int main(void) {
         {"a parent dies before its child", parent_dies_first},
         {"a fork child that closes harms nobody", child_that_closes_harms_nobody},
         {"a raw clone forgets too", raw_clone},
+        {"a raw clone that assists first", clone_that_assists_first},
+#if INSTANTS
+        {"a raw clone with two threads", clone_with_two_threads},
+#endif
         {"thread numbers after forks", thread_numbers_after_fork},
 #if !defined(__SANITIZE_THREAD__) /* which copies pages of its own */
         {"closed handles cost a child nothing", closed_handles_cost_a_child_nothing},

@@ -341,6 +341,41 @@ static void raw_clone(void) {
     region_end(c, true);
 }
 
+static plc_view copied; /* of `view`, with memory of its own */
+
+static void asks_first(void) {
+    uint64_t run = 0;
+    CHECK_STATUS(plc_view_run(c, &view, &run), PLC_INVALID);
+}
+
+static void gives_back_first(void) {
+    plc_release(c, &copied);
+    CHECK(c->holding->parts == NULL);
+}
+
+/* What else such a child may begin with. */
+static void raw_clone_that_holds(void) {
+    void (*const acts[])(void) = {asks_first, gives_back_first};
+    new_region();
+    CHECK_STATUS(lease(c, "k1", &copied), PLC_OK);
+    CHECK_STATUS(plc_view_private(c, &copied), PLC_OK);
+    for (size_t i = 0; i < 2; i++) {
+        int status = -1;
+        CHECK(holding_lock(c->holding));
+        long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+        if (pid == 0) {
+            (void)alarm(CHECK_HANG_SECONDS);
+            acts[i]();
+            _exit(0);
+        }
+        holding_unlock(c->holding);
+        CHECK(pid > 0 && waitpid((pid_t)pid, &status, 0) == pid && status == 0);
+    }
+    plc_release(c, &copied);
+    plc_release(c, &view);
+    region_end(c, true);
+}
+
 int main(void) {
     static const struct check_test tests[] = {
         {"child_that_calls", child_that_calls},
@@ -351,6 +386,7 @@ int main(void) {
         {"asked_after", asked_after},
         {"no_place_is_free", no_place_is_free},
         {"raw_clone", raw_clone},
+        {"raw_clone_that_holds", raw_clone_that_holds},
     };
     return check_run(tests, sizeof tests / sizeof tests[0]);
 }

@@ -5,7 +5,9 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -220,6 +222,41 @@ static void opened_and_closed_while_closing(void) {
     CHECK(c->base == NULL);
 }
 
+static void *closes(void *unused) {
+    (void)unused;
+    plc_close(c);
+    return NULL;
+}
+
+/* By another thread; it gives up after a while, and the region stays until it is closed once more. */
+static bool stays_mapped(void) {
+    pthread_t thread;
+    plc_cache *again = NULL;
+    plc_report report;
+    const plc_options attach = {.path = check_path("r"), .protection = check_protection()};
+    CHECK(pthread_create(&thread, NULL, closes, NULL) == 0 && pthread_join(thread, NULL) == 0);
+    bool mapped = c->base != NULL;
+    if (mapped) {
+        CHECK_STATUS(plc_open(&attach, &again, &report), PLC_OK);
+        CHECK(again == c);
+    }
+    return mapped;
+}
+
+static void closing_waits_for_calls(void) {
+    struct call seated, shared;
+    c = region_new(4 * MIB);
+    CHECK_STATUS(call_enter(&seated, c), PLC_OK);
+    CHECK(seated.seat != NULL && stays_mapped());
+    CHECK_STATUS(call_enter(&shared, c), PLC_OK);
+    CHECK_STATUS(call_leave(&seated, PLC_OK), PLC_OK);
+    CHECK(shared.seat == NULL && stays_mapped());
+    CHECK_STATUS(call_leave(&shared, PLC_OK), PLC_OK);
+    CHECK(call_stay(c) && stays_mapped());
+    call_go(c);
+    CHECK(!stays_mapped());
+}
+
 static void several_regions(void) {
     plc_cache *all[7];
     c = region_new(4 * MIB);
@@ -261,6 +298,62 @@ static void fork_child_has_its_own(void) {
     CHECK(counter_of(c, "hits") == LANES * 2 * GETS + 120);
 }
 
+/* The mark by which a call knows a fork child lies on a page that cannot be read: whoever looks at it stands still there
+ * until the handler has let another thread do what it likes. */
+static uint8_t *mark_page;
+static plc_status others_status;
+static struct seat *others;
+
+static void *other_adopts(void *unused) {
+    struct call k;
+    (void)unused;
+    (void)pthread_barrier_wait(&turn);
+    seat_forget(c); /* as process_adopt does in a child of a raw clone */
+    seat_settle(c, my_slot(c));
+    others_status = call_enter(&k, c);
+    others = k.seat;
+    (void)pthread_barrier_wait(&turn);
+    (void)pthread_barrier_wait(&turn); /* it is in its call all the time */
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    return NULL;
+}
+
+static void stands_still(int signal, siginfo_t *info, void *context) {
+    (void)signal;
+    (void)context;
+    CHECK(info->si_addr == mark_page && mprotect(mark_page, PAGE_BYTES, PROT_READ) == 0);
+    (void)pthread_barrier_wait(&turn);
+    (void)pthread_barrier_wait(&turn);
+}
+
+/* Two threads begin at once in a fork child: one takes the process's place, and a seat; the other one, which had a seat
+ * in the parent, does not sit down in the same one. */
+static void forgotten_while_it_enters(void) {
+    struct sigaction still = {.sa_sigaction = stands_still, .sa_flags = SA_SIGINFO}, was;
+    struct call k;
+    pthread_t thread;
+    c = region_new(4 * MIB);
+    set_one(c, "k");
+    CHECK(seated(c) == 1 && atomic_load(&c->seats[0].tid) == os_thread());
+    CHECK(pthread_barrier_init(&turn, NULL, 2) == 0 && sigaction(SIGSEGV, &still, &was) == 0);
+    CHECK(pthread_create(&thread, NULL, other_adopts, NULL) == 0);
+    word *mark = c->fork_mark;
+    mark_page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(mark_page != MAP_FAILED);
+    word_put_rlx((word *)(void *)mark_page, 1);
+    c->fork_mark = (word *)(void *)mark_page;
+    CHECK(mprotect(mark_page, PAGE_BYTES, PROT_NONE) == 0);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK_STATUS(others_status, PLC_OK);
+    CHECK(others == &c->seats[0] && k.seat != others && k.pin != others->pin);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    (void)pthread_barrier_wait(&turn);
+    CHECK(pthread_join(thread, NULL) == 0 && sigaction(SIGSEGV, &was, NULL) == 0);
+    (void)pthread_barrier_destroy(&turn);
+    c->fork_mark = mark;
+    CHECK(munmap(mark_page, PAGE_BYTES) == 0 && seat_all_idle(c));
+}
+
 int main(void) {
     static const struct check_test tests[] = {
         {"counts are exact with more threads than seats", counts_are_exact},
@@ -269,8 +362,10 @@ int main(void) {
         {"a number that comes into use again", a_number_that_comes_into_use_again},
         {"calls inside a call take shared tickets", calls_inside_a_call},
         {"opened and closed while closing", opened_and_closed_while_closing},
+        {"closing waits for calls", closing_waits_for_calls},
         {"several regions", several_regions},
         {"a fork child has its own", fork_child_has_its_own},
+        {"forgotten while it enters", forgotten_while_it_enters},
     };
     return check_run(tests, sizeof tests / sizeof tests[0]);
 }
