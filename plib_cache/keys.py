@@ -69,7 +69,7 @@ def key_bytes(key: str | bytes) -> tuple[bytes, bool]:
     elif isinstance(key, bytes):
         raw, text = bytes(key), False
     else:
-        raise TypeError(f"a key is str or bytes, not {type_name(key)}: pass str(key) or bytes(key)")
+        raise TypeError(f"a key is str or bytes, not {type_name(key)}: pass str(key), or bytes")
     if not raw:
         raise ValueError(f"a key is empty: give one of 1 to {MAX_KEY_BYTES} bytes")
     if len(raw) > MAX_KEY_BYTES:
