@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LINTERS := $(VENV)/.linters
 PEERS := $(VENV)/.peers
+SIMULATOR := $(VENV)/.simulator
 JOBLIBS := $(addprefix build/joblib-,$(shell sed -n 's/^\(VERSIONS\|TOO_OLD\) = //p' tests/upstream/table.py | tr -d '(",)'))
 DASKS := $(addprefix build/dask-,$(shell sed -n 's/^OLD_DASK = //p' tests/upstream/table.py | tr -d '"'))
 DISKCACHE := build/diskcache-tests
@@ -29,7 +30,7 @@ build: $(INSTALLED) ## make .venv with everything in it, and build the extension
 demo: build ## several processes share the results of real work
 	$(BIN)/plib-cache demo
 
-test: build $(LINTERS) $(JOBLIBS) $(DASKS) build/django-tests $(DISKCACHE) ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi keys" chooses)
+test: build $(LINTERS) $(SIMULATOR) $(JOBLIBS) $(DASKS) build/django-tests $(DISKCACHE) ## run every test and check (STEPS="lint native arm64 counts serial pytest cffi keys" chooses)
 	@scripts/test $(STEPS)
 
 test-pku: build ## the tests that run where the CPU has protection keys: in a guest, on two kernels (ONLY="probe joblib" chooses)
@@ -97,6 +98,12 @@ $(INSTALLED): $(VENV)/pyvenv.cfg pyproject.toml setup.py $(NATIVE)
 # The linters' versions are pinned in pyproject.toml; this reads them from there, without building anything.
 $(LINTERS): $(VENV)/pyvenv.cfg pyproject.toml
 	@$(PIP) install $$(sed -n 's/^lint = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
+	@touch $@
+
+# What the rows of policies are compared with, so that their test runs.  It has wheels for x86_64, CPython up to 3.13 and
+# glibc from 2.34 on; elsewhere it would be compiled, so it is done without and the test reported as untested.
+$(SIMULATOR): $(VENV)/pyvenv.cfg pyproject.toml
+	@$(PIP) install --no-deps --only-binary :all: libcachesim || echo "libcachesim has no wheel for this machine" >&2
 	@touch $@
 
 # The versions of joblib that the backend is tested with, each in a folder of its own.

@@ -6,7 +6,7 @@ Figures of a cache are those of all processes that use it: scrape one of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from plib_cache import Cache, ConfigurationError, PlibCacheError
@@ -74,14 +74,33 @@ def subject(of: Any) -> Subject:
     )
 
 
-def readings(subjects: list[Subject], kind: str) -> Iterator[tuple[str, dict[str, float]]]:
-    """The figures of all of a kind, by name; what cannot be read now is left out."""
-    for one in subjects:
-        if one.kind == kind:
-            try:
-                yield one.name, one.read()
-            except PlibCacheError:
-                continue  # closed, or its region is being replaced: the next look finds it
+class Board:
+    """The subjects of all watches in one place: a registry or a provider takes each figure once."""
+
+    def __init__(self) -> None:
+        self._watches: list[list[Subject]] = []
+
+    def put(self, subjects: list[Subject]) -> None:
+        """Show the subjects of a watch."""
+        self._watches.append(subjects)
+
+    def take(self, subjects: list[Subject]) -> None:
+        """Show those of that watch no longer; not shown already is no error."""
+        self._watches = [shown for shown in self._watches if shown is not subjects]
+
+    def readings(self, kind: str) -> dict[str, dict[str, float]]:
+        """The figures of all of a kind, by name; what cannot be read now is left out.
+
+        What is shown twice, or has the same name, is told once.
+        """
+        found: dict[str, dict[str, float]] = {}
+        for one in [one for subjects in self._watches for one in subjects]:
+            if one.kind == kind and one.name not in found:
+                try:
+                    found[one.name] = one.read()
+                except PlibCacheError:
+                    continue  # closed, or its region is being replaced: the next look finds it
+        return found
 
 
 def _of_cache(cache: Cache) -> dict[str, float]:

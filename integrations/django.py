@@ -100,7 +100,7 @@ class PlibCache(BaseCache):  # type: ignore[misc]
         known = repr(self._options)
         cache = _opened.get(known)
         if cache is not None and cache.removed():
-            del _opened[known]
+            _opened.pop(known, None)  # another thread may have done it
 
     def _expire(self, timeout: Any) -> Any:
         """A timeout as plib_cache wants it: None is never, and what is not above 0 has passed."""
@@ -243,7 +243,10 @@ def _add(cache: Cache, name: str, delta: Any) -> Any:
     """Add to a number, which keeps its deadline; the sum, or None if there is none."""
     if type(delta) is int and delta >= 0:
         with contextlib.suppress(ValueError):  # it is another number than those from 0 to 2**64
-            return cache.incr(name, delta)
+            total = cache.incr(name, delta)
+            if total is None or total >= delta:
+                return total
+            delta = 1 << 64  # it has begun with 0 again
     store = Store(cache)
     for _ in range(_TRIES):
         found, entry = cache.gets(name), store.get(name.encode(), notice=False)

@@ -14,13 +14,14 @@ process of a web server with several is enough to be scraped.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
 import prometheus_client
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from plib_cache.integrations._figures import OF_CACHE, OF_FUNCTION, Figure, readings, subject
+from plib_cache.integrations._figures import OF_CACHE, OF_FUNCTION, Board, Figure, subject
 
 __all__ = ["Watch", "watch"]
 
@@ -39,18 +40,20 @@ def watch(*subjects: Any, registry: Any = None) -> Watch:
 
 
 class Watch:
-    """A collector of ``prometheus_client``; ``close`` takes it out of its registry."""
+    """What one call of ``watch`` shows; ``close`` ends that."""
 
     def __init__(self, subjects: Iterable[Any], registry: Any) -> None:
         self._subjects = [subject(of) for of in subjects]
-        self._registry = registry
-        registry.register(self)
+        self._collector = _collector_of(registry)
+        self._collector.put(self._subjects)
 
     def close(self) -> None:
         """Tell nothing more; a second time does nothing."""
-        if self._registry is not None:
-            self._registry.unregister(self)
-            self._registry = None
+        self._collector.take(self._subjects)
+
+
+class _Collector(Board):
+    """All that is watched in one registry, for ``prometheus_client``."""
 
     def describe(self) -> Iterable[Any]:
         """Nothing is read when this is registered."""
@@ -59,12 +62,24 @@ class Watch:
     def collect(self) -> Iterable[Any]:
         """All figures; what cannot be read now is left out."""
         for kind, figures in (("cache", OF_CACHE), ("function", OF_FUNCTION)):
-            found = list(readings(self._subjects, kind))
+            found = self.readings(kind)
             for figure in figures if found else ():
                 family = _family(figure, kind)
-                for name, numbers in found:
+                for name, numbers in found.items():
                     family.add_metric([name], numbers[figure.name])
                 yield family
+
+
+_collectors: weakref.WeakKeyDictionary[Any, _Collector] = weakref.WeakKeyDictionary()
+
+
+def _collector_of(registry: Any) -> _Collector:
+    """The one of a registry, for no name may be told twice there."""
+    made = _Collector()
+    collector = _collectors.setdefault(registry, made)
+    if collector is made:
+        registry.register(collector)
+    return collector
 
 
 def _family(figure: Figure, label: str) -> Any:

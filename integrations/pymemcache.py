@@ -249,14 +249,16 @@ class Client(base.Client):  # type: ignore[misc]
 
     def delete(self, key: Key, noreply: bool | None = None) -> bool:
         """Remove a key; True if it was there, or if no reply is wanted."""
-        raw, reply = self.check_key(key, self.key_prefix), self._wants_reply(noreply)
+        return self._gone(self.check_key(key, self.key_prefix), self._wants_reply(noreply))
+
+    def _gone(self, raw: bytes, reply: bool) -> bool:
         status = self._ask(lambda store: store.delete(raw), quiet=not reply)
         return not reply or status == entries.OK
 
     def delete_many(self, keys: Iterable[Key], noreply: bool | None = None) -> bool:
-        """Remove keys; True."""
-        for key in list(keys):
-            self.delete(key, noreply)
+        """Remove keys, all or, if one of them is none, nothing; True."""
+        for raw in [self.check_key(key, self.key_prefix) for key in keys]:
+            self._gone(raw, self._wants_reply(noreply))
         return True
 
     delete_multi = delete_many

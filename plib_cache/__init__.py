@@ -14,7 +14,8 @@
 
 import typing
 
-from plib_cache import remote as _remote  # noqa: F401 - it puts itself in place
+from plib_cache import _at_need  # noqa: F401 - it puts itself in place
+from plib_cache import remote as _remote  # noqa: F401 - and so does this
 from plib_cache._core import explain_faults
 from plib_cache._functions import FunctionStats
 from plib_cache._held import Held

@@ -6,7 +6,6 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Any
 
 from plib_cache import config
@@ -21,6 +20,7 @@ from plib_cache._telling import tell
 from plib_cache.exceptions import ConfigurationError, CorruptRegionError
 from plib_cache.keys import MAX_KEY_BYTES, key_bytes
 from plib_cache.serialize import DefaultSerializer, Encoded, Serializer
+from plib_cache.signatures import options_of
 
 Key = str | bytes
 
@@ -36,6 +36,7 @@ class Attached(Quick):
         """One with tiers is of another kind, as a ``pathlib.Path`` is of its system's kind."""
         return super().__new__(cls if remote is None else openers["cache"](cls))
 
+    @options_of("Cache")
     def __init__(
         self,
         name: str | None = None,
@@ -80,9 +81,9 @@ class Attached(Quick):
             self._options["trust"] = self._serializer.trust
         self._plain = serializer is None
         config.explain_if_asked()
-        where = config.region_path(name) if path is None else path
+        where = config.region_path(name, make=create) if path is None else path
         self._region = open_region(
-            config.check_path(where),
+            config.check_path(where, make=create),
             None if size is None else config.parse_size(size),
             create=create,
             protection=config.check_protection(protection),
@@ -104,12 +105,7 @@ class Attached(Quick):
     def __enter__(self) -> Any:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -63,9 +63,9 @@ def _repr_html_(memo: Memo) -> str:
     from plib_cache import _html
 
     try:
-        return _html.of_function(memo.function.__qualname__, cache_info(memo), saved_seconds(memo))
+        return _html.of_function(memo.name, cache_info(memo), saved_seconds(memo))
     except PlibCacheError as error:
-        return _html.table(memo.function.__qualname__, (), str(error))
+        return _html.table(memo.name, (), str(error))
 
 
 ALL = (

@@ -10,7 +10,7 @@ _COST_MAX = 255
 
 
 def cost_code(seconds: float) -> int:
-    """The cost code of a computation that took so long; 0 for less than a microsecond."""
+    """The cost code of a computation that took so long; 0 for next to nothing, as if not told."""
     if seconds <= 0:
         return 0
     code = int(_STEPS * math.log2(seconds * 1e6 + 1) + 0.5)

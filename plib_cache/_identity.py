@@ -40,6 +40,11 @@ def qualified_name(thing: Any) -> str:
     return f"{module_identity(module)}.{name}"
 
 
+def of_main(thing: Any) -> bool:
+    """Whether it is of the main module, which is another one in other processes."""
+    return getattr(thing, "__module__", None) in _MAIN_MODULES
+
+
 def shown_name(thing: Any) -> str:
     """The same for people: a script goes by the name of its file."""
     module = getattr(thing, "__module__", None) or ""

@@ -19,7 +19,7 @@ from plib_cache._core import TAGS_MAX, Found, NameCounts, Region, Terms, make_lo
 from plib_cache._costs import cost_us
 from plib_cache._distant import Distant
 from plib_cache._flight import MISSING, Missing
-from plib_cache._identity import number_in, qualified_name
+from plib_cache._identity import number_in, of_main, qualified_name
 from plib_cache._inplace import decode, reader
 from plib_cache._options import Options
 from plib_cache._telling import tell
@@ -85,11 +85,12 @@ class Memo:
         self._unreported_us = 0.0
         self._warned = False
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"function": self.function, "options": self.options}
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.function, self.options, self.prefix if of_main(self.function) else b""
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.__init__(*state[:2])  # type: ignore[misc]
+        self._prefix = state[2]
 
     # ---- keys
 
@@ -126,14 +127,15 @@ class Memo:
             return prefix + fingerprint(self.options.key(*args, **kwargs), self.options.typed)
         bound = binder.bind(*args, **kwargs)
         told: dict[str, Any] = {
-            "names": binder.names, "defaults": binder.defaults, "function": self._name
+            "names": binder.names, "defaults": binder.defaults, "function": self.name
         }  # fmt: skip
         if self.options.hashing == "xxh3":
             return prefix + content_args_digest(bound, **told)
         return prefix + args_digest(bound, self.options.typed, **told)
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """What people call the function."""
         return getattr(self.function, "__qualname__", repr(self.function))
 
     # ---- the place in a cache
@@ -282,7 +284,7 @@ class Memo:
             raise error
         if not self._warned:
             self._warned = True
-            tell(f"{self._name} runs without its cache: {error}")
+            tell(f"{self.name} runs without its cache: {error}")
 
     def counts(self) -> NameCounts:
         """What all processes counted since the last ``clear``."""

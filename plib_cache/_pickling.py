@@ -19,10 +19,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from plib_cache._frame import BufferCollector, damaged
+from plib_cache._identity import of_main
 from plib_cache._out_of_band import reduce_array
 from plib_cache.exceptions import SerializationError
 
-_MAIN_MODULES = frozenset({"__main__", "__mp_main__"})
 _SEARCH_STEPS = 10_000
 
 
@@ -47,7 +47,7 @@ class _Pickler(pickle.Pickler):
         self.last = obj
         if not isinstance(obj, (type, types.FunctionType)):
             return reduce_array(obj)
-        if obj.__module__ in _MAIN_MODULES:
+        if of_main(obj):
             raise _DefinedInMainError(f"{obj.__qualname__} is defined in __main__")
         return NotImplemented
 

@@ -29,12 +29,20 @@ _PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _GETS = frozenset({"GET", "BINGET", "LONG_BINGET"})
 
 
-def _refusal(what: str) -> SerializationError:
-    return SerializationError(
+class NotPlainError(SerializationError):
+    """A value is not plain data, or a pickle of it names something else; ``what`` is that."""
+
+    what = ""
+
+
+def _refusal(what: str) -> NotPlainError:
+    error = NotPlainError(
         f"{what} is not plain data, and trust='data' neither stores nor reads anything else: "
         "convert it (to a dict, a NumPy array, an Arrow table), or open the cache with "
         "trust='code' if you trust everybody who can write to it"
     )
+    error.what = what
+    return error
 
 
 class _PlainPickler(pickle.Pickler):
@@ -71,6 +79,13 @@ class _PlainUnpickler(pickle.Unpickler):
         raise _refusal(f"{module}.{name}")
 
 
+class _NamelessUnpickler(pickle.Unpickler):
+    """Resolves no name at all."""
+
+    def find_class(self, module: str, name: str, /) -> Any:
+        raise _refusal(f"{module}.{name}")
+
+
 def dump_plain(value: object) -> tuple[bytes, list[memoryview]]:
     """A pickle of plain data and its buffers.
 
@@ -88,14 +103,27 @@ def dump_plain(value: object) -> tuple[bytes, list[memoryview]]:
 
 def load_plain(payload: bytes, buffers: list[memoryview]) -> object:
     """The value of a pickle of plain data; anything else in it is refused."""
+    return _load(payload, buffers, _PlainUnpickler)
 
+
+def load_nameless(payload: bytes, buffers: list[memoryview]) -> object:
+    """The value of any pickle, whoever made it, if it is builtin containers and scalars.
+
+    Raises:
+        NotPlainError: it names something, which was neither imported nor called.
+        SerializationError: it is damaged.
+    """
+    return _load(payload, buffers, _NamelessUnpickler)
+
+
+def _load(payload: bytes, buffers: list[memoryview], unpickler: type[pickle.Unpickler]) -> object:
     def load() -> object:
         if getattr(copyreg, "_inverted_registry", None):
             _refuse_extensions(payload)
         if len(payload) > _DEPTH_MAX:
             _refuse_depth(payload)
         try:
-            return _PlainUnpickler(io.BytesIO(payload), buffers=buffers).load()
+            return unpickler(io.BytesIO(payload), buffers=buffers).load()
         except MemoryError as error:  # a length that a hostile pickle claims
             raise damaged("a value of plain data needs more memory than there is") from error
 

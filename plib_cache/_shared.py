@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from plib_cache.cache import Cache
 from plib_cache.serialize import Serializer
+from plib_cache.signatures import options_of
 
 __all__ = ["configure", "get_cache"]
 
@@ -31,6 +32,7 @@ settled: weakref.WeakSet[Settled] = weakref.WeakSet()
 off = [False]  # whether decorated functions do without caches
 
 
+@options_of("configure")
 def configure(
     name: str | None = None,
     *,

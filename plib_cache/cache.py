@@ -24,6 +24,7 @@ from plib_cache._verbs import Verbs
 from plib_cache._views import Items, Values
 from plib_cache.exceptions import ConfigurationError
 from plib_cache.keys import key_bytes
+from plib_cache.signatures import go_by
 
 __all__ = ["Cache", "Key"]
 
@@ -41,8 +42,9 @@ class Cache(Verbs, Holding, Upkeep, MutableMapping[Key, Any]):
         size: the most that the region may ever take, in bytes or as "512MiB" or "2GB"; it is
             taken in steps as the cache fills.  None attaches to any size, and creates with 1 GiB
             or half of what the folder has free, if that is less.
-        path: a file anywhere instead of a name; on a disk, the entries survive that all processes
-            end, are killed, or the machine is restarted; see ``sync`` for a power loss.
+        path: a file instead of a name, in a folder that is your own and that nobody else may write
+            in; on a disk, the entries survive that all processes end, are killed, or the machine
+            is restarted; see ``sync`` for a power loss.
         protection: "auto", "pku" (protection keys; an error where there are none) or "none".
             $PLIB_CACHE_PROTECTION overrides it.
         serializer: turns values into bytes; see ``plib_cache.serialize.Serializer``.
@@ -279,6 +281,7 @@ class Cache(Verbs, Holding, Upkeep, MutableMapping[Key, Any]):
         return _flight.run(job, fn)  # type: ignore[no-any-return]
 
 
+go_by(Cache)
 quicken(Cache)
 
 

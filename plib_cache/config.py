@@ -15,11 +15,14 @@ import os
 import pwd
 import re
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from plib_cache._core import SIZE_MAX, SIZE_MIN, explain_faults
 from plib_cache.exceptions import ConfigurationError
 from plib_cache.serialize import Trust
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEFAULT_NAME = "default"
 DEFAULT_SIZE = 1 << 30
@@ -135,8 +138,8 @@ def explain_if_asked() -> None:
         explain_faults()
 
 
-def check_path(path: object) -> str:
-    """The absolute path of a region's file; its folder exists.
+def check_path(path: object, *, make: bool = True) -> str:
+    """The absolute path of a region's file; its folder exists, if a region is to be made.
 
     Raises:
         ConfigurationError: it is no path, or its folder does not exist.
@@ -149,44 +152,52 @@ def check_path(path: object) -> str:
         raise ConfigurationError(
             f"path={path!r:.100} contains a null character: give a path without"
         )
-    if not os.path.isdir(folder):  # noqa: PTH112
+    if make and not os.path.isdir(folder):  # noqa: PTH112
         raise ConfigurationError(
             f"{text}: the folder {folder} does not exist: make it first (mkdir -p -m 700 {folder})"
         )
     return text
 
 
-def region_path(name: str | None) -> str:
-    """Where the region of that name (None: "default") is; its folder is made if it is missing.
+def region_path(name: str | None, *, make: bool = True) -> str:
+    """Where the region of that name (None: "default") is, in ``region_folder``.
 
     Raises:
         ConfigurationError: the name cannot be one, or there is no folder of one's own.
     """
-    return str(region_folder() / check_name(DEFAULT_NAME if name is None else name))
+    checked = check_name(DEFAULT_NAME if name is None else name)
+    return str(region_folder(make=make) / checked)
 
 
-def region_folder() -> Path:
-    """The folder of named regions, made with mode 0700 if it does not exist.
+def region_folder(*, make: bool = True) -> Path:
+    """The folder of named regions.
 
     $PLIB_CACHE_DIR, else /dev/shm/plib-cache-<uid>; and where somebody else made that first,
     $XDG_RUNTIME_DIR/plib-cache.
 
+    Args:
+        make: it with mode 0700, if it does not exist; else it may be missing.
+
     Raises:
         ConfigurationError: there is none that is the caller's own.
     """
+    from pathlib import Path  # at need: it takes a tenth of the package's import
+
     given = os.environ.get("PLIB_CACHE_DIR")
     if given:
-        return _made(Path(given).absolute(), parents=True)
+        return _folder(Path(given).absolute(), make, parents=True)
     shared = Path(f"/dev/shm/plib-cache-{os.geteuid()}")
-    if not shared.parent.is_dir() or not _own_folder(_made(shared)):
-        return _runtime_folder(shared)
+    if not shared.parent.is_dir() or not _own_folder(_folder(shared, make)):
+        return _runtime_folder(shared, make)
     return shared
 
 
-def _runtime_folder(shared: Path) -> Path:
+def _runtime_folder(shared: Path, make: bool) -> Path:
+    from pathlib import Path
+
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and Path(runtime).is_dir():
-        folder = _made(Path(runtime).absolute() / "plib-cache")
+        folder = _folder(Path(runtime).absolute() / "plib-cache", make)
         if _own_folder(folder):
             return folder
     raise ConfigurationError(
@@ -195,7 +206,10 @@ def _runtime_folder(shared: Path) -> Path:
     )
 
 
-def _made(folder: Path, *, parents: bool = False) -> Path:
+def _folder(folder: Path, make: bool, *, parents: bool = False) -> Path:
+    """A folder, made if that is wanted and it is missing."""
+    if not make and not os.path.lexists(folder):
+        return folder
     try:
         folder.mkdir(mode=0o700, parents=parents)
         folder.chmod(0o700)  # whatever the umask
@@ -213,7 +227,11 @@ def _made(folder: Path, *, parents: bool = False) -> Path:
 
 
 def _own_folder(folder: Path) -> bool:
-    found = folder.lstat()
+    """Whether it is the caller's own, or would be if he made it."""
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return True
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 

@@ -18,6 +18,7 @@ from plib_cache._moments import Expire, deadline_ms
 from plib_cache._options import Computed, Copy, Observer, Options
 from plib_cache.cache import Cache
 from plib_cache.exceptions import ConfigurationError
+from plib_cache.signatures import check_options
 
 __all__ = ["CacheInfo", "CachedFunction", "Computed", "Observer", "cache"]
 
@@ -25,6 +26,8 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
+
+_KNOWN = ["limit" if name == "limit_ms" else name for name in Options._fields]
 
 
 class CachedFunction(Protocol[P, R_co]):
@@ -107,7 +110,8 @@ def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
     and static methods, and coroutine functions.  It can stand for ``functools.lru_cache``.
 
     The key of a result is made of the function's name and code, the values of its defaults and its
-    closure, and all arguments, however they are spelled; types matter (1, 1.0 and True differ).
+    closure (as they are at its first call: what changes later does not count), and all arguments,
+    however they are spelled; types matter (1, 1.0 and True differ).
     An edited function therefore does not get its old results.  What it calls is not followed.
 
     Args:
@@ -152,6 +156,7 @@ def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
     """
     if len(typed) > 1 or (typed and not isinstance(typed[0], bool)):
         raise TypeError("cache(): give only maxsize and typed by place, other options by name")
+    check_options("cache", options, _KNOWN)
     if function is None or isinstance(function, int):
         if function is not None:
             options["maxsize"] = function
@@ -221,8 +226,8 @@ def _decorate(function: Any, options: Options) -> Any:
         raise TypeError(f"cache() got a {type(function).__name__}: decorate a function with it")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(
-            f"{function.__qualname__} is a generator function, and what it returns can be read "
-            "only once: decorate a function that returns a list"
+            f"{getattr(function, '__qualname__', function)} is a generator function, and what it "
+            "returns can be read only once: decorate a function that returns a list"
         )
     memo = Memo(function, options)
     wrapper = _async_wrapper(memo) if inspect.iscoroutinefunction(function) else _wrapper(memo)

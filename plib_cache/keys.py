@@ -70,7 +70,9 @@ def key_bytes(key: str | bytes) -> tuple[bytes, bool]:
         raw, text = bytes(key), False
     else:
         raise TypeError(f"a key is str or bytes, not {type_name(key)}: pass str(key) or bytes(key)")
-    if not 1 <= len(raw) <= MAX_KEY_BYTES:
+    if not raw:
+        raise ValueError(f"a key is empty: give one of 1 to {MAX_KEY_BYTES} bytes")
+    if len(raw) > MAX_KEY_BYTES:
         raise ValueError(
             f"a key has 1 to {MAX_KEY_BYTES} bytes, this one has {len(raw)}: "
             "use a digest of what is longer, such as hashlib.blake2b(key).hexdigest()"

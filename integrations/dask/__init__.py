@@ -27,6 +27,7 @@ import os
 from typing import Any
 
 from plib_cache import ConfigurationError
+from plib_cache.signatures import options_of
 
 try:
     from distributed import Scheduler, Worker, WorkerPlugin
@@ -73,6 +74,7 @@ class PlibCachePlugin(WorkerPlugin):
 
     idempotent = True
 
+    @options_of("PlibCachePlugin")
     def __init__(
         self,
         name: str | None = None,

@@ -20,6 +20,7 @@ from plib_cache.integrations.diskcache._disk import ENOVAL
 from plib_cache.integrations.diskcache._memoize import Memoizing
 from plib_cache.integrations.diskcache._queue import Queues
 from plib_cache.integrations.diskcache._walk import Walks
+from plib_cache.signatures import go_by
 
 _PAUSE = 0.001  # seconds between two looks at the lock of transactions
 
@@ -135,7 +136,7 @@ class Cache(Walks, Queues, Memoizing):
         Raises:
             Timeout: others took longer than ``timeout``, and ``retry`` is False.
         """
-        depth = getattr(self._inside, "depth", 0)
+        depth, process = getattr(self._inside, "depth", 0), os.getpid()
         lock = None if depth else self._lock(retry)
         self._inside.depth = depth + 1
         try:
@@ -152,6 +153,8 @@ class Cache(Walks, Queues, Memoizing):
         finally:
             self._inside.depth = depth
             if lock is not None:
+                if os.getpid() == process:  # a child that was forked inside has the lock too
+                    fcntl.flock(lock, fcntl.LOCK_UN)
                 os.close(lock)
 
     def _lock(self, retry: bool) -> int:
@@ -192,3 +195,6 @@ class Cache(Walks, Queues, Memoizing):
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         directory, timeout, disk, trust = state
         self.__init__(directory, timeout, disk, trust=trust)  # type: ignore[misc]
+
+
+go_by(Cache)

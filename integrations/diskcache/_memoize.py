@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
+from plib_cache import PlibCacheError
 from plib_cache.integrations.diskcache._disk import ENOVAL
 from plib_cache.integrations.diskcache._items import Items
 
@@ -29,6 +30,8 @@ class Memoizing(Items):
         ignore: Collection[int | str] = (),
     ) -> Callable[[F], F]:
         """A decorator that keeps the results of a function; see ``set`` for the arguments.
+
+        A result that cannot be stored is returned all the same, with one warning.
 
         Args:
             name: of the function in its keys; None: its module and qualified name.
@@ -56,13 +59,20 @@ class Memoizing(Items):
                 if result is ENOVAL:
                     result = function(*args, **kwargs)
                     if expire is None or expire > 0:
-                        self.set(key, result, expire, tag=tag, retry=True)
+                        self._keep(key, result, expire, tag)
                 return result
 
             memoized.__cache_key__ = key_of  # type: ignore[attr-defined]
             return memoized  # type: ignore[return-value]
 
         return decorate
+
+    def _keep(self, key: Any, result: Any, expire: float | None, tag: Any) -> None:
+        """Store a result; one that cannot be stored is told once, and is no error."""
+        try:
+            self.set(key, result, expire, tag=tag, retry=True)
+        except PlibCacheError as error:
+            self._failed(error)
 
 
 def call_key(

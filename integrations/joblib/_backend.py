@@ -13,6 +13,7 @@ from plib_cache.integrations.joblib import _region
 from plib_cache.integrations.joblib._functions import Functions
 from plib_cache.integrations.joblib._items import Items
 from plib_cache.integrations.joblib._versions import checked_mode
+from plib_cache.signatures import go_by
 
 __all__ = ["PlibStoreBackend"]
 
@@ -78,3 +79,6 @@ class PlibStoreBackend(Functions, Items, StoreBackendBase, StoreBackendMixin):  
 
     def _item_exists(self, location: str) -> bool:
         return False
+
+
+go_by(PlibStoreBackend)

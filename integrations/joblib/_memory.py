@@ -21,6 +21,7 @@ from plib_cache import ConfigurationError, config
 from plib_cache.integrations.joblib import _region
 from plib_cache.integrations.joblib._backend import PlibStoreBackend
 from plib_cache.integrations.joblib._memorized import AsyncMemorizedFunc, MemorizedFunc
+from plib_cache.signatures import options_of
 
 _KNOWN = ((1, 4), (1, 5), (1, 6))  # versions whose semi-private methods are what is expected
 
@@ -48,6 +49,7 @@ class Memory(joblib.Memory):  # type: ignore[misc]
         ValueError: a mmap_mode that would write into the cache.
     """
 
+    @options_of("Memory")
     def __init__(
         self,
         location: str | os.PathLike[str] | None = None,

@@ -15,7 +15,11 @@
  *    A child made by vfork must not use it, and one made in a signal handler must not return into a call that the
  *    signal interrupted: that call is the parent's.
  *  - A handle may be used by any number of threads; 64 calls at once work, more get PLC_AGAIN.
- *  - Results come through out-parameters, which are untouched unless the function says otherwise.
+ *  - A signal handler may call the operations on keys that hold nothing beyond the call, whichever function it has
+ *    interrupted.  It does not repeat what answers PLC_AGAIN: it may be its own thread that is in the way.  Amid the
+ *    first call of a fork child the answer is PLC_NO_SLOT.
+ *  - Results come through out-parameters, which are untouched unless the function says otherwise.  Those of plc_get and
+ *    plc_get_many are filled as it is read: what they say counts if the status does.
  *  - Times are milliseconds since 1970 (UTC); a deadline of 0 is "never".
  *  - Network and copy-on-write file systems cannot hold a region (PLC_UNSUPPORTED).
  */
@@ -192,7 +196,7 @@ typedef struct plc_entry {
     uint16_t name; /* namespace number, 0: none */
     uint16_t tags[4]; /* namespace numbers of its tags, 0: none */
     uint8_t type; /* the caller's type code; 0 is plain bytes */
-    uint8_t cost; /* what it took to compute: 8 log2(microseconds + 1), what is dear stays longer; 0: not told */
+    uint8_t cost; /* what it took to compute: 8 log2(us + 1); what is dearer than others stays longer; 0: not told */
     uint8_t seen_type; /* REMAKE: the type that must still be there */
     uint8_t reserved[3];
     /* The new entry's token; 0: a unique one.  The caller answers for its being another one than its key had before:

@@ -273,7 +273,9 @@ static void do_wants(plc_cache *c, uint32_t limit_ms) {
     if (wants.since_ms == 0 || now - wants.last_ms > EPISODE_GAP_MS) {
         wants.since_ms = now == 0 ? 1 : now;
     }
-    process_reassert(c);
+    if (!process_reassert(c)) {
+        return; /* a signal handler's: what the thread that it interrupts is at must come first */
+    }
     if (wants.suspect != 0 && process_reap_due(c, wants.suspect, REAP_EVERY_MS)) {
         (void)process_reap(c, wants.suspect);
     }

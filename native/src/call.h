@@ -52,9 +52,10 @@ static inline __attribute__((always_inline)) plc_status call_begin_untimed(struc
     if (__builtin_expect(seat == NULL, 0)) {
         return call_begin_slow(k, c);
     }
-    if (__builtin_expect(atomic_load_explicit(&c->closed, memory_order_seq_cst) != 0, 0)) { /* close: then the seats */
+    /* only now: close looks at the seats behind it */
+    if (__builtin_expect(atomic_load_explicit(&c->closed, memory_order_seq_cst) != 0, 0)) {
         seat_leave(seat);
-        return call_begin_slow(k, c);
+        return PLC_CLOSED;
     }
     k->c = c;
     k->seat = seat;

@@ -78,7 +78,6 @@ struct plc_cache {
     word *fork_mark;     /* 1; reads 0 in a fork child: identity must be taken anew */
     word owner;          /* owner_make(slot, inc) */
     uint64_t inherited; /* the place that the parent has made for this child, as an owner, until it is taken; 0: none */
-    pthread_mutex_t *process_mutex; /* attach, reap and close of this process, one at a time */
 
     word32 limit_page; /* pages below it are proved to be in the file (fstat) */
     word tickets; /* bit i: ticket i is free, and nobody's seat */
@@ -97,13 +96,13 @@ struct plc_cache {
     word reaped_ms[SLOTS_MAX + 1]; /* when that slot's owner was last asked for (monotonic ms) */
     word suspect; /* slot of a foreign owner that an operation met, 0 none */
     word hint_distrusted; /* a taken_pages hint that was found false */
-    uint64_t collapsed; /* bytes before the pool for which huge pages were asked; under process_mutex, as is */
+    uint64_t collapsed; /* bytes before the pool for which huge pages were asked; under the process mutex, as is */
     uint64_t collapse_from, collapse_to; /* what of the pool this process has taken and they are not asked for yet */
     word growth_retry_ms; /* growth is not tried before it (real time, ms) */
     word32 closed;
-    uint32_t references; /* under process_mutex, and: */
+    uint32_t references; /* under the process mutex, and: */
     uint64_t closings; /* how often there was none left */
-    bool lingers; /* closed, but what is held in place keeps it attached; under process_mutex */
+    bool lingers; /* closed, but what is held in place keeps it attached; under the process mutex */
     struct plc_cache *next; /* registry */
     _Atomic(struct plc_cache *) next_open; /* of those that the key opens (domain.c) */
 };

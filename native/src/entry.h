@@ -39,7 +39,7 @@ struct entry {
 #define ENTRY_VALUE_ALIGN 64u /* of a value in a run of its own, so that arrays can be read in place */
 #define ENTRY_LENGTH_BITS 40
 
-/* The pieces of the codec that a hot read spells out (read.c); everybody else reads through entry_read. */
+/* The pieces of the codec that a hot read spells out (find.h); everybody else reads through entry_read. */
 static inline uint32_t entry_self(const plc_cache *c, uint32_t head, uint32_t gen, uint32_t offset) {
     uint64_t place = (uint64_t)head << 32 | gen;
     return (uint32_t)hash_mix((c->region_id ^ place) + (uint64_t)offset * 0x9e3779b97f4a7c15ull);

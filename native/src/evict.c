@@ -53,7 +53,7 @@ static bool win(struct call *k, uint32_t head, struct victim *v, bool *freeing) 
     return true;
 }
 
-/* Does the run stay, rather than anything that should, when there is no room for copies? */
+/* Does the run stay when there is no room for the copy of something that should? */
 static bool stays_whole(const struct victim *v) {
     return v->mode == EVICT_VISITED || v->mode == EVICT_HAND || v->mode == EVICT_ASIDE || v->mode == EVICT_CLEAN;
 }
@@ -62,7 +62,7 @@ static bool moves(const struct victim *v) {
     return v->mode != EVICT_ALL && v->mode != EVICT_FIRM;
 }
 
-/* Is what was read since it came to be kept, and the rest to go? */
+/* Is what is worth keeping to be kept, and the rest to go? */
 static bool judges(const struct victim *v) {
     return v->mode == EVICT_VISITED || v->mode == EVICT_MOVE_VISITED || v->mode == EVICT_HAND;
 }

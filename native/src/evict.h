@@ -11,8 +11,8 @@
 enum evict_mode {
     EVICT_ALL,     /* drain: nothing is kept; what is pinned goes into limbo */
     EVICT_FIRM,    /* nothing is kept, but a value that is read in place stays as it is */
-    EVICT_VISITED, /* entries that were read since they came are moved; a run of which nearly all was read stays */
-    EVICT_MOVE_VISITED, /* the same, but nothing stays: without room for a copy even what was read goes */
+    EVICT_VISITED, /* what is worth keeping (used, or dear) is moved; a run of which nearly all was used stays */
+    EVICT_MOVE_VISITED, /* the same, but nothing stays: without room for a copy even what was used goes */
     EVICT_HAND,    /* the same for a large run that wants the place: without room for copies the run stays */
     EVICT_ASIDE,   /* everything current is moved, out of the way of a large run; without room the run stays */
     EVICT_MOVE,    /* everything current is moved (a run that is still being filled is in the way) */
@@ -22,7 +22,7 @@ enum evict_mode {
 
 enum evicted {
     EVICT_FREED,
-    EVICT_KEPT,   /* visited, or live entries were met: sealed again */
+    EVICT_KEPT,   /* used, dear, or live entries were met: sealed again */
     EVICT_NO_ROOM, /* the same, because there was no room for a copy */
     EVICT_PINNED, /* in limbo until the last pin goes */
     EVICT_LOST    /* not a run that can be taken (its owner lives: k->suspect), or somebody was faster */

@@ -322,7 +322,7 @@ struct shm_entry {
 };
 static_assert(sizeof(struct shm_entry) == 40, "entry header: table above");
 
-/* Where everything lies, computed from size and expected entry alone (region.c), so that nothing of it is
+/* Where everything lies, computed from size and expected entry alone (geometry.c), so that nothing of it is
  * read from shared memory.  Offsets are bytes from the region's start. */
 struct geometry {
     uint64_t size_bytes;

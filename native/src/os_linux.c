@@ -106,6 +106,20 @@ uint32_t os_thread(void) {
     return tid;
 }
 
+void os_signals_hold(sigset_t *before) {
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+    sigset_t most;
+    (void)sigfillset(&most);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        (void)sigdelset(&most, faults[i]);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &most, before);
+}
+
+void os_signals_let(const sigset_t *before) {
+    (void)pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 bool os_thread_there(uint32_t tid) {
     int saved = errno;
     return os_outcome(saved, (int)syscall(SYS_tgkill, getpid(), tid, 0)) != ESRCH;

@@ -9,11 +9,16 @@
 #ifndef PLC_OS_LINUX_H
 #define PLC_OS_LINUX_H
 
+#include <signal.h>
+
 #include "sync.h"
 
 uint64_t os_now_ms(void);        /* CLOCK_REALTIME_COARSE, ms since 1970 */
 uint64_t os_monotonic_ms(void);  /* CLOCK_MONOTONIC_COARSE */
 uint32_t os_thread(void);        /* gettid, cached per thread, right after every kind of fork */
+/* This thread takes no signals in between, but those of its own faults. */
+void os_signals_hold(sigset_t *before);
+void os_signals_let(const sigset_t *before);
 bool os_thread_there(uint32_t tid); /* false: there is certainly no such thread in this process */
 int os_random(void *to, size_t n);
 int os_boot_id(uint8_t id[16]);

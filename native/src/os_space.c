@@ -5,7 +5,6 @@
 #include "os_linux.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/sysinfo.h>
@@ -22,14 +21,13 @@
  * holes when it fails.  Signals are blocked, because an interrupted fallocate undoes its work: under a
  * profiler's timer a large one would never end. */
 static int reserve_piece(int fd, uint64_t from, uint64_t n) {
-    sigset_t all, before;
+    sigset_t before;
     int error = EINTR, saved = errno;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    os_signals_hold(&before);
     for (int tries = 0; tries < TRIES_MAX && error == EINTR; tries++) {
         error = os_outcome(saved, fallocate(fd, 0, (off_t)from, (off_t)n));
     }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    os_signals_let(&before);
     errno = saved;
     return error;
 }

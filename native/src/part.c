@@ -12,7 +12,9 @@ static bool is_region(const plc_cache *c, int fd) {
 /* By a descriptor that cannot write, so that nobody makes it writable. */
 static void map_view(plc_cache *c) {
     void *view = NULL;
-    registry_lock();
+    if (!registry_enter()) {
+        return;
+    }
     if (c->base != NULL && atomic_load(&c->view) == NULL && is_region(c, c->fd_read) &&
         os_map(c->fd_read, 0, c->geo.size_bytes, OS_MAP_READ, &view) == 0) {
         atomic_store(&c->view, (uint8_t *)view);

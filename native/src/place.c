@@ -278,7 +278,9 @@ static int adopt(struct plc_cache *c) {
 __attribute__((noinline)) int process_adopt(struct plc_cache *c) {
     int error = 0;
     registry_forget();
-    registry_lock();
+    if (!registry_enter()) {
+        return EDEADLK; /* a signal handler's call amid its own thread's first one: it would wait for itself */
+    }
     if (c->base == NULL) {
         error = EBADF;
     } else if (word_acq(c->fork_mark) == 0) {

@@ -196,9 +196,11 @@ bool process_thread_gone(struct plc_cache *c, uint64_t lock_word) {
 
 /* ---- keeping the byte ----------------------------------------------------------------------- */
 
-void process_reassert(struct plc_cache *c) {
+bool process_reassert(struct plc_cache *c) {
     registry_forget();
-    registry_lock();
+    if (!registry_enter()) {
+        return false;
+    }
     if (c->base != NULL && my_slot(c) != 0) {
         if (!process_descriptors_ours(c)) {
             process_descriptors_again(c);
@@ -208,4 +210,5 @@ void process_reassert(struct plc_cache *c) {
         }
     }
     registry_unlock();
+    return true;
 }

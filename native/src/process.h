@@ -49,12 +49,14 @@ bool process_reap_due(struct plc_cache *c, uint32_t slot, uint32_t every_ms);
 bool process_thread_gone(struct plc_cache *c, uint64_t lock_word);
 
 /* After a fork: forget the parent's identity and calls, take a slot.  Called by whoever finds *fork_mark 0.
- * 0; EAGAIN as process_attach, *fork_mark stays 0 and the next call tries again; EBADF: closed. */
+ * 0; EAGAIN as process_attach, *fork_mark stays 0 and the next call tries again; EBADF: closed; EDEADLK: this very
+ * thread is at it, and is interrupted. */
 int process_adopt(struct plc_cache *c);
 
 /* Is my own lock byte still there?  Takes it again if not: whoever in this process opens and closes the
- * region's file drops it, and whoever closes all descriptors takes even those away.  Slow paths only. */
-void process_reassert(struct plc_cache *c);
+ * region's file drops it, and whoever closes all descriptors takes even those away.  Slow paths only.
+ * False: not asked, for this very thread holds the process mutex, and is interrupted. */
+bool process_reassert(struct plc_cache *c);
 
 /* Are c's descriptors still those of the region, and that of its folder?  pre: process mutex held. */
 bool process_descriptors_ours(const struct plc_cache *c);

@@ -2,7 +2,7 @@
 /*
  * queue.h: the two rings of sealed runs, oldest first: WHAT STAYS in policy.h.  A place is a hint: it is
  * believed only if the page words prove it, and what a death or an overwritten place loses is queued again by
- * the sweep (space.c).
+ * the sweep (sweep.c).
  */
 #ifndef PLC_QUEUE_H
 #define PLC_QUEUE_H

@@ -112,7 +112,6 @@ static plc_cache *handle_new(int fd, const struct facts *f) {
     c->fd_read = c->folder = -1;
     c->device = f->file.device;
     c->inode = f->file.inode;
-    c->process_mutex = registry_mutex();
     c->references = 1;
     seat_forget(c);
     return c;

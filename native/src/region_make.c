@@ -257,8 +257,12 @@ plc_status region_remove(const char *path, plc_report *report) {
     if (status != PLC_OK) {
         return status;
     }
-    registry_lock();
-    int error = os_lock_folder(at.folder, REGION_LOCK_MS, &lock);
+    int error = registry_enter() ? 0 : EDEADLK;
+    if (error != 0) {
+        place_close(&at);
+        return region_fail_system(report, error);
+    }
+    error = os_lock_folder(at.folder, REGION_LOCK_MS, &lock);
     if (error == 0) {
         status = remove_locked(&at, report);
         os_unlock_folder(lock);

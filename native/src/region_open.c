@@ -255,7 +255,9 @@ static bool calls_ended(plc_cache *c) {
 
 uint64_t region_close_begin(plc_cache *c) {
     uint64_t closing = 0;
-    registry_lock();
+    if (!registry_enter()) {
+        return 0; /* a signal handler's: it stays open */
+    }
     if (c->references > 0 && --c->references == 0) {
         atomic_store(&c->closed, 1);
         closing = ++c->closings;
@@ -278,7 +280,9 @@ void region_close_end(plc_cache *c, uint64_t closing) {
 
 void region_close_rest(plc_cache *c) {
     registry_forget();
-    registry_lock();
+    if (!registry_enter()) {
+        return; /* it lingers on */
+    }
     if (c->lingers && c->references == 0 && c->base != NULL && word_acq(&c->holding->alive) == 0) {
         c->lingers = false;
         release(c);

@@ -4,7 +4,10 @@
  * for: the child makes it anew.  A new attachment is completely filled before it is put in front of the list, so the
  * list is whole at whatever instant a fork happens.
  */
+#define _GNU_SOURCE
 #include "registry.h"
+
+#include <errno.h>
 
 #include "holding.h"
 #include "os_linux.h"
@@ -17,10 +20,14 @@ static struct {
     _Atomic(plc_cache *) first;
     _Atomic(word *) state; /* on a page that reads 0, FORGOT_NOTHING, after every kind of fork */
     bool handler;
-} registry = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+} registry = {.mutex = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP};
 
 void registry_lock(void) {
-    (void)pthread_mutex_lock(&registry.mutex);
+    (void)registry_enter();
+}
+
+bool registry_enter(void) {
+    return pthread_mutex_lock(&registry.mutex) == 0;
 }
 
 bool registry_try_lock(void) {
@@ -31,13 +38,11 @@ void registry_unlock(void) {
     (void)pthread_mutex_unlock(&registry.mutex);
 }
 
-pthread_mutex_t *registry_mutex(void) {
-    return &registry.mutex;
-}
-
 int registry_begin(void (*before)(void), void (*parent)(void), void (*child)(void)) {
     int error = 0;
-    registry_lock();
+    if (!registry_enter()) {
+        return EDEADLK;
+    }
     if (atomic_load(&registry.state) == NULL) {
         word *state = NULL;
         error = os_fork_mark(&state);
@@ -124,15 +129,19 @@ void registry_forget(void) {
     if (state == NULL || word_acq(state) == FORGOTTEN) {
         return;
     }
+    sigset_t before;
+    os_signals_hold(&before); /* whose handlers' calls would wait for this thread */
     if (word_swap(state, FORGOT_NOTHING, FORGETTING)) {
         for (plc_cache *c = atomic_load(&registry.first); c != NULL; c = c->next) {
             if (c->base != NULL) { /* else it is closed, and a store would copy its pages for nothing */
                 forget(c);
             }
         }
-        (void)pthread_mutex_init(&registry.mutex, NULL); /* a thread of the parent may have held it */
+        registry.mutex = (pthread_mutex_t)PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP; /* a thread of the parent may have
+                                                                                     held it */
         word_put_rel(state, FORGOTTEN);
     }
+    os_signals_let(&before);
     while (word_acq(state) != FORGOTTEN) {
         os_sleep_ms(1); /* another thread of the child is at it: a handful of stores */
     }

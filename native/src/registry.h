@@ -10,13 +10,16 @@
 
 #include "domain.h"
 
-/* Sets up what must be there before the first attachment: the handlers of pthread_atfork too.  0, or an errno. */
+/* Sets up what must be there before the first attachment: the handlers of pthread_atfork too.  0, or an errno;
+ * EDEADLK: a signal handler's call amid another one that holds the mutex. */
 int registry_begin(void (*before)(void), void (*parent)(void), void (*child)(void));
 
+/* False: this very thread holds it, so this is a signal handler's call. */
+bool registry_enter(void);
+/* The same for who cannot be one: what has been in and out already. */
 void registry_lock(void);
 bool registry_try_lock(void);
 void registry_unlock(void);
-pthread_mutex_t *registry_mutex(void);
 
 /* The attachment of that inode, or NULL.  It may be one that was closed while calls in it did not end.
  * pre: locked. */

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
-import pwd
 from collections.abc import Callable
 from typing import NamedTuple
 
+from plib_cache._core import folders
 from plib_cache._protection import why_unprotected
 from plib_cache.exceptions import (
     BusyError,
@@ -63,14 +63,6 @@ class Facts(NamedTuple):
     def folder(self) -> str:
         return os.path.dirname(self.path)  # noqa: PTH120 - a str is wanted
 
-    @property
-    def who(self) -> str:
-        """The owner, by name if the machine knows one."""
-        try:
-            return f"{pwd.getpwuid(self.owner).pw_name} (uid {self.owner})"
-        except (KeyError, OverflowError):
-            return f"uid {self.owner}"
-
 
 def _full(f: Facts) -> str:
     if f.leased or f.reserved:
@@ -97,16 +89,15 @@ def _no_slot(f: Facts) -> str:
 def _unsafe_file(f: Facts) -> str:
     return (
         f"{f.path}: a region must be a regular file of your own with one name, and this is a "
-        f"symbolic link, a folder, or a file of {f.who}: choose another path, in a folder a "
-        "file of its own"
+        f"symbolic link, a folder, a file with several names, or one of {folders.user(f.owner)}: "
+        "choose another path, where nothing is yet"
     )
 
 
 def _unsafe_folder(f: Facts) -> str:
     return (
-        f"{f.folder}: a region's folder must be your own and writable by nobody else; this one "
-        f"belongs to {f.who}: `chmod 700` it if it is yours, or choose another folder by path= "
-        "or PLIB_CACHE_DIR"
+        f"{f.folder}: a region's folder must be your own and writable by nobody else; "
+        f"{folders.why_unsafe(f.folder, f.owner)}"
     )
 
 

@@ -90,7 +90,8 @@ class Notes(Entries, Names, Walks):
         if known is not None and now < known + _AGAIN_S:
             return
         self._noted[number] = now
-        key, raw = note_key(number), f"{text}\n{shown}".encode("utf-8", "surrogatepass")
+        line = shown.replace("\n", " ")  # and the text may have several
+        key, raw = note_key(number), f"{text}\n{line}".encode("utf-8", "surrogatepass")
         try:
             if self.describe(key) is None:
                 terms = Terms(name=NOTES, immutable=True)
@@ -103,7 +104,7 @@ class Notes(Entries, Names, Walks):
         found = self.describe(note_key(number), whole=True)
         if found is None or found.name != NOTES:
             return None
-        text, _, shown = found.data.decode("utf-8", "replace").partition("\n")
+        text, _, shown = found.data.decode("utf-8", "replace").rpartition("\n")
         return Note(text, shown)
 
     def notes(self) -> dict[int, Note]:

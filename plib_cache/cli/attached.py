@@ -14,6 +14,16 @@ class Attached(NamedTuple):
     command: str
 
 
+def places(attached: int, most: int) -> str:
+    """How many use a region, and how many more could.
+
+    Args:
+        attached: processes, the one that looks among them.
+        most: that the region has places for.
+    """
+    return f"{attached - 1:,} attached besides this one, room for {most - attached:,} more"
+
+
 def processes(path: str) -> list[Attached]:
     """Who has the file mapped; of other users' processes nothing can be seen."""
     wanted = path.encode()

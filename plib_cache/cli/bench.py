@@ -19,9 +19,9 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 import plib_cache
-from plib_cache import config
 from plib_cache._core import remove_region
 from plib_cache.cli.options import Json
+from plib_cache.cli.places import trial_folder
 from plib_cache.cli.show import as_json, columns, console, progress, say
 
 _KEYS = 1000  # that the operations go round over
@@ -48,14 +48,15 @@ class _Store(NamedTuple):
 
 def bench(
     seconds: Annotated[
-        float, typer.Option(min=0.5, max=60, help="How long it may take, about.")
+        float, typer.Option(metavar="SECONDS", min=0.5, max=60, help="How long it may take, about.")
     ] = 4.0,
     json: Json = False,
 ) -> None:
-    """Measure get, set and a decorated call, in seconds.
+    """Measure get, set and a decorated call on this machine.
 
-    Beside dict, functools.lru_cache, and diskcache, lmdb and joblib where they are installed.
-    Values have 200 bytes; every call here is a hit.  One process, nothing else should run.
+    Beside it dict and functools.lru_cache are measured, and diskcache, lmdb and joblib where they
+    are installed.  Values have 200 bytes, every call is a hit, and one process does it all.
+    Nothing else should run meanwhile.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plib-cache-bench-")))
@@ -80,13 +81,14 @@ _ASKED = [f"key:{i}" for i in range(_KEYS)]
 @contextmanager
 def _cache() -> Iterator[plib_cache.Cache]:
     """A cache that is gone afterwards."""
-    path = str(config.region_folder() / f"bench-{os.getpid()}")
-    try:
-        with plib_cache.Cache(path=path, size="64MiB") as cache:
-            yield cache
-    finally:
-        if os.path.lexists(path):
-            remove_region(path)
+    with trial_folder() as folder:
+        path = str(folder / f"bench-{os.getpid()}")
+        try:
+            with plib_cache.Cache(path=path, size="64MiB") as cache:
+                yield cache
+        finally:
+            if os.path.lexists(path):
+                remove_region(path)
 
 
 def _tasks(

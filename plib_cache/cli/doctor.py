@@ -15,11 +15,14 @@ from plib_cache.cli.machine import (
     Finding,
     cpu_flags,
     file_system,
+    huge_pages,
     limits,
     logout,
     memory_limit,
 )
-from plib_cache.cli.show import as_json, columns, console, say, size
+from plib_cache.cli.places import trial_folder
+from plib_cache.cli.show import as_json, columns, console, say, say_points, size
+from plib_cache.cli.words import for_shell
 from plib_cache.exceptions import PlibCacheError
 from plib_cache.stats import Info
 
@@ -50,8 +53,9 @@ def _show(findings: list[Finding]) -> None:
     for finding in findings:
         table.add_row(_MARKS[finding.state], finding.topic, finding.found)
     console().print(table)
-    advice = [f"- {finding.topic}: {finding.advice}" for finding in findings if finding.advice]
-    say("\n".join(["What to change or know:", *advice]) if advice else "Nothing needs a change.")
+    advice = [f"{finding.topic}: {finding.advice}" for finding in findings if finding.advice]
+    say("What to change or know:" if advice else "Nothing needs a change.")
+    say_points(advice)
 
 
 def _findings() -> Iterator[Finding]:
@@ -59,11 +63,11 @@ def _findings() -> Iterator[Finding]:
     yield _cpu()
     yield Finding("ok", "kernel", f"{platform.system()} {platform.release()}")
     try:
-        folder = config.region_folder()
+        with trial_folder() as folder:
+            yield from _folder(folder)
     except PlibCacheError as error:
-        yield Finding("change", "region folder", "there is none", str(error))
-    else:
-        yield from _folder(folder)
+        yield Finding("change", "region folder", "there is none", for_shell(error))
+    yield huge_pages()
     yield from limits()
     yield memory_limit()
     yield from logout()
@@ -90,10 +94,18 @@ def _cpu() -> Finding:
 
 
 def _folder(folder: Path) -> Iterator[Finding]:
-    yield _folder_safety(folder)
+    wanted = config.region_folder(make=False)
+    yield _folder_safety(folder) if folder == wanted else _no_folder(wanted)
     yield _folder_space(folder)
     yield _unnamed_files(folder)
     yield from _trial(folder)
+
+
+def _no_folder(wanted: Path) -> Finding:
+    found, advice = f"{wanted}, which the first program that stores makes", ""
+    if os.environ.get("PLIB_CACHE_DIR"):
+        advice = "there is no such folder yet: correct PLIB_CACHE_DIR if that is not what you mean"
+    return Finding("note" if advice else "ok", "region folder", found, advice)
 
 
 def _folder_safety(folder: Path) -> Finding:
@@ -117,7 +129,12 @@ def _folder_space(folder: Path) -> Finding:
         )
         return Finding("change", "memory for caches", found, advice)
     if kind != "tmpfs":
-        advice = "regions are on a disk: they survive a restart, but writing them costs more"
+        given = "PLIB_CACHE_DIR" in os.environ
+        way = "unset PLIB_CACHE_DIR, or set it" if given else "set PLIB_CACHE_DIR"
+        advice = (
+            "caches are on a disk: they survive a restart of the machine, but writing them costs "
+            f"more; if that is not what you want, {way} to a folder in /dev/shm"
+        )
         return Finding("note", "memory for caches", found, advice)
     return Finding("ok", "memory for caches", found)
 
@@ -140,7 +157,7 @@ def _trial(folder: Path) -> Iterator[Finding]:
             worked, info = cache.get("trial") == "worked", cache.info()
         remove_region(path)
     except PlibCacheError as error:
-        yield Finding("change", "trial", "a small cache cannot be made", str(error))
+        yield Finding("change", "trial", "a small cache cannot be made", for_shell(error))
         return
     yield _protection(info)
     found = "a small cache was made, used and removed"

@@ -1,30 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``plib-cache get``, ``set`` and ``keys``: single entries.
+"""``plib-cache get`` and ``set``: single entries.
 
 Looking at an entry counts no hit and keeps it from no eviction.  Values are shown without running
-code; what has to be unpickled is only told of, unless ``--load`` asks for it.
+code; what needs more than builtin types is only told of, unless ``--load`` asks for it.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import fnmatch
+import json as json_
+import math
 import sys
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from plib_cache._core import Described, Region
 from plib_cache.cache import Cache
 from plib_cache.cli import kinds
 from plib_cache.cli.options import Json, KeyHex, KeyName, Name, Size
 from plib_cache.cli.places import attach, attach_or_make, fail
-from plib_cache.cli.show import as_json, columns, console, json_list, say, size
+from plib_cache.cli.show import as_json, size
 from plib_cache.exceptions import ConfigurationError, SerializationError
 from plib_cache.keys import key_bytes
 
@@ -35,15 +34,15 @@ def get(
     raw: Annotated[bool, typer.Option("--raw", help="Write the bytes as they are.")] = False,
     hexadecimal: Annotated[bool, typer.Option("--hex", help="Write them in hexadecimal.")] = False,
     load: Annotated[
-        bool, typer.Option("--load", help="Unpickle it: runs code that its writer chose.")
+        bool, typer.Option("--load", help="Unpickle it, which runs code that its writer chose.")
     ] = False,
     key_hex: KeyHex = False,
     json: Json = False,
 ) -> None:
     """Show the value of a key.
 
-    Text as it is, numbers, arrays and plain data as Python writes them; of what needs code to be
-    read the kind and the size.  Ends with 1 if there is no value.
+    Text is shown as it is; numbers, arrays and plain data (dicts, lists) as Python writes them; of
+    what needs code to be read, what it is.  Ends with 1 if there is no value.
     """
     with attach(name) as cache:
         wanted = _key(key, key_hex)
@@ -52,13 +51,20 @@ def get(
             if json:
                 as_json({**kinds.key_fields(wanted), "found": False})
                 raise typer.Exit(1)
-            fail(f"there is no value of {kinds.key_shown(wanted)!r}: `plib-cache keys {name}`", 1)
+            fail(_absent(name, key, wanted), 1)
         if json:
             as_json(_as_json(cache._region, wanted, found))
         elif raw or hexadecimal:
             _write(found.data.hex().encode() + b"\n" if hexadecimal else found.data)
         else:
             say_value(_loaded(cache, found) if load else _shown(found))
+
+
+def _absent(name: str, key: str, wanted: bytes) -> str:
+    text = f"there is no value of {kinds.key_shown(wanted)!r}: "
+    if key.startswith("0x") and wanted == key.encode():
+        return f"{text}if the key is given in hexadecimal, add --key-hex"
+    return f"{text}`plib-cache keys {name}` shows the keys that there are"
 
 
 def say_value(text: str) -> None:
@@ -70,21 +76,30 @@ def say_value(text: str) -> None:
 def _shown(found: Described) -> str:
     try:
         value = kinds.value_of(found)
-    except SerializationError:
-        what = f"{kinds.kind(found.type_code)}, {size(found.nbytes)}"
-        return f"<{what}: --load unpickles it, --raw writes its bytes>"
+    except SerializationError as error:
+        what = kinds.what_of(found, error)
+        return f"<{what}: --load unpickles it, if you trust its writer; --raw writes its bytes>"
     if isinstance(value, (bytes, bytearray, memoryview)):
         text = kinds.key_text(bytes(value))
         if text is None:
             what = f"{kinds.kind(found.type_code)}, {size(found.nbytes)}"
             return f"<{what}: --raw writes them, --hex in hexadecimal>"
         return text
-    return value if isinstance(value, str) else repr(value)
+    return _written(value)
+
+
+def _written(value: Any) -> str:
+    """A value as it is if it is text, else as Python writes it."""
+    try:
+        return value if isinstance(value, str) else repr(value)
+    except (RecursionError, ValueError):  # or an integer of more digits than Python writes
+        what = "too long, or nested too deeply, to be written"
+        return f"<{type(value).__name__} that is {what}: --raw writes its bytes>"
 
 
 def _loaded(cache: Cache, found: Described) -> str:
     value = cache._serializer.loads(kinds.plain(found.type_code), memoryview(found.data))
-    return value if isinstance(value, str) else repr(value)
+    return _written(value)
 
 
 def _as_json(region: Region, key: bytes, found: Described) -> dict[str, Any]:
@@ -93,12 +108,20 @@ def _as_json(region: Region, key: bytes, found: Described) -> dict[str, Any]:
         value = kinds.value_of(found)
     except SerializationError:
         pass
-    told = value if isinstance(value, (str, int, float, bool)) else None
-    if isinstance(told, float) and (told != told or told in (float("inf"), float("-inf"))):
-        told = repr(told)  # JSON has no such numbers
+    if isinstance(value, float) and not math.isfinite(value):
+        value = repr(value)  # JSON has no such numbers
     encoded = base64.b64encode(found.data).decode()
     head = {**kinds.key_fields(key), "found": True, **kinds.fields(region, found)}
-    return {**head, "value": told, "base64": encoded}
+    return {**head, "value": _json_value(value), "base64": encoded}
+
+
+def _json_value(value: Any) -> Any:
+    """A value, if JSON gives the same one back; else None."""
+    try:
+        same = json_.loads(json_.dumps(value, allow_nan=False)) == value
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return value if same else None
 
 
 def set_(
@@ -108,26 +131,34 @@ def set_(
         str,
         typer.Argument(
             metavar="VALUE",
-            help="Text; - reads standard input, @FILE a file.",
+            help="A text; - reads standard input, @FILE a file.",
             show_default=False,
         ),
     ],
-    raw: Annotated[bool, typer.Option("--raw", help="Store bytes, not text.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Store it as bytes, not as text.")] = False,
     hexadecimal: Annotated[
-        bool, typer.Option("--hex", help="VALUE is in hexadecimal; store bytes.")
+        bool, typer.Option("--hex", help="VALUE is in hexadecimal; store the bytes.")
     ] = False,
     expire: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="How long it stays.", show_default=False)
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Forget it after so long; fractions are fine.",
+            show_default=False,
+        ),
     ] = None,
-    namespace: Annotated[str, typer.Option(help="Its namespace.", show_default=False)] = "",
+    namespace: Annotated[
+        str, typer.Option(metavar="NAME", help="Its namespace.", show_default=False)
+    ] = "",
     tag: Annotated[
-        list[str] | None, typer.Option(help="A tag; several times for several.", show_default=False)
+        list[str] | None,
+        typer.Option(metavar="TAG", help="A tag; repeat it for several.", show_default=False),
     ] = None,
     size: Size = "",
     key_hex: KeyHex = False,
     json: Json = False,
 ) -> None:
-    """Store a text, or bytes.
+    """Store a value: a text, or bytes.
 
     What is read from standard input or a file is stored as it is, with its last line end.
     """
@@ -195,52 +226,6 @@ def _told_as_wrong_use() -> Iterator[None]:
         yield
     except ValueError as error:
         fail(str(error), 2)
-
-
-def keys(
-    name: Name,
-    pattern: Annotated[
-        str, typer.Argument(metavar="[PATTERN]", help='As "user:*"; of all keys if not told.')
-    ] = "*",
-    long: Annotated[bool, typer.Option("--long", "-l", help="With kind, size and more.")] = False,
-    limit: Annotated[int, typer.Option(min=0, help="So many at most; 0: all.")] = 0,
-    json: Json = False,
-) -> None:
-    """List the keys, in no order; those that are no text in hexadecimal behind 0x."""
-    with attach(name) as cache:
-        raws = (raw for raw, _ in cache._region.scan())
-        named = (raw for raw in raws if fnmatch.fnmatchcase(kinds.key_shown(raw), pattern))
-        chosen = islice(named, limit or None)
-        if json:
-            rows = (_row(cache._region, raw, long) for raw in chosen)
-            json_list({"name": name}, "keys", (row for row in rows if row is not None))
-        elif long:
-            _table(cache._region, chosen)
-        else:
-            for raw in chosen:
-                say_value(kinds.key_shown(raw))
-
-
-def _row(region: Region, raw: bytes, long: bool) -> dict[str, Any] | None:
-    if not long:
-        return kinds.key_fields(raw)
-    found = region.describe(raw)
-    return None if found is None else {**kinds.key_fields(raw), **kinds.fields(region, found)}
-
-
-def _table(region: Region, raws: Iterator[bytes]) -> None:
-    table = columns("", ("key", "kind", "size", "expires", "namespace", "tags"), right=["size"])
-    for raw in raws:
-        found = region.describe(raw)
-        if found is not None:
-            told = kinds.fields(region, found)
-            tags, space = ", ".join(told["tags"]), told["namespace"] or ""
-            row = (kinds.key_shown(raw), told["kind"], size(found.nbytes), kinds.expiry(found))
-            table.add_row(*(escape(text) for text in (*row, space, tags)))
-    if table.row_count:
-        console().print(table)
-    else:
-        say("no keys")
 
 
 def _write(data: bytes) -> None:

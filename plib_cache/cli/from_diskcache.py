@@ -29,7 +29,9 @@ from plib_cache.cli.diskcache_targets import (
     Wanted,
     encoded,
 )
+from plib_cache.cli.places import place, tell_if_new
 from plib_cache.cli.show import as_json, errors, say
+from plib_cache.cli.words import for_shell
 from plib_cache.exceptions import (
     BusyError,
     ConfigurationError,
@@ -99,21 +101,23 @@ def _target(asked: Import, rows: Rows) -> Iterator[Target]:
                 settings["size_limit"] = limit
             yield DropIn(stack.enter_context(drop_in_class.Cache(name, **settings)))
         else:
-            yield Native(stack.enter_context(_cache(name, size)))
+            yield Native(stack.enter_context(_cache(name, size, asked.wanted.dry)))
 
 
 def _memory() -> str | None:
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
-def _cache(name: str, size: str) -> Cache:
-    """The cache of that name or path, made if there is none."""
-    path = name if "/" in name else config.region_path(name)
+def _cache(name: str, size: str, dry: bool) -> Cache:
+    """The cache of that name or path, made if there is none, which is said."""
+    path = place(name)
     if Path(path).is_dir():
         raise ConfigurationError(
             f"{name} is a directory: name a cache or a file, or say --drop-in for a directory of "
             "plib_cache.integrations.diskcache.Cache"
         )
+    if not dry:
+        tell_if_new(name, path)
     return Cache(path=path, size=size or None)
 
 
@@ -167,7 +171,7 @@ def _import(
         refused = (ValueTooLargeError, RegionFullError, BusyError)
         what = "refused" if isinstance(error, refused) else kinds.get(type(error), "damaged")
         key = f"{row.key!r:.60}: " if isinstance(row, Row) else ""
-        first.setdefault(what, f"{key}{error}")
+        first.setdefault(what, f"{key}{for_shell(error)}")
         return what
 
 

@@ -7,7 +7,10 @@ import time
 from typing import Any
 
 from plib_cache._core import Described, Region
+from plib_cache._frame import parse_frame
 from plib_cache._marked import STALE, STALE_WON, VACANT, VALUES, WON
+from plib_cache._restricted import NotPlainError, load_nameless
+from plib_cache.cli.show import size
 from plib_cache.exceptions import SerializationError
 from plib_cache.serialize import DefaultSerializer, TypeCode
 
@@ -44,15 +47,29 @@ def kind(type_code: int) -> str:
 
 
 def value_of(described: Described) -> Any:
-    """The value, read without running code.
+    """The value, read without running code: of a pickle only builtin containers and scalars.
 
     Raises:
         SerializationError: it cannot be read so.
     """
-    code = plain(described.type_code)
-    if code in CODE or not known(code):
+    code, data = plain(described.type_code), memoryview(described.data)
+    if code in CODE:
+        return load_nameless(*parse_frame(data))
+    if not known(code):
         raise SerializationError(f"{kind(code)}, {described.nbytes} bytes: read it with --load")
-    return DefaultSerializer("data").loads(code, memoryview(described.data))
+    return DefaultSerializer("data").loads(code, data)
+
+
+def what_of(described: Described, error: Exception) -> str:
+    """What a value is that cannot be read so, and why, in a few words."""
+    named = error.what if isinstance(error, NotPlainError) else ""
+    needs = f" that needs {printable(named):.100}" if named else ""
+    return f"{kind(described.type_code)}{needs}, {size(described.nbytes)}"
+
+
+def printable(text: str) -> str:
+    """A text that does nothing to a terminal."""
+    return text if text.isprintable() else repr(text)
 
 
 def key_text(raw: bytes) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
+import re
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from plib_cache.cli.show import size
 
 _FILES_FEW = 256
 _SEVERAL_GIB = 8 << 30
+_COLLAPSES = (6, 1)  # Linux, from here on, with MADV_COLLAPSE
 _UNLIMITED_V1 = 1 << 60  # how version 1 of cgroups says "no limit"
 
 
@@ -44,6 +47,20 @@ def file_system(folder: Path) -> str:
         if inside and len(point) >= len(best):
             best, kind = point, found
     return kind
+
+
+def huge_pages() -> Finding:
+    """Whether shared memory can have pages of 2 MiB, which the core asks for one by one."""
+    setting = "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+    chosen = _text(setting)
+    version = tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
+    if chosen and "[deny]" not in chosen and version >= _COLLAPSES:
+        return Finding("ok", "huge pages", "the kernel has them for shared memory")
+    advice = (
+        "a process that reads a large value for the first time is slower without: Linux 6.1 and "
+        f"later has them, where {setting} is there and not deny"
+    )
+    return Finding("note", "huge pages", "the kernel has none for shared memory", advice)
 
 
 def limits() -> Iterator[Finding]:

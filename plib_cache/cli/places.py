@@ -1,29 +1,71 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which region a command is about, and how it ends if there is none."""
+"""Which region a command is about, and how it ends if there is none.
+
+Only what stores something makes a region or a folder, and it says so: looking makes nothing.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from plib_cache import config
 from plib_cache.cache import Cache
 from plib_cache.cli.show import errors
-from plib_cache.exceptions import PlibCacheError
+from plib_cache.cli.words import for_shell
+from plib_cache.exceptions import ConfigurationError, PlibCacheError
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Say what is wrong, and end with that exit code."""
-    errors.print(f"[bold red]error:[/] {errors.plain(message)}")
+    """Say what is wrong, in words for the shell, and end with that exit code."""
+    errors.print(f"[bold red]error:[/] {errors.plain(for_shell(message))}")
     raise SystemExit(code)
+
+
+def folder() -> Path:
+    """The region folder, which need not exist; ends the command if PLIB_CACHE_DIR names none."""
+    found = config.region_folder(make=False)
+    if not found.is_dir() and os.environ.get("PLIB_CACHE_DIR"):
+        fail(
+            f"there is no folder {found}, which PLIB_CACHE_DIR names: correct PLIB_CACHE_DIR, or "
+            "unset it; if it is right, nothing was stored there yet, and who stores first makes it",
+            1,
+        )
+    return found
+
+
+@contextlib.contextmanager
+def trial_folder() -> Iterator[Path]:
+    """The region folder, or, where that does not exist yet, one beside it that is gone afterwards.
+
+    Raises:
+        ConfigurationError: there is none, and none can be made.
+    """
+    wanted = config.region_folder(make=False)
+    if wanted.is_dir():
+        yield wanted
+        return
+    above = next(one for one in wanted.parents if os.path.lexists(one))
+    try:
+        made = tempfile.TemporaryDirectory(prefix="plib-cache-trial-", dir=above)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the folder {wanted} cannot be made ({error.strerror}: {above}): set PLIB_CACHE_DIR "
+            "to one that can"
+        ) from None
+    with made as path:
+        yield Path(path)
 
 
 def names() -> list[str]:
     """What lies in the region folder; nothing if there is none."""
     try:
-        return sorted(path.name for path in config.region_folder().iterdir())
+        return sorted(path.name for path in config.region_folder(make=False).iterdir())
     except (PlibCacheError, OSError):
         return []
 
@@ -40,13 +82,16 @@ def find(name: str, otherwise: str = "`plib-cache ls` shows what is") -> Path:
         name: of a region in the region folder, or a path, which contains a slash.
         otherwise: what to do if there is none.
     """
-    path = _place(name)
+    path = Path(name) if "/" in name else folder() / config.check_name(name)
     if not os.path.lexists(path):
-        where = path.parent if "/" in name else config.region_folder()
-        near = difflib.get_close_matches(name, names(), n=3) if "/" not in name else []
-        advice = f"did you mean {' or '.join(near)}? " if near else ""
-        fail(f"there is no cache {name!r} in {where}: {advice}{otherwise}", 1)
+        fail(f"there is no cache {name!r} in {path.parent}: {_near(name)}{otherwise}", 1)
     return path.absolute()
+
+
+def _near(name: str) -> str:
+    """What may have been meant, as a question; empty if nothing is like it."""
+    near = [] if "/" in name else difflib.get_close_matches(name, names(), n=3)
+    return f"did you mean {' or '.join(near)}? " if near else ""
 
 
 def attach(name: str) -> Cache:
@@ -64,11 +109,29 @@ def attach_or_make(name: str, size: str) -> Cache:
     Raises:
         PlibCacheError: it cannot be used, or made.
     """
-    path = _place(name)
-    if not size or os.path.lexists(path):
+    if not size:
         return Cache(path=find(name, "--size 1GiB makes one"), create=False)
-    return Cache(path=path.absolute(), size=config.parse_size(size))
+    nbytes, path = config.parse_size(size), place(name)
+    if os.path.lexists(path):
+        return Cache(path=path, create=False)
+    tell_if_new(name, path)
+    return Cache(path=path, size=nbytes)
 
 
-def _place(name: str) -> Path:
-    return Path(name) if "/" in name else Path(config.region_path(name))
+def place(name: str) -> str:
+    """Where a region is to be, which need not exist; its folder is made.
+
+    Raises:
+        ConfigurationError: there is no such folder.
+    """
+    return config.check_path(name) if "/" in name else config.region_path(name)
+
+
+def tell_if_new(name: str, path: str) -> None:
+    """Say that a region is about to be made: its name may be a mistyped one."""
+    if not os.path.lexists(path):
+        where = os.path.dirname(path)  # noqa: PTH120 - of a str
+        near = _near(name)
+        told = f"there is no cache {name!r} in {where} yet: a new one is made"
+        again = f". {near[0].upper()}{near[1:]}" if near else ""
+        errors.print(errors.plain(f"{told}{again}".rstrip()))

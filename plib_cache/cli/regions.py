@@ -10,11 +10,12 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from plib_cache import config
 from plib_cache._core import remove_region
 from plib_cache._functions import FunctionStats
 from plib_cache.cache import Cache
+from plib_cache.cli import attached, places
 from plib_cache.cli.show import as_json, columns, console, facts, percent, say, size
+from plib_cache.cli.words import for_shell
 from plib_cache.exceptions import CorruptRegionError, LayoutMismatchError, PlibCacheError
 from plib_cache.stats import Info, Stats
 
@@ -49,7 +50,7 @@ def stat(cache: Cache, json: bool) -> None:
         return
     out = console()
     out.print(facts("Cache", _described(info, entries)))
-    out.print(facts("Since the last reset, by all processes", _counted(stats)))
+    out.print(facts("Counted by all processes, since it was made or reset", _counted(stats)))
     if functions:
         out.print(_functions(functions))
 
@@ -64,10 +65,7 @@ def _described(info: Info, entries: int) -> list[tuple[str, str]]:
         ("memory taken", f"{size(info.taken)} of at most {size(info.size)}"),
         ("mapped by huge pages", size(info.huge)),
         ("largest value possible", size(info.value_max)),
-        (
-            "processes attached",
-            f"{info.processes - 1} besides this command, at most {info.processes_max}",
-        ),
+        ("processes", attached.places(info.processes, info.processes_max)),
         ("protection", ": ".join(filter(None, [info.protection, info.unprotected]))),
         ("made", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(info.created))),
     ]
@@ -93,8 +91,8 @@ def _functions(functions: list[FunctionStats]) -> Table:
 
 def listing(json: bool) -> None:
     """Show all caches in the region folder, also those that cannot be read."""
-    folder = config.region_folder()
-    found = [_row(path) for path in sorted(folder.iterdir())]
+    folder = places.folder()
+    found = [_row(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
     if json:
         as_json({"folder": str(folder), "caches": found})
     elif not found:
@@ -108,7 +106,7 @@ def _row(path: Path) -> dict[str, Any]:
         with Cache(path=path, create=False) as cache:
             return {"name": path.name, "entries": len(cache), **cache.info().as_dict()}
     except PlibCacheError as error:
-        return {"name": path.name, "path": str(path), "unreadable": str(error)}
+        return {"name": path.name, "path": str(path), "unreadable": for_shell(error)}
 
 
 def _show_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
@@ -135,7 +133,7 @@ def problems(path: Path, drain: bool = False) -> list[str]:
             found: list[str] = cache.check()
             return found + cache._drain() + cache.check() if drain else found
     except (CorruptRegionError, LayoutMismatchError) as error:
-        return [str(error)]
+        return [for_shell(error)]
 
 
 def remove(path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from plib_cache import config
+from plib_cache.cli import places
 from plib_cache.exceptions import ConfigurationError
 
 
@@ -33,53 +34,61 @@ def command(
         str,
         typer.Argument(
             metavar="NAME",
-            help="Name of a cache, or the path of its file (with a slash); made if there is none.",
+            help="Name of a cache, or path of its file; made if there is none.",
             show_default=False,
         ),
     ],
     listen: Annotated[
         list[str] | None,
         _text(
-            "Where to listen, 127.0.0.1:11211 if not told; several times for several.",
-            "HOST:PORT|unix:PATH",
+            "HOST:PORT or unix:PATH, else 127.0.0.1:11211; repeat it for several.",
+            "ADDRESS",
         ),
     ] = None,
-    processes: Annotated[int, typer.Option(help="Server processes over the one region.")] = 1,
-    size: Annotated[str, _text("Of a cache that is made, as 2GiB.", "SIZE")] = "",
-    max_item: Annotated[
-        str, typer.Option(metavar="SIZE", help="The largest item that is stored.")
-    ] = "1MiB",
-    max_connections: Annotated[int, typer.Option(help="Of all processes together.")] = 1024,
+    processes: Annotated[
+        int, typer.Option(metavar="N", help="Server processes over the one cache.")
+    ] = 1,
+    size: Annotated[str, _text("Size of a cache that is made, as 2GiB.", "SIZE")] = "",
+    max_item: Annotated[str, typer.Option(metavar="SIZE", help="The largest item.")] = "1MiB",
+    max_connections: Annotated[
+        int, typer.Option(metavar="N", help="Of all processes together.")
+    ] = 1024,
     idle_timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Hang up on who says nothing; 0: never.")
+        float,
+        typer.Option(
+            metavar="SECONDS", help="Hang up on who says nothing; 0: never.", show_default=False
+        ),
     ] = 0.0,
     grace: Annotated[
         float, typer.Option(metavar="SECONDS", help="How long a drain may take.")
     ] = 10.0,
     tls_cert: Annotated[str, _text("The server's certificate; with --tls-key.", "FILE")] = "",
     tls_key: Annotated[str, _text("Its private key.", "FILE")] = "",
-    tls_ca: Annotated[
-        str, _text("Who signs clients' certificates, which they then need.", "FILE")
-    ] = "",
+    tls_ca: Annotated[str, _text("Who signs certificates, which clients then need.", "FILE")] = "",
     auth_file: Annotated[
-        str, _text("Lines user:password; readable by its owner only.", "FILE")
+        str, _text("Lines user:password; only its owner may read it.", "FILE")
     ] = "",
-    read_only: Annotated[bool, typer.Option("--read-only", help="Nothing can be changed.")] = False,
-    metrics: Annotated[str, _text("Where Prometheus asks for metrics.", "HOST:PORT")] = "",
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Clients can change nothing.")
+    ] = False,
+    metrics: Annotated[
+        str, _text("Where Prometheus asks for metrics, over HTTP.", "HOST:PORT")
+    ] = "",
     insecure: Annotated[
         bool,
         typer.Option("--insecure", help="Listen to other machines without TLS or users."),
     ] = False,
 ) -> None:
-    """Serve a cache to other machines and languages, by memcached's protocol.
+    """Serve a cache to other machines, by memcached's protocol.
 
-    SIGTERM and SIGINT: answers what was asked, closes, ends.  SIGHUP: reads certificates and users
-    again.  Needs `pip install 'plib-cache[serve]'` to be fast, and for --metrics.
+    On SIGTERM and SIGINT it answers what was asked, closes and ends; on SIGHUP it reads
+    certificates and users again.  `pip install 'plib-cache[serve]'` makes it fast, and is needed
+    for --metrics.
     """
     from plib_cache.serve.daemon import serve
     from plib_cache.serve.settings import Settings
 
-    region = config.check_path(name) if "/" in name else config.region_path(name)
+    region = places.place(name)
     told = Settings(
         region=region,
         size=config.parse_size(size) if size else None,
@@ -97,4 +106,5 @@ def command(
         metrics=metrics,
         insecure=insecure,
     )
+    places.tell_if_new(name, region)
     serve(told)

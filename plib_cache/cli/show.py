@@ -6,13 +6,15 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 _STEP = 1024
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -41,6 +43,16 @@ def console() -> Console:
 def say(text: str) -> None:
     """Write a line without markup, however long."""
     Console(highlight=False, soft_wrap=True).print(escape(text))
+
+
+def say_points(points: Iterable[str]) -> None:
+    """Write a list of advice, broken between words on a terminal; else a line for each."""
+    out = console()
+    wrapper = textwrap.TextWrapper(
+        out.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    for point in points:
+        say(wrapper.fill(f"- {point}") if out.is_terminal else f"- {point}")
 
 
 def as_json(content: Any) -> None:
@@ -91,14 +103,36 @@ def size(nbytes: float) -> str:
     return f"{nbytes:.0f} {_UNITS[unit]}" if unit == 0 else f"{nbytes:.1f} {_UNITS[unit]}"
 
 
+def many(count: int, one: str, several: str) -> str:
+    """``1 entry is``, ``3 entries are``."""
+    return f"{count:,} {one if count == 1 else several}"
+
+
 def percent(part: float, whole: float) -> str:
     """A part of a whole."""
     return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
+class _Titled(Table):
+    """A table below a title that is as wide as it needs to be: rich makes it as wide as the table.
+
+    Args:
+        heading: the title; none if it is empty.
+    """
+
+    def __init__(self, heading: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._heading = heading
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self._heading:
+            yield Text(self._heading, "italic")
+        yield from super().__rich_console__(console, options)
+
+
 def facts(title: str, rows: Iterable[tuple[str, str]]) -> Table:
     """A table of names and what they are."""
-    table = Table(title=title, title_justify="left", show_header=False)
+    table = _Titled(title, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
@@ -108,7 +142,7 @@ def facts(title: str, rows: Iterable[tuple[str, str]]) -> Table:
 
 def columns(title: str, names: Iterable[str], right: Iterable[str] = ()) -> Table:
     """An empty table with named columns, some of them aligned to the right."""
-    table, aligned = Table(title=title, title_justify="left"), set(right)
+    table, aligned = _Titled(title), set(right)
     for name in names:
         table.add_column(name, justify="right" if name in aligned else "left", overflow="fold")
     return table

@@ -16,9 +16,9 @@ from plib_cache.cli.show import json_line, percent, say, size
 from plib_cache.stats import Stats
 
 _HEADINGS = 20  # lines between two headings, on a terminal
-_COLUMNS = (
-    ("time", 8), ("hits", 10), ("misses", 10), ("ratio", 8), ("stored", 10), ("deleted", 10),
-    ("evicted", 10), ("in use", 12),
+_COLUMNS = (  # 79 together, for a terminal of 80
+    ("time", 8), ("hits", 9), ("misses", 9), ("ratio", 8), ("stored", 9), ("deleted", 9),
+    ("evicted", 9), ("in use", 11),
 )  # fmt: skip
 _STORED = ("sets", "adds", "replaces", "cas", "appends", "incrs")
 _LEVELS = ("used", "free", "largest_free", "leased", "reserved")  # bytes now, not counts
@@ -27,7 +27,12 @@ _LEVELS = ("used", "free", "largest_free", "leased", "reserved")  # bytes now, n
 def watch(
     name: Name,
     interval: Interval = 1.0,
-    count: Annotated[int, typer.Option(min=0, help="So many lines; 0: until Ctrl-C.")] = 0,
+    count: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="So many lines; 0: until Ctrl-C.", show_default=False
+        ),
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Write a line for each interval: what happened in it.  Ctrl-C ends it.

@@ -28,6 +28,7 @@ from plib_cache.keys import key_bytes
 from plib_cache.remote.open import open_stack
 from plib_cache.remote.tied import Tied
 from plib_cache.remote.verbs import RemoteVerbs
+from plib_cache.signatures import go_by
 
 _local_get = Cache.get
 
@@ -179,3 +180,6 @@ class RemoteCache(RemoteVerbs):
         deleted: int = Cache.delete_many(self, keys)
         self._tiers.forget([key_bytes(key)[0] for key in keys])
         return deleted
+
+
+go_by(RemoteCache, until=Cache)

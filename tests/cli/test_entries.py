@@ -71,7 +71,7 @@ def test_get_runs_no_code(command: Command, mine: plib_cache.Cache, tmp_path: Pa
         ended = command("get", "mine", "key", *options) if options != ["--raw"] else None
         assert ended is None or ended.code == 0
         assert not mark.exists()
-    assert command("get", "mine", "key").out.startswith("<pickle, ")
+    assert command("get", "mine", "key").out.startswith("<pickle that needs ")
     assert command("keys", "mine", "--long").code == 0
     assert not mark.exists()
     ended = command("get", "mine", "key", "--load")
@@ -319,3 +319,21 @@ def test_a_mistake_in_the_command_is_told(
     monkeypatch.setenv("PLIB_CACHE_TRACEBACK", "1")
     with pytest.raises(RuntimeError):
         command("stat", "mine")
+
+
+def test_no_keys_is_said(command: Command, mine: plib_cache.Cache) -> None:
+    """To who looks, on standard error; a program that reads the list is given nothing."""
+    for options in ([], ["--long"]):
+        ended = command("keys", "mine", "nothing*", *options)
+        assert (ended.code, ended.out, ended.err) == (0, "", "no keys\n")
+    assert "'greet*' is those that begin so" in command("keys", "mine", "greet").err
+    assert not command("keys", "mine", "greeting").err
+
+
+def test_absent_keys_are_told_with_a_way_on(command: Command, mine: plib_cache.Cache) -> None:
+    """What keys there are; or, of a key as ``keys`` lists it, how it is given."""
+    mine.set(b"\xff", "value")
+    assert "`plib-cache keys mine` shows the keys" in command("get", "mine", "absent").err
+    assert "add --key-hex" in command("get", "mine", "0xff").err
+    assert command("get", "mine", "0xff", "--key-hex").out == "value\n"
+    assert "add --key-hex" not in command("get", "mine", "0xfe", "--key-hex").err

@@ -89,7 +89,7 @@ def test_tags_that_nobody_knows(command: Command, mine: plib_cache.Cache, tmp_pa
     mine.delete(note_key(found.tags[0]))
     ended = command("export", "mine", file, "--json")
     assert ended.json()["left_out"] == 1
-    assert "1 entries were left out" in ended.err
+    assert "1 entry was left out" in ended.err
     assert command("import", "other", file, "--size", "8MiB").code == 0
     with plib_cache.Cache("other") as other:
         assert set(other) == set(mine) - {"news"}
@@ -319,3 +319,15 @@ def test_a_folder_is_no_file(
     assert ended.code == 2
     assert "name another one" in ended.err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["missing/file", "file/below"])
+def test_where_nothing_can_be_written(
+    command: Callable[..., Any], mine: plib_cache.Cache, tmp_path: Path, place: str
+) -> None:
+    """The place is named, with what to do; the machine is not to blame."""
+    (tmp_path / "file").write_text("")
+    ended = command("export", "mine", str(tmp_path / place))
+    assert ended.code == 1
+    assert f"{place} cannot be written (" in ended.err
+    assert "name a file in a folder" in ended.err

@@ -15,7 +15,7 @@ import typer.main
 from typer.testing import CliRunner
 
 import plib_cache
-from plib_cache.cli import app, machine
+from plib_cache.cli import app, doctor, machine
 
 COMMANDS = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 HANGS = 240  # seconds; only for what never ends
@@ -84,6 +84,8 @@ def test_stat(command: Command, filled: plib_cache.Cache) -> None:
     shown = command("stat", "mine")
     assert shown.code == 0
     assert "1 (50.0 %)" in shown.out
+    room = filled.info().processes_max - 1  # the command is in the process of the test
+    assert f"0 attached besides this one, room for {room:,} more" in shown.out
     for name in ("mine", filled.path):
         told = command("stat", name, "--json").json()
         assert told["entries"] == 1
@@ -196,7 +198,8 @@ def test_doctor_tells_of_this_machine(command: Command, regions: Path) -> None:
     topics = {finding["topic"] for finding in told["findings"]}
     assert topics >= {
         "Python", "CPU", "kernel", "region folder", "memory for caches", "unnamed files",
-        "protection", "trial", "open files", "processes", "memory limit", "PLIB_CACHE_DIR",
+        "protection", "trial", "huge pages", "open files", "processes", "memory limit",
+        "PLIB_CACHE_DIR",
     }  # fmt: skip
     assert not list(regions.iterdir())
     shown = command("doctor")
@@ -230,6 +233,23 @@ def test_doctor_finds_no_folder(
 
 
 @pytest.mark.parametrize(
+    ("named", "way"), [(True, "unset PLIB_CACHE_DIR, or set it"), (False, "set")]
+)
+def test_doctor_leads_back_to_memory(
+    command: Command, monkeypatch: pytest.MonkeyPatch, named: bool, way: str
+) -> None:
+    """Caches on a disk may not be what was meant; it says how to have them in memory."""
+    monkeypatch.setattr(doctor, "file_system", lambda folder: "ext4")
+    if not named:
+        monkeypatch.delenv("PLIB_CACHE_DIR")
+    told = command("doctor", "--json").json()
+    (finding,) = (one for one in told["findings"] if one["topic"] == "memory for caches")
+    assert finding["state"] == "note"
+    assert f"if that is not what you want, {way}" in finding["advice"]
+    assert finding["advice"].endswith("to a folder in /dev/shm")
+
+
+@pytest.mark.parametrize(
     ("mounts", "folder", "kind"),
     [
         ("none / ext4 rw 0 0\nshm /dev/shm tmpfs rw 0 0", "/dev/shm/x", "tmpfs"),
@@ -241,6 +261,23 @@ def test_file_systems(mounts: str, folder: str, kind: str, monkeypatch: pytest.M
     """The file system of a folder is that of the nearest mount point above it."""
     monkeypatch.setattr(machine, "_text", lambda path: mounts)
     assert machine.file_system(Path(folder)) == kind
+
+
+@pytest.mark.parametrize(
+    ("chosen", "release", "state"),
+    [
+        ("always [never] deny", "6.1.0-9-amd64", "ok"), ("always never [deny]", "6.18.1", "note"),
+        ("always [never] deny", "6.0.12", "note"), ("", "6.18.1", "note"),
+        ("[advise] never", "7.0", "ok"),
+    ],
+)  # fmt: skip
+def test_huge_pages(chosen: str, release: str, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel has them from 6.1 on, unless it was built or told to deny them."""
+    monkeypatch.setattr(machine, "_text", lambda path: chosen)
+    monkeypatch.setattr(machine.platform, "release", lambda: release)
+    found = machine.huge_pages()
+    assert found.state == state
+    assert ("Linux 6.1" in found.advice) == (state == "note")
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ def test_a_line_for_each_interval(command: Command, mine: plib_cache.Cache) -> N
     shown = command("watch", "mine", "--count", "2", "--interval", "0.1")
     assert shown.code == 0
     heading, *lines = shown.out.splitlines()
+    assert len(heading) < 80  # columns of a terminal; a full line would be followed by an empty one
     assert heading.split()[:3] == ["time", "hits", "misses"]
     assert [bool(re.match(r"\d\d:\d\d:\d\d ", line)) for line in lines] == [True, True]
     told = command("watch", "mine", "--count", "3", "--interval", "0.1", "--json")

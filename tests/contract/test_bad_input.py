@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,8 +48,8 @@ class TestKeys:
     @pytest.mark.parametrize(
         ("key", "error", "message"),
         [
-            ("", ValueError, "1 to 4096"),
-            (b"", ValueError, "1 to 4096"),
+            ("", ValueError, "is empty: give one of 1 to 4096"),
+            (b"", ValueError, "is empty: give one of 1 to 4096"),
             ("k" * 4097, ValueError, "1 to 4096"),
             ("\N{SNOWMAN}" * 1366, ValueError, "1 to 4096"),
             ("\ud800", ValueError, "surrogate"),
@@ -393,6 +395,45 @@ class TestFiles:
         self.refused(folder / "new", ConfigurationError, r"uid \d+.*chmod 700")
         self.refused(region, ConfigurationError, "chmod 700")
         assert not (folder / "new").exists()
+
+    @pytest.mark.parametrize(
+        ("mode", "command", "then"),
+        [
+            (0o1777, "mkdir -m 700 {}/mine", "mine/new"),  # as /dev/shm is
+            (0o1775, "mkdir -m 700 {}/mine", "mine/new"),
+            (0o777, "chmod 700 {}", "new"),
+            (0o720, "chmod 700 {}", "new"),
+        ],
+    )
+    def test_what_to_do_does_it(self, folder: Path, mode: int, command: str, then: str) -> None:
+        """The command that the message has is the one for the case, and a cache can be made then;
+        a folder that many share is not taken from them."""
+        folder.chmod(mode)
+        with pytest.raises(ConfigurationError, match="writable by nobody else") as caught:
+            Cache(path=folder / "new", size="4MiB")
+        (told,) = re.findall("`(.*)`", str(caught.value))
+        assert told == command.format(folder)
+        subprocess.run(told.split(), check=True)
+        with Cache(path=folder / then, size="4MiB") as cache:
+            cache["a"] = 1
+
+    def test_folder_behind_a_link(self, folder: Path, region: Path) -> None:
+        """A folder is not looked for behind a link; the message says which one it would be."""
+        link = folder / "link"
+        link.symlink_to(region.parent)
+        self.refused(link / "new", ConfigurationError, f"symbolic link: give .* {region.parent}$")
+
+    def test_folder_of_the_system(self, fork: Any) -> None:
+        """For an ordinary user: it says whose the folder is, and asks for no change of it."""
+
+        def ordinary() -> None:
+            if os.geteuid() == 0:
+                os.seteuid(12345)
+            said = rf"^/usr: .* belongs to root \(uid 0\), and you are .*uid {os.geteuid()}\)?: "
+            with pytest.raises(ConfigurationError, match=said + "choose a folder of your own"):
+                Cache(path="/usr/new", size="4MiB")
+
+        fork(ordinary).result()
 
     def test_of_another_user(self, region: Path, folder: Path, untested: Any) -> None:
         """A file or folder of somebody else is refused, and its owner is named."""

@@ -313,6 +313,17 @@ if __name__ == "__main__":
         assert first.count("computing") == 3
         assert python(self.PROGRAM, PYTHONHASHSEED="2").splitlines() == ["[0, 1, 4] (3, 3)"]
 
+    def test_a_function_of_a_script_travels(self, python: Any) -> None:
+        """Workers that have another main module, as those of loky and dask, find its results."""
+        send = """
+    import base64, os, subprocess, cloudpickle
+    receive = "import base64, pickle, sys; print(pickle.loads(base64.b64decode(sys.argv[1]))(2))"
+    sent = base64.b64encode(cloudpickle.dumps(square)).decode()
+    found = subprocess.check_output([sys.executable, "-c", receive, sent], text=True)
+    assert found == "4\\n", found
+"""
+        python(self.PROGRAM + send)
+
     def test_an_edited_function_computes(self, python: Any) -> None:
         """The edited one does not get the old results; the old one still does."""
         python(self.PROGRAM)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -196,8 +197,9 @@ class TestMisuse:
         def function() -> Iterator[int]:
             yield 1
 
-        with pytest.raises(TypeError, match="generator"):
-            plib_cache.cache(function)
+        for generator in (function, functools.partial(function)):
+            with pytest.raises(TypeError, match="generator"):
+                plib_cache.cache(generator)
 
     def test_no_function(self) -> None:
         """Only callables can be decorated."""

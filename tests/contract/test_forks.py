@@ -137,6 +137,53 @@ def test_while_other_threads_are_inside_calls(cache: Cache, fork: Any) -> None:
     assert place(cache) == mine
 
 
+IMPORTS = """
+import datetime, importlib.abc, os, signal, sys, threading, warnings
+import plib_cache
+
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == module and threading.current_thread() is thread:
+            begun.set()
+            go.wait()
+
+warnings.simplefilter("ignore")
+module, work = sys.argv[1], sys.argv[2]
+begun, go = threading.Event(), threading.Event()
+cache = plib_cache.Cache("imports", trust="data" if "day" in work else "code")
+day = datetime.date(2020, 1, 1)
+thread = threading.Thread(target=lambda: exec(work))
+sys.meta_path.insert(0, Slow())
+thread.start()
+begun.wait()
+threading.Timer(0.2, go.set).start()  # and the fork waits for it, or is in the middle
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    exec(work)
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+thread.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "work"),
+    [
+        ("plib_cache._describe_types", "plib_cache.cache(cache=cache)(lambda x: 1)(day)"),
+        ("plib_cache._restricted", "cache['a'] = {'day': day}"),
+        ("plib_cache._sharing", "cache['b'] = [1]; cache.get('b', copy='shared')"),
+        ("plib_cache._html", "cache._repr_html_()"),
+        ("plib_cache.stats", "cache.stats()"),
+        ("cloudpickle", "cache['c'] = lambda: 1"),
+        ("logging", "plib_cache._telling.tell('something')"),
+    ],
+)
+def test_while_another_thread_imports(python: Any, module: str, work: str) -> None:
+    """What is imported at need can be needed in a child too, though its parent was just at it."""
+    python("import sys; sys.argv[1:] = " + repr([module, work]) + "\n" + IMPORTS)
+
+
 def test_fork_of_the_c_library(cache: Cache, eventually: Any) -> None:
     """A fork that Python does not hear of."""
     mine = place(cache)

@@ -59,6 +59,16 @@ def test_notes_are_no_entries() -> None:
     assert not cache
 
 
+def test_names_of_several_lines() -> None:
+    """A tag or a namespace may have any text; an export tells it whole."""
+    cache = plib_cache.Cache("mine")
+    cache.set("key", 1, namespace="one\ntwo", tags=["\n", "a\n"])
+    texts = {note.text for note in cache._region.notes().values()}
+    assert texts == {"n:one\ntwo", "t:\n", "t:a\n"}
+    number = cache._region.name("f:" + "0" * 32, "odd\nfile.function")
+    assert cache._region.noted(number) == Note("f:" + "0" * 32, "odd file.function")
+
+
 def test_a_look_leaves_no_trace() -> None:
     """Describing an entry, small or large, counts nothing and copies only if it is asked to."""
     cache = plib_cache.Cache("mine")

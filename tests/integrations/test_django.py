@@ -71,6 +71,19 @@ def test_a_removed_region(cache: PlibCache) -> None:
     assert cache._cache is not first
 
 
+def test_a_region_that_two_threads_see_removed(
+    cache: PlibCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a request that comes second to it is no error."""
+
+    def removed() -> bool:
+        django._opened.clear()
+        return True
+
+    monkeypatch.setattr(cache._cache, "removed", removed)
+    cache.close()
+
+
 def test_numbers(cache: PlibCache) -> None:
     """``incr`` and ``decr`` go below zero and beyond 64 bits, and take what can be added."""
     cache.set_many({"n": 1, "half": 0.5, "yes": True, "big": 2**64})
@@ -81,6 +94,8 @@ def test_numbers(cache: PlibCache) -> None:
     assert cache.incr("yes") == 2
     assert cache.incr("big") == 2**64 + 1
     assert cache.decr("big", 1) == 2**64
+    cache.set("most", 2**64 - 1)
+    assert cache.incr("most", 2) == cache.get("most") == 2**64 + 1
     cache.set("zero", 0)
     assert cache.incr("zero", 0) == 0
     with pytest.raises(ValueError, match="not found"):

@@ -1,5 +1,6 @@
 """What monitoring systems are told, by their own libraries: Prometheus, OpenTelemetry, logging."""
 
+import functools
 import logging
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import prometheus_client
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from prometheus_client import parser
+from prometheus_client.openmetrics import exposition, parser
 
 import plib_cache
 from plib_cache.integrations import opentelemetry, prometheus
@@ -34,29 +35,28 @@ def name_of(function: Any) -> str:
     return f"{function.__module__}.{function.__qualname__}"
 
 
-def of_prometheus(subjects: tuple[Any, ...]) -> tuple[Callable[[], Told], Any]:
-    """What a scrape has, after it went through Prometheus' text format."""
+Place = tuple[Callable[..., Any], Callable[[], Told]]  # how to watch there, and what is told
+
+
+def in_registry() -> Place:
+    """A registry, and what a scrape has, after it went through the text format of OpenMetrics."""
     registry = prometheus_client.CollectorRegistry()
-    watch = prometheus.watch(*subjects, registry=registry)
 
     def told() -> Told:
-        text = prometheus_client.generate_latest(registry).decode()
-        families = parser.text_string_to_metric_families(text)
+        text = exposition.generate_latest(registry).decode()
         return {
             (s.name.removeprefix("plib_cache_"), "".join(s.labels.values())): s.value
-            for family in families
+            for family in parser.text_string_to_metric_families(text)
             for s in family.samples
         }
 
-    return told, watch
+    return functools.partial(prometheus.watch, registry=registry), told
 
 
-def of_opentelemetry(subjects: tuple[Any, ...]) -> tuple[Callable[[], Told], Any]:
-    """What a reader of OpenTelemetry's SDK collects, by Prometheus' names."""
+def in_provider() -> Place:
+    """A provider, and what a reader of OpenTelemetry's SDK collects, by Prometheus' names."""
     reader = InMemoryMetricReader()
-    watch = opentelemetry.watch(
-        *subjects, meter_provider=MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
-    )
+    provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
 
     def told() -> Told:
         data = reader.get_metrics_data()
@@ -72,7 +72,19 @@ def of_opentelemetry(subjects: tuple[Any, ...]) -> tuple[Callable[[], Told], Any
                         found[name, of] = point.value
         return found
 
-    return told, watch
+    return functools.partial(opentelemetry.watch, meter_provider=provider), told
+
+
+def of_prometheus(subjects: tuple[Any, ...]) -> tuple[Callable[[], Told], Any]:
+    """What a registry of theirs alone tells, and the watch."""
+    watch, told = in_registry()
+    return told, watch(*subjects)
+
+
+def of_opentelemetry(subjects: tuple[Any, ...]) -> tuple[Callable[[], Told], Any]:
+    """What a provider of theirs alone tells, and the watch."""
+    watch, told = in_provider()
+    return told, watch(*subjects)
 
 
 BOTH = pytest.mark.parametrize("system", [of_prometheus, of_opentelemetry])
@@ -133,6 +145,32 @@ def test_a_closed_cache_is_left_out(system: Any) -> None:
     watch.close()
     assert not told()
     watch.close()
+    second.close()
+
+
+PLACES = pytest.mark.parametrize("system", [in_registry, in_provider])
+
+
+@PLACES
+def test_several_watches_in_one_place(system: Any) -> None:
+    """Each adds its subjects; no name is told twice, and whoever is watched twice counts once."""
+    watch, told = system()
+    first, second = plib_cache.Cache("first"), plib_cache.Cache("second")
+    squared = made()
+    squared(1), squared(2)
+    watches = [watch(first), watch(second, squared), watch(first, squared)]
+    found = told()
+    assert found["sets_total", first.path] == first.stats().sets
+    assert {of for name, of in found if name == "size_bytes"} == {first.path, second.path}
+    assert found["function_misses_total", name_of(squared)] == 2
+    watches[2].close()
+    watches[0].close()
+    found = told()
+    assert {of for name, of in found if name == "size_bytes"} == {second.path}
+    assert found["function_misses_total", name_of(squared)] == 2
+    watches[1].close()
+    assert not told()
+    first.close()
     second.close()
 
 

@@ -63,6 +63,16 @@ def test_the_same_entries_as_a_server(tmp_path: Path) -> None:
         theirs.close()
 
 
+def test_no_key_is_removed_beside_a_wrong_one(client: Client) -> None:
+    """All are looked at before the first is removed, as pymemcache does."""
+    client.set_many({"a": 1, "b": 2})
+    with pytest.raises(MemcacheIllegalInputError):
+        client.delete_many(["a", "not one", "b"])
+    assert client.get_many(["a", "b"]) == {"a": 1, "b": 2}
+    assert client.delete_many(["a", "b"]) is True
+    assert client.get_many(["a", "b"]) == {}
+
+
 def raw(client: Any, key: str) -> tuple[bytes, int]:
     """A value as it is stored, and its flags."""
     answer = client.raw_command(f"get {key}", "END\r\n")

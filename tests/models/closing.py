@@ -70,7 +70,7 @@ def caller(bug: str) -> Thread:
             closed = yield acq("closed")
         if closed != 0:
             yield put_rel("busy", 0)  # seat_leave
-            return  # call_begin_slow: closed, as before
+            return
         relaxed = bug == "left-by-a-relaxed-store"
         yield from work(put_rlx("busy", 0) if relaxed else put_rel("busy", 0))
 

@@ -11,6 +11,7 @@ ENTRY = """\
     if (__builtin_expect(seat == NULL, 0)) {
         return call_begin_slow(k, c);
     }
+    /* only now: close looks at the seats behind it */
     if (__builtin_expect(atomic_load_explicit(&c->closed, memory_order_seq_cst) != 0, 0)) {"""
 
 CLOSINGS: list[Mutant | Order] = [

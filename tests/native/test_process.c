@@ -109,7 +109,7 @@ static void loses_byte(struct peer_ends ends) {
     CHECK(fd >= 0 && close(fd) == 0);
     tell(ends.out, 1);
     (void)await(ends.in);
-    process_reassert(c);
+    CHECK(process_reassert(c));
     tell(ends.out, 1);
     (void)await(ends.in);
 }
@@ -147,7 +147,7 @@ static void closes_all(struct peer_ends ends) {
     region_grow(c, c->geo.end_page); /* must touch nobody else's file */
     tell(ends.out, 1);
     (void)await(ends.in);
-    process_reassert(c);
+    CHECK(process_reassert(c));
     CHECK(process_descriptors_ours(c));
     region_grow(c, c->geo.first_page + c->geo.step_pages);
     tell(ends.out, 1);

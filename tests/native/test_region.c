@@ -302,7 +302,7 @@ static void *opens_and_closes(void *arg) {
         CHECK_STATUS(try_open(path, REGION_BYTES, 1, &c, &report), PLC_OK);
         region_grow(c, c->geo.first_page + 1);
         CHECK(!region_retired(c));
-        process_reassert(c);
+        CHECK(process_reassert(c));
         region_close(c);
     }
     return NULL;

@@ -5,7 +5,9 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -296,6 +298,62 @@ static void fork_child_has_its_own(void) {
     CHECK(counter_of(c, "hits") == LANES * 2 * GETS + 120);
 }
 
+/* The mark by which a call knows a fork child lies on a page that cannot be read: whoever looks at it stands still there
+ * until the handler has let another thread do what it likes. */
+static uint8_t *mark_page;
+static plc_status others_status;
+static struct seat *others;
+
+static void *other_adopts(void *unused) {
+    struct call k;
+    (void)unused;
+    (void)pthread_barrier_wait(&turn);
+    seat_forget(c); /* as process_adopt does in a child of a raw clone */
+    seat_settle(c, my_slot(c));
+    others_status = call_enter(&k, c);
+    others = k.seat;
+    (void)pthread_barrier_wait(&turn);
+    (void)pthread_barrier_wait(&turn); /* it is in its call all the time */
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    return NULL;
+}
+
+static void stands_still(int signal, siginfo_t *info, void *context) {
+    (void)signal;
+    (void)context;
+    CHECK(info->si_addr == mark_page && mprotect(mark_page, PAGE_BYTES, PROT_READ) == 0);
+    (void)pthread_barrier_wait(&turn);
+    (void)pthread_barrier_wait(&turn);
+}
+
+/* Two threads begin at once in a fork child: one takes the process's place, and a seat; the other one, which had a seat
+ * in the parent, does not sit down in the same one. */
+static void forgotten_while_it_enters(void) {
+    struct sigaction still = {.sa_sigaction = stands_still, .sa_flags = SA_SIGINFO}, was;
+    struct call k;
+    pthread_t thread;
+    c = region_new(4 * MIB);
+    set_one(c, "k");
+    CHECK(seated(c) == 1 && atomic_load(&c->seats[0].tid) == os_thread());
+    CHECK(pthread_barrier_init(&turn, NULL, 2) == 0 && sigaction(SIGSEGV, &still, &was) == 0);
+    CHECK(pthread_create(&thread, NULL, other_adopts, NULL) == 0);
+    word *mark = c->fork_mark;
+    mark_page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(mark_page != MAP_FAILED);
+    word_put_rlx((word *)(void *)mark_page, 1);
+    c->fork_mark = (word *)(void *)mark_page;
+    CHECK(mprotect(mark_page, PAGE_BYTES, PROT_NONE) == 0);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK_STATUS(others_status, PLC_OK);
+    CHECK(others == &c->seats[0] && k.seat != others && k.pin != others->pin);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    (void)pthread_barrier_wait(&turn);
+    CHECK(pthread_join(thread, NULL) == 0 && sigaction(SIGSEGV, &was, NULL) == 0);
+    (void)pthread_barrier_destroy(&turn);
+    c->fork_mark = mark;
+    CHECK(munmap(mark_page, PAGE_BYTES) == 0 && seat_all_idle(c));
+}
+
 int main(void) {
     static const struct check_test tests[] = {
         {"counts are exact with more threads than seats", counts_are_exact},
@@ -307,6 +365,7 @@ int main(void) {
         {"closing waits for calls", closing_waits_for_calls},
         {"several regions", several_regions},
         {"a fork child has its own", fork_child_has_its_own},
+        {"forgotten while it enters", forgotten_while_it_enters},
     };
     return check_run(tests, sizeof tests / sizeof tests[0]);
 }

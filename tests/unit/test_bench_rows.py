@@ -221,7 +221,7 @@ def test_rows_of_policies_run(bench: Bench, untested: Callable[[str], NoReturn])
     """Every trace beside every peer; what one policy keeps is the same each time."""
     lines = policy_rows.seconds(bench, "saved")
     if any(line.missing for line in lines):
-        untested("rows of policies: libcachesim is not installed (make bench installs it)")
+        untested("rows of policies: libcachesim is not installed (make test installs its wheel)")
     assert {line.peer for line in lines} == {*policy_rows.PEERS, *policy_rows.COSTED}
     assert {line.work for line in lines} == {
         "saved: memo-zipf", "saved: memo-scans", "saved: memo-grid",

@@ -22,7 +22,7 @@ BENCHMARKS = ROOT / "benchmarks"
 # A module may use, directly or through others, what stands in an earlier line, or earlier in its
 # own.  Modules with an underscore that are not named here are parts of those that use them.
 PYTHON_LAYERS = [
-    ["exceptions", "_native"],
+    ["exceptions", "signatures", "_native"],
     ["stats", "_core"],
     ["serialize", "keys"],
     ["config"],

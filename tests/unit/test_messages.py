@@ -6,14 +6,19 @@ happened.
 """
 
 import ast
+import inspect
+import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from plib_cache import Cache, cache, configure
 from plib_cache._core import failures
+from plib_cache.integrations import dask, diskcache, joblib
+from plib_cache.remote.cache import RemoteCache
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("plib_cache", "integrations")
@@ -136,3 +141,59 @@ def test_the_core_says_what_to_do(status: str) -> None:
         facts = failures.Facts(path="/x/y", key=b"k", nbytes=9, value_max=8, a=1, b=2, errno=errno)
         text = str(failures.failure(status, facts))
         assert TOLD_TO.search(text), text
+
+
+# ---- options that there are not, and names that nobody has to know -------------------------------
+
+OPTIONS: dict[str, tuple[Callable[..., Any], str, str]] = {
+    "Cache": (Cache, "siez", "size"),
+    "cache": (cache, "expires", "expire"),
+    "configure": (configure, "trsut", "trust"),
+    "Memory": (joblib.Memory, "locaton", "location"),
+    "PlibCachePlugin": (dask.PlibCachePlugin, "nmae", "name"),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_that_there_is_not(name: str) -> None:
+    """The message has the name that was called, the nearest option, and all that there are."""
+    called, wrong, right = OPTIONS[name]
+    with pytest.raises(TypeError) as caught:
+        called(**{wrong: 1})
+    said = str(caught.value)
+    begin = f"{name}() has no option '{wrong}' (did you mean '{right}'?): use one of "
+    assert said.startswith(begin)
+    wanted = list(inspect.signature(called).parameters)
+    if name == "cache":  # it has several signatures, and one text
+        wanted = re.findall(r"^    (\w+): ", str(inspect.getdoc(cache)), re.M)
+        wanted.remove("UnhashableArgumentError")
+    assert sorted(said.removeprefix(begin).split(", ")) == sorted(wanted)
+
+
+def test_an_option_unlike_any_other() -> None:
+    """Then no name is guessed."""
+    with pytest.raises(TypeError, match=r"^cache\(\) has no option 'qqq': use one of expire, "):
+        cache(qqq=1)  # type: ignore[call-overload]
+
+
+def test_options_by_place() -> None:
+    """The message says how many may be given so, not counting what Python puts before them."""
+    with pytest.raises(TypeError, match=r"^Cache\(\) got 2 .*: give at most 1, .* size, path,"):
+        Cache("name", "1GiB")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"^configure\(\) got 2 .*: give at most 1, .* size, path,"):
+        configure("name", "1GiB")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    "kind", [Cache, RemoteCache, joblib.PlibStoreBackend, diskcache.Cache, diskcache.JSONDisk]
+)
+def test_methods_have_public_names(kind: type[object]) -> None:
+    """A TypeError of Python's names a method by its class, never by a part that it is made of."""
+    methods = inspect.getmembers(kind, inspect.isfunction)
+    ours = [one for name, one in methods if name[0] != "_" and one.__module__[:11] == "plib_cache."]
+    assert ours
+    public = {"Cache", "RemoteCache", "PlibStoreBackend", "JSONDisk", "Disk"}
+    assert not {one.__qualname__ for one in ours if one.__qualname__.split(".")[0] not in public}
+    for one in ours:
+        if one.__qualname__.startswith(f"{kind.__name__}."):
+            assert pickle.loads(pickle.dumps(one)) is one  # the name leads there

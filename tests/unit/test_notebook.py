@@ -1,5 +1,6 @@
 """What IPython shows of caches, counts and decorated functions, in a notebook and in a terminal."""
 
+import functools
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,15 @@ def test_a_function() -> None:
     assert table["calls"] == "3, 33.3% of them hits"
     assert table["results"] == "2"
     assert table["saved"].endswith("s of computing")
+
+
+def test_a_function_without_a_name() -> None:
+    """A partial, or an object that can be called."""
+    least = plib_cache.cache(functools.partial(max, 3))
+    assert [least(1), least(1)] == [3, 3]
+    table, around = shown(least)
+    assert "functools.partial" in around
+    assert table["calls"] == "2, 50.0% of them hits"
 
 
 def test_a_function_whose_cache_fails(regions: Path) -> None:

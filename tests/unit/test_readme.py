@@ -44,6 +44,25 @@ def test_python_blocks_run(paper: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_what_is_installed_can_be() -> None:
+    """Each extra that a paper or a message names exists.  Papers take them from a clone, for there
+    is no other place, and where they show the other form they say so."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    extras = re.search(r"\[project.optional-dependencies\]\n(.*?)\n\[", text, re.S)
+    assert extras is not None
+    known = set(re.findall(r"^(\w+) = \[", extras[1], re.M))
+    papers = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    code = [path for of in ("plib_cache", "integrations") for path in (ROOT / of).rglob("*.py")]
+    named = set()
+    for path in papers + code:
+        for place, names in re.findall(r"'(\.|plib-cache)\[([a-z,]+)\]'", path.read_text()):
+            named |= set(names.split(","))
+            if path in papers and place != ".":
+                assert "in no package index" in path.read_text(), path.name
+    assert named >= {"joblib", "dask", "redis"}
+    assert named <= known
+
+
 def test_links_lead_somewhere() -> None:
     """Each relative link of the README and the documents names a file that is there."""
     broken = []

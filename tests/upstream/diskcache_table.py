@@ -6,7 +6,7 @@ A listed test is listed with what its failure must say, and one that passes fail
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from .judge import Listed
 
 VERSION = "5.6.3"  # read by the Makefile
 
@@ -28,40 +28,33 @@ NUMBERS = "that the keys of a queue begin anew when it was emptied"
 SQLITE = "the database"
 
 
-class Expected(NamedTuple):
-    """A test of diskcache's that fails here."""
-
-    why: str
-    says: str  # a regular expression for the failure
-
-
 EXPECTED = {
-    "test_core.py::test_custom_filename_disk": Expected(FILES, "No such file or directory"),
-    "test_core.py::test_pragma_error": Expected(SQLITE, "does not have the attribute '_local'"),
-    "test_core.py::test_close_error": Expected(SQLITE, "does not have the attribute '_local'"),
-    "test_core.py::test_get_keyerror4": Expected(FILES, "DID NOT RAISE"),
-    "test_core.py::test_set_twice": Expected(FILES, "has no file of its own"),
-    "test_core.py::test_set_timeout": Expected(SQLITE, "does not have the attribute '_local'"),
-    "test_core.py::test_path": Expected(FILES, "has no file of its own"),
-    "test_core.py::test_expire_rows": Expected(EXPIRED, r"assert \d+ == 15"),
-    "test_core.py::test_least_recently_stored": Expected(EVICTION, "assert 20 == 10"),
-    "test_core.py::test_least_recently_used": Expected(EVICTION, "assert 11 == 6"),
-    "test_core.py::test_least_frequently_used": Expected(EVICTION, "assert 11 == 6"),
-    "test_core.py::test_check": Expected(FILES, "has no file of its own"),
-    "test_core.py::test_integrity_check": Expected(SQLITE, r"No such file .*cache\.db"),
-    "test_core.py::test_clear_timeout": Expected(INSIDE, "does not have the attribute '_transact'"),
-    "test_core.py::test_add_timeout": Expected(SQLITE, "does not have the attribute '_local'"),
-    "test_core.py::test_iter_expire": Expected(EXPIRED, r"assert \d+ == 100"),
-    "test_core.py::test_push_pull_extras": Expected(NUMBERS, r"assert \(?50000000000000[1-9]"),
-    "test_core.py::test_peek_ioerror": Expected(INSIDE, "^$"),
-    "test_core.py::test_cull_eviction_policy_none": Expected(EVICTION, "eviction_policy='none'"),
-    "test_core.py::test_cull_timeout": Expected(INSIDE, "does not have the attribute '_transact'"),
-    "test_core.py::test_custom_eviction_policy": Expected(EVICTION, "eviction_policy='lru-gt-1s'"),
-    "test_core.py::test_cleanup_dirs": Expected(FILES, "assert 2 > 2"),
-    "test_core.py::test_disk_write_os_error": Expected(FILES, "DID NOT RAISE"),
-    "test_fanout.py::test_expire": Expected(EXPIRED, r"assert \d+ == 100"),
-    "test_fanout.py::test_iter_expire": Expected(EXPIRED, r"assert set\(\) =="),
-    "test_fanout.py::test_custom_filename_disk": Expected(FILES, "No such file or directory"),
+    "test_core.py::test_custom_filename_disk": Listed(FILES, "No such file or directory"),
+    "test_core.py::test_pragma_error": Listed(SQLITE, "does not have the attribute '_local'"),
+    "test_core.py::test_close_error": Listed(SQLITE, "does not have the attribute '_local'"),
+    "test_core.py::test_get_keyerror4": Listed(FILES, "DID NOT RAISE"),
+    "test_core.py::test_set_twice": Listed(FILES, "has no file of its own"),
+    "test_core.py::test_set_timeout": Listed(SQLITE, "does not have the attribute '_local'"),
+    "test_core.py::test_path": Listed(FILES, "has no file of its own"),
+    "test_core.py::test_expire_rows": Listed(EXPIRED, r"assert \d+ == 15"),
+    "test_core.py::test_least_recently_stored": Listed(EVICTION, "assert 20 == 10"),
+    "test_core.py::test_least_recently_used": Listed(EVICTION, "assert 11 == 6"),
+    "test_core.py::test_least_frequently_used": Listed(EVICTION, "assert 11 == 6"),
+    "test_core.py::test_check": Listed(FILES, "has no file of its own"),
+    "test_core.py::test_integrity_check": Listed(SQLITE, r"No such file .*cache\.db"),
+    "test_core.py::test_clear_timeout": Listed(INSIDE, "does not have the attribute '_transact'"),
+    "test_core.py::test_add_timeout": Listed(SQLITE, "does not have the attribute '_local'"),
+    "test_core.py::test_iter_expire": Listed(EXPIRED, r"assert \d+ == 100"),
+    "test_core.py::test_push_pull_extras": Listed(NUMBERS, r"assert \(?50000000000000[1-9]"),
+    "test_core.py::test_peek_ioerror": Listed(INSIDE, "^$"),
+    "test_core.py::test_cull_eviction_policy_none": Listed(EVICTION, "eviction_policy='none'"),
+    "test_core.py::test_cull_timeout": Listed(INSIDE, "does not have the attribute '_transact'"),
+    "test_core.py::test_custom_eviction_policy": Listed(EVICTION, "eviction_policy='lru-gt-1s'"),
+    "test_core.py::test_cleanup_dirs": Listed(FILES, "assert 2 > 2"),
+    "test_core.py::test_disk_write_os_error": Listed(FILES, "DID NOT RAISE"),
+    "test_fanout.py::test_expire": Listed(EXPIRED, r"assert \d+ == 100"),
+    "test_fanout.py::test_iter_expire": Listed(EXPIRED, r"assert set\(\) =="),
+    "test_fanout.py::test_custom_filename_disk": Listed(FILES, "No such file or directory"),
 }
 
 # These ask how fast the machine is: their seconds take longer.

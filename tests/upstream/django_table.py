@@ -7,6 +7,8 @@ every backend has to pass (``BaseCacheTests``), and those of what is made of a c
 
 from __future__ import annotations
 
+from .judge import Listed
+
 APPLY = (
     *(
         f"cache.tests.{name}"
@@ -37,13 +39,12 @@ COUNTED = "a number of entries is the limit (MAX_ENTRIES); a region is bounded b
 LOCAL = "looks at a lock of the backend in local memory"
 CLOCK = "sets Python's clock; that of a region is the machine's"
 
-# A test, why it fails, and what its failure says.
 EXPECTED = {
-    "cache.tests.LocMemCacheTests.test_cull": (COUNTED, "49 != 29"),
-    "cache.tests.LocMemCacheTests.test_zero_cull": (COUNTED, "49 != 19"),
-    "cache.tests.LocMemCacheTests.test_lru_get": (COUNTED, "6 is not None"),
-    "cache.tests.LocMemCacheTests.test_lru_incr": (COUNTED, "6 is not None"),
-    "cache.tests.LocMemCacheTests.test_lru_set": (COUNTED, "0 is not None"),
-    "cache.tests.LocMemCacheTests.test_locking_on_pickle": (LOCAL, "no attribute '_lock'"),
-    "cache.tests.CacheMiddlewareTest.test_cache_control_max_age": (CLOCK, "10:00:03 GMT"),
+    "cache.tests.LocMemCacheTests.test_cull": Listed(COUNTED, "49 != 29"),
+    "cache.tests.LocMemCacheTests.test_zero_cull": Listed(COUNTED, "49 != 19"),
+    "cache.tests.LocMemCacheTests.test_lru_get": Listed(COUNTED, "6 is not None"),
+    "cache.tests.LocMemCacheTests.test_lru_incr": Listed(COUNTED, "6 is not None"),
+    "cache.tests.LocMemCacheTests.test_lru_set": Listed(COUNTED, "0 is not None"),
+    "cache.tests.LocMemCacheTests.test_locking_on_pickle": Listed(LOCAL, "no attribute '_lock'"),
+    "cache.tests.CacheMiddlewareTest.test_cache_control_max_age": Listed(CLOCK, "10:00:03 GMT"),
 }

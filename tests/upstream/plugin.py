@@ -5,7 +5,7 @@
         --expect 1.5.3 --pyargs joblib.test.test_memory ...
 
 A test that is skipped has failed, and so has a run that never made a store of ours: what is to be
-shown is that the tests hold with this store, not that nothing objects.
+shown is that the tests hold with this store, not that nothing objects.  ``judge`` sees to it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import inspect
 import re
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,10 +26,10 @@ import pytest
 import plib_cache.integrations.joblib as plib
 from plib_cache.integrations.joblib import _region
 
+from .judge import Judge, names_of
 from .table import CLOCKED, expected
 
 ROOTS = ("joblib", "plib_cache.integrations.joblib")  # whose modules ask what time it is
-made: list[object] = []  # the stores of ours
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,14 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Replace what is to be replaced, before any test module is imported."""
     config.addinivalue_line("markers", "thread_unsafe: joblib's, for runs in several threads")
     REPLACE[config.getoption("--replace")]()
-    backend: Any = plib.PlibStoreBackend
-    configure = backend.configure
-
-    def noted(self: Any, *args: Any, **options: Any) -> None:
-        made.append(self)
-        configure(self, *args, **options)
-
-    backend.configure = noted
+    version = config.getoption("--expect")
+    named = (expected(version), CLOCKED) if version else ({}, ())
+    judge = Judge(f"joblib {version}", *named)
+    judge.watch(plib.PlibStoreBackend, "configure")
+    config.pluginmanager.register(judge)
 
 
 def _replace_backend() -> None:
@@ -76,11 +73,6 @@ def _replace_in(module: Any, how: str) -> None:
 # ---- which tests ---------------------------------------------------------------------------------
 
 
-def name_of(item: pytest.Item) -> str:
-    """The name of a test in its module, without parameters."""
-    return item.nodeid.partition("::")[2].partition("[")[0]
-
-
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """With --mention: leave out, unread, the modules in which nothing matches."""
     mention = config.getoption("--mention")
@@ -91,43 +83,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> None:
-    """With --mention: leave out the tests in which nothing matches.  All that is listed exists."""
+    """With --mention: leave out the tests in which nothing matches."""
     if mention := config.getoption("--mention"):
         items[:] = [item for item in items if re.search(mention, inspect.getsource(item.function))]
-    if version := config.getoption("--expect"):
-        missing = set(expected(version)) - set(map(name_of, items))
-        if missing:
-            raise pytest.UsageError(f"joblib {version} has no tests {sorted(missing)}")
     for module in {item.module for item in items}:
         _replace_in(module, config.getoption("--replace"))
-
-
-# ---- what has failed -----------------------------------------------------------------------------
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A listed test must fail as listed, and no other may be skipped."""
-    report = yield
-    version = item.config.getoption("--expect")
-    listed = expected(version).get(name_of(item)) if version else None
-    says = str(call.excinfo.value) if call.excinfo else ""
-    if listed is not None and call.when == "call" and report.passed:
-        report.outcome, report.longrepr = "failed", f"passes, so it must not be listed: {listed}"
-    elif listed is not None and says and re.search(listed.says, says):
-        report.outcome, report.wasxfail = "skipped", listed.reason
-    elif report.skipped:
-        report.outcome, report.longrepr = "failed", f"skipped: {says}"
-    return report
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A run without any store of ours has shown nothing."""
-    if not made:
-        print("\nno test has made a store of plib_cache", file=sys.stderr)
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 # ---- what they ask of their surroundings ---------------------------------------------------------
@@ -166,7 +126,7 @@ class PlayedClock:
 @pytest.fixture(autouse=True)
 def clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests that measure time do so with a clock of their own."""
-    if name_of(request.node) not in CLOCKED:
+    if names_of(request.node)[0] not in CLOCKED:
         return
     played = PlayedClock()
     monkeypatch.setattr(time, "time", played.time)

@@ -28,10 +28,11 @@ from plib_cache.cli.top.view import View
 
 
 def top(name: Name, interval: Interval = 1.0, json: Json = False) -> None:
-    """Watch a cache live: hit ratio, operations, memory, functions, processes, warnings.
+    """Watch a cache live, in the terminal.
 
-    Keys sort, show details and clear; ? tells them.  With --json: one look, at what happened within
-    one interval, without a terminal.
+    It shows hit ratio, operations, memory, functions, processes and warnings.  Keys sort, show
+    details and clear; ? tells them.  With --json: one look, at what happened within one interval,
+    without a terminal.
     """
     feed = Feed(find(name))
     try:

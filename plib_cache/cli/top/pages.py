@@ -89,7 +89,8 @@ def _counts(one: Named) -> list[Text]:
 def processes(picture: Picture, view: View, width: int) -> list[Text]:
     """Who has the cache open."""
     info, reaps = picture.info, picture.stats.reaps
-    title = f"Processes: {info['processes']} attached, this one among them; {reaps:,} dead reaped"
+    places = attached.places(info["processes"], info["processes_max"])
+    title = f"Processes: {places}; {reaps:,} found dead"
     rows = [Text(title, "bold"), Text(f"  {'pid':>8}  command", "bold underline")]
     found = attached.processes(picture.path)
     rows += [Text(f"  {one.pid:>8}  {one.command}") for one in found]

@@ -11,6 +11,7 @@ import time
 
 from rich.text import Text
 
+from plib_cache.cli import attached
 from plib_cache.cli.show import percent, size
 from plib_cache.cli.top import pages
 from plib_cache.cli.top.feed import GETS, OTHERS, STORES, Named, Picture
@@ -88,7 +89,7 @@ def _head(picture: Picture, width: int, height: int) -> list[Text]:
     hit = percent(stats.hits, stats.hits + stats.misses)
     every = rate(*GETS, *STORES, *OTHERS)
     rest = f"gets {count(reads)}  sets {count(rate(*STORES))}  deletes {count(rate('deletes'))}"
-    others = info["processes"] - 1
+    places = attached.places(info["processes"], info["processes_max"])
     lines = [
         title,
         _line("hit ratio", f"{now} now, {hit} since the last reset"),
@@ -96,8 +97,7 @@ def _head(picture: Picture, width: int, height: int) -> list[Text]:
         _memory(picture, width),
         _line("in the pool", _pool(picture)),
         _line("kinds", pages.kinds_line(picture)),
-        _line("processes", f"{others} attached (most {info['processes_max'] - 1:,}), "
-              f"{stats.reaps:,} dead ones reaped"),
+        _line("processes", f"{places}; {stats.reaps:,} found dead"),
         _line("leases", f"{stats.leases:,} given, {size(stats.leased)} held in place, "
               f"{size(stats.reserved)} reserved"),
         _line("evictions", f"{count(rate('evictions'))}/s, {stats.evictions:,} in all, "

@@ -111,6 +111,22 @@ def test_children_use_it(cache: Cache, fork: Callable[..., Any]) -> None:
     assert cache.incr("a") == 3
 
 
+def test_a_child_of_a_transaction(cache: Cache, fork: Callable[..., Any]) -> None:
+    """It ends with the process that began it: no child ends it, and none keeps it going."""
+    transaction = cache.transact()
+    transaction.__enter__()
+    fork(transaction.__exit__, None, None, None).result()
+    stays = fork(wait_until, lambda: "done" in cache)
+    other = Cache(cache.directory, timeout=0)
+    with pytest.raises(Timeout), other.transact():
+        pass
+    transaction.__exit__(None, None, None)
+    with other.transact():
+        cache["done"] = 1
+    stays.result()
+    other.close()
+
+
 def test_no_directory_is_one_in_memory() -> None:
     """And a new one each time."""
     with Cache(size_limit=4 << 20) as one, Cache(size_limit=4 << 20) as two:
@@ -154,6 +170,8 @@ def test_too_large_is_told_and_not_stored(cache: Cache) -> None:
         assert cache.set("a", b"x" * (9 << 20)) is False
     assert "a" not in cache
     assert cache.memoize()(lambda: b"x" * (9 << 20))() == b"x" * (9 << 20)
+    with pytest.warns(PlibCacheWarning, match="lock"):
+        assert cache.memoize()(threading.Lock)().acquire()
 
 
 def test_busy_is_a_timeout(cache: Cache, stopped_holder: Callable[..., Any]) -> None:

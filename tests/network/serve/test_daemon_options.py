@@ -44,7 +44,7 @@ from .running import Server, refused
         (["--max-connections", "0"], 2, "--max-connections is 0"),
         (["--idle-timeout", "-1"], 2, "--idle-timeout is -1"),
         (["--idle-timeout", "nan"], 2, "--idle-timeout is nan"),
-        (["--max-item", "big"], 2, "--max-item: size='big' is no size"),
+        (["--max-item", "big"], 2, "--max-item: the size big is no size"),
         (["--max-item", "0"], 2, "--max-item is 0"),
         (["--size", "1KiB"], 2, "give a region from"),
         (["--tls-cert", "/absent"], 2, "--tls-cert and --tls-key together"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``plib-cache export`` and ``import``: a cache to a file and back (``portable`` is the format)."""
+"""``plib-cache import``: what ``export`` has written, or diskcache has stored, into a cache."""
 
 from __future__ import annotations
 
@@ -15,156 +15,59 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from plib_cache import __version__
-from plib_cache._core import ADD, OK, SET, Described, Given, Note, Region, Terms
+from plib_cache._core import ADD, OK, SET, Given, Region, Terms
 from plib_cache.cache import Cache
 from plib_cache.cli import kinds
 from plib_cache.cli.diskcache_targets import Wanted
 from plib_cache.cli.from_diskcache import Import, import_diskcache
-from plib_cache.cli.options import Json, Name, Size, Yes
-from plib_cache.cli.places import attach, attach_or_make, fail
-from plib_cache.cli.portable import Exported, Reader, Writer
-from plib_cache.cli.show import as_json, errors, progress, say
+from plib_cache.cli.options import Json, Name, Size
+from plib_cache.cli.places import attach_or_make, fail
+from plib_cache.cli.portable import Exported, Reader
+from plib_cache.cli.show import as_json, errors, many, progress, say
+from plib_cache.cli.words import for_shell
 from plib_cache.exceptions import BusyError, RegionFullError, ValueTooLargeError
-
-_PREFIX = 16  # bytes of a decorated function in the keys of its results
-_RESULT_KEY = 32
-
-
-def export(
-    name: Name,
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="- is standard output.", show_default=False)
-    ],
-    yes: Yes = False,
-    json: Json = False,
-) -> None:
-    """Write all entries of a cache to a file that any machine can import.
-
-    Others may go on using the cache.  FILE is there when it is complete, or not at all.
-    """
-    if file == "-" and (json or sys.stdout.isatty()):
-        fail("the export itself goes to standard output: send it to a file or a command", 2)
-    if file != "-" and os.path.lexists(file) and (Path(file).is_dir() or not yes):
-        fail(f"{file} is there already: --yes replaces a file; else name another one", 2)
-    with attach(name) as cache, _written(file) as out:
-        told = _export(cache, out)
-    if json:
-        as_json({"file": file, **told})
-    elif file != "-":
-        say(f"{told['entries']:,} entries are in {file}")
-    if told["left_out"]:
-        errors.print(
-            f"{told['left_out']:,} entries were left out: names of their tags or namespaces are "
-            "not known any more, and nothing could invalidate them"
-        )
-
-
-@contextlib.contextmanager
-def _written(file: str) -> Iterator[BinaryIO]:
-    """A file that takes its name when it is complete."""
-    if file == "-":
-        yield sys.stdout.buffer
-        return
-    part = Path(f"{file}.part-{os.getpid()}")
-    try:
-        with part.open("xb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _export(cache: Cache, out: BinaryIO) -> dict[str, int]:
-    region, names, left_out = cache._region, _Names(cache._region), 0
-    head = {"by": f"plib_cache {__version__}", "at": time.time(), "from": cache.path}
-    writer = Writer(out, head)
-    with progress("exporting", region.count()) as step:
-        for raw, _ in region.scan():
-            step(1)
-            found = region.describe(raw, whole=True)
-            if found is None:
-                continue
-            numbers = {found.name, *found.tags} - {0}
-            if not all(names.tell(number, raw, writer) for number in numbers):
-                left_out += 1
-                continue
-            writer.entry(_exported(raw, found))
-    writer.done()
-    return {"entries": writer.entries, "left_out": left_out}
-
-
-class _Names:
-    """What numbers stand for, told to the file before they are used."""
-
-    def __init__(self, region: Region) -> None:
-        self._region = region
-        self._known: dict[int, Note | None] = {}
-
-    def tell(self, number: int, raw: bytes, writer: Writer) -> bool:
-        """Whether it is known; then the file is told it, once."""
-        if self._known.get(number) is None:
-            note = self._region.noted(number) or self._from_key(number, raw)
-            self._known[number] = note
-            if note is not None:
-                writer.name(number, note)
-        return self._known[number] is not None
-
-    def _from_key(self, number: int, raw: bytes) -> Note | None:
-        """The name of a decorated function stands in the keys of its results."""
-        if len(raw) != _RESULT_KEY:
-            return None
-        text = "f:" + raw[:_PREFIX].hex()
-        return Note(text, "") if self._region.name(text) == number else None
-
-
-def _exported(raw: bytes, found: Described) -> Exported:
-    return Exported(
-        raw, found.data, found.type_code, found.cost, found.text, found.immutable, found.flags,
-        found.name, found.tags, found.deadline_ms, found.created_ms,
-    )  # fmt: skip
-
-
-# ---- import --------------------------------------------------------------------------------------
 
 
 def import_(
     name: Name,
     file: Annotated[
-        str, typer.Argument(metavar="[FILE]", help="- is standard input.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="FILE", help="What was exported; - is standard input.", show_default=False
+        ),
     ] = "",
-    keep: Annotated[bool, typer.Option("--keep", help="Replace no entry that is there.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep what is there already.")] = False,
     data_only: Annotated[
-        bool, typer.Option("--data-only", help="Leave out what needs code to be read.")
+        bool, typer.Option("--data-only", help="Leave out values that need code to be read.")
     ] = False,
     size: Size = "",
     diskcache: Annotated[
         str,
         typer.Option(
-            metavar="DIR", help="What diskcache.Cache(DIR) has stored.", show_default=False
+            metavar="DIR", help="Store what diskcache.Cache(DIR) has stored.", show_default=False
         ),
     ] = "",
     drop_in: Annotated[
         bool,
-        typer.Option("--drop-in", help="NAME is a directory for our diskcache.Cache."),
+        typer.Option("--drop-in", help="With DIR: NAME is a directory, as diskcache's."),
     ] = False,
     pickles: Annotated[
         bool,
-        typer.Option("--pickles", help="Of DIR also what needs code to be read, if you trust it."),
+        typer.Option(
+            "--pickles", help="With DIR: take pickles along, unread; only if you trust it."
+        ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Of DIR: only count.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With DIR: only count.")] = False,
     json: Json = False,
 ) -> None:
-    """Store the entries of an exported file, or what diskcache has stored.
+    """Store the entries of an exported file, or of diskcache.
 
     A file is examined before its first entry is stored; what comes by standard input, entry by
-    entry.  Import only files that you trust, or with --data-only: who reads a pickle runs code of
-    who wrote it.  Ends with 1 if an entry was refused or evicted.
+    entry.  Import only files that you trust, or with the option --data-only: who reads a pickle
+    runs code of who wrote it.  Ends with 1 if an entry was refused or evicted.
 
-    The directory of a diskcache is only read, and no pickle of it is run; see
-    docs/migration-diskcache.md.  Ends with 1 if anything was left out that had not expired.
+    The directory of a diskcache is only read, and no pickle of it is run.  Ends with 1 if
+    anything was left out that had not expired.
     """
     if diskcache and (file or data_only):
         fail(
@@ -253,7 +156,7 @@ def _import(
                     counts[_store(region, reader, one, keep, data_only)] += 1
                 except (ValueTooLargeError, RegionFullError, BusyError) as error:
                     counts["refused"] += 1
-                    first = first or str(error)
+                    first = first or for_shell(error)
         finally:
             if (stored := counts["stored"]) and sys.exc_info()[0] is not None:
                 errors.print(f"{stored:,} entries were stored before that")
@@ -290,7 +193,7 @@ def _say(told: dict[str, Any]) -> None:
         "left_out": "were left out (--data-only)",
     }
     rest = [f"{told[what]:,} {text}" for what, text in words.items() if told[what]]
-    say("; ".join([f"{told['stored']:,} entries are stored", *rest]))
+    say("; ".join([f"{many(told['stored'], 'entry is', 'entries are')} stored", *rest]))
     if told["refused"]:
         errors.print(f"{told['refused']:,} were refused, the first: {told['first_refusal']}")
     if told["evicted"]:
