@@ -38,9 +38,9 @@ NOT_MET = (
     "expire is a {}",  # it is a number
     "expire={} has no time zone",
     "a key is str or bytes",  # it is one of them
-    "a {} is a {}, {}: give a str",  # names are
+    "the {} {} is a {}: give a str",  # names are
     "tags={} is one name",  # it is a list
-    "write={} is about remote=",  # no command has remote caches
+    "write={} is for remote=",  # no command has remote caches
     "a value of type {}{} cannot be hashed",  # these are about decorated functions
     "argument {} of {}",
     "the code of {} depends",
