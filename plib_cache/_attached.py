@@ -15,7 +15,7 @@ from plib_cache._flight import MISSING, Missing
 from plib_cache._frame import DamagedValueError
 from plib_cache._marked import MarkedValueError
 from plib_cache._moments import Expire, deadline_ms
-from plib_cache._open import check_expected, check_in_place, open_region
+from plib_cache._open import check_expected, check_in_place, check_serializer, open_region
 from plib_cache._telling import tell
 from plib_cache.exceptions import ConfigurationError, CorruptRegionError
 from plib_cache.keys import MAX_KEY_BYTES, key_bytes, utf8
@@ -56,7 +56,9 @@ class Attached(Quick):
         write: str | None = None,
     ) -> None:
         if write is not None and remote is None:
-            raise ConfigurationError(f"write={write!r} is about remote=, which was not given")
+            raise ConfigurationError(
+                f"write={write!r} is for remote=: give that too, or leave it out"
+            )
         if name is not None and path is not None:
             raise ConfigurationError("name and path both say where the region is: give one")
         self._options = {
@@ -76,7 +78,9 @@ class Attached(Quick):
             text: Terms(text=text, immutable=self._immutable) for text in (False, True)
         }
         self._warned = False
-        self._serializer = serializer or DefaultSerializer(config.check_trust(trust))
+        self._serializer = check_serializer(serializer) or DefaultSerializer(
+            config.check_trust(trust)
+        )
         if isinstance(self._serializer, DefaultSerializer):  # it goes along in a pickle
             self._options["trust"] = self._serializer.trust
         self._plain = serializer is None
@@ -265,10 +269,10 @@ def tag_name(tag: object) -> str:
 
 def _checked(name: object, what: str) -> str:
     if not isinstance(name, str):
-        raise TypeError(f"a {what} is a {type(name).__name__}, {name!r:.100}: give a str")
+        raise TypeError(f"the {what} {name!r:.100} is a {type(name).__name__}: give a str")
     if not name:
         raise ValueError(f"a {what} cannot be empty: give a name, or None for none")
-    nbytes = len(utf8(name, what, "use a digest of its bytes, as of os.fsencode(name)"))
+    nbytes = len(utf8(name, what, "a digest of the bytes, os.fsencode(name)"))
     if nbytes > _NAME_MAX:
         raise ValueError(
             f"a {what} has at most {_NAME_MAX} bytes, this one has {nbytes}: "
@@ -285,10 +289,10 @@ def tag_numbers(region: Region, tags: Iterable[str], most: int = TAGS_MAX) -> tu
     """
     if isinstance(tags, (str, bytes)):
         raise TypeError(f"tags={tags!r:.100} is one name: give a list or tuple of names")
-    names = [tag_name(tag) for tag in tags]
+    names = list(tags)
     if len(names) > most:
-        raise ValueError(f"{len(names)} tags, {names}: give an entry at most {most}")
-    return tuple(region.name(name) for name in names)
+        raise ValueError(f"{len(names)} tags, {names!r:.100}: give an entry at most {most}")
+    return tuple(map(region.name, [tag_name(name) for name in names]))  # all checked first
 
 
 def _attach_again(kind: type[Any], path: str, options: dict[str, Any]) -> Any:

@@ -26,7 +26,7 @@ def check_copy(copy: object) -> None:
     """Refuse what is no way to read.
 
     Raises:
-        ValueError: it is neither True, False nor "cow".
+        ValueError: it is neither True, False, "shared" nor "cow".
     """
     if not isinstance(copy, bool) and copy not in (
         "cow",

@@ -12,6 +12,7 @@ from typing import Any
 from plib_cache import config
 from plib_cache._core import Region, RegionAbsentError, SizeDiffersError
 from plib_cache.exceptions import ConfigurationError
+from plib_cache.serialize import Serializer
 
 _TRIES = 5  # another process may create or remove the region between two looks
 
@@ -42,6 +43,19 @@ def open_region(path: str, size: int | None, *, create: bool, **options: Any) ->
             if not tries_left:
                 raise
     raise AssertionError("unreachable")
+
+
+def check_serializer(serializer: Serializer | None) -> Serializer | None:
+    """The serializer, if it is one; None where none was given."""
+    if serializer is None:
+        return None
+    does = all(callable(getattr(serializer, name, None)) for name in ("dumps", "loads"))
+    if not does or not isinstance(getattr(serializer, "name", None), str):
+        raise ConfigurationError(
+            f"serializer={serializer!r:.100}: give an object with a name, dumps() and loads(), as "
+            "plib_cache.serialize.Serializer describes it"
+        )
+    return serializer
 
 
 def check_expected(expected_entry: object) -> int:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+import numbers
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from plib_cache._identity import qualified_name
@@ -17,6 +18,15 @@ __all__ = ["Computed", "Copy", "Function", "Observer", "Options", "Tags"]
 
 Function = Callable[..., Any]
 Tags = Iterable[str] | Callable[..., Iterable[str]]
+
+_KINDS: dict[str, tuple[type[Any], str]] = {
+    "ignore": (Iterable, "the names of arguments, as a list of str"),
+    "key": (Callable, "a function of the arguments"),  # type: ignore[dict-item]
+    "min_duration": (numbers.Real, "seconds"),
+    "max_bytes": (numbers.Real, "a number of bytes, or None"),
+    "depends_on": (Iterable, "a list of functions or other values, such as [function]"),
+    "maxsize": (numbers.Integral, "an int, or None"),
+}
 
 
 class Computed(NamedTuple):
@@ -66,6 +76,19 @@ class Options(NamedTuple):
     observer: Observer | None = None
     maxsize: int | None = None
     remote: Any = None
+
+    @classmethod
+    def check_kinds(cls, given: Mapping[str, object]) -> None:
+        """Refuse what would only fail in a call.
+
+        Raises:
+            TypeError: an option is something else than it is said to be.
+        """
+        for name, (kind, wanted) in _KINDS.items():
+            default = cls._field_defaults[name]
+            value = given.get(name, default)
+            if value is not default and not isinstance(value, kind):
+                raise TypeError(f"{name}={value!r:.100} cannot be used: give {wanted}")
 
     def prefix_of(self, function: Function) -> bytes:
         """16 bytes that stand for a function: its name, its code and the options of its key."""

@@ -63,7 +63,9 @@ class Verbs(Attached):
 
     def _extend(self, verb: int, key: Key, piece: bytes) -> bool:
         if not isinstance(piece, (bytes, bytearray, memoryview)):
-            raise TypeError(f"the piece is a {type(piece).__name__}: give bytes, as the value is")
+            raise TypeError(
+                f"{piece!r:.100} is a {type(piece).__name__}: give bytes, as the value is"
+            )
         flat = bytes(piece)
         raw, text = key_bytes(key)
         terms = self._terms(text, None, None, ())

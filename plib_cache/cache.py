@@ -278,6 +278,8 @@ class Cache(Verbs, Holding, Upkeep, MutableMapping[Key, Any]):
         job.expire = expire
         if job.look():
             return job.value  # type: ignore[no-any-return]
+        if not callable(fn):
+            raise TypeError(f"fn is a {type(fn).__name__}: give a function that computes the value")
         return _flight.run(job, fn)  # type: ignore[no-any-return]
 
 

@@ -153,6 +153,8 @@ def check_path(path: object, *, make: bool = True) -> str:
             f"path={path!r:.100} contains a null character: give a path without"
         )
     if make and not os.path.isdir(folder):  # noqa: PTH112
+        if os.path.lexists(folder):
+            raise ConfigurationError(f"{text}: {folder} is no folder: choose another path")
         raise ConfigurationError(
             f"{text}: the folder {folder} does not exist: make it first (mkdir -p -m 700 {folder})"
         )

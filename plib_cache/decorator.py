@@ -125,7 +125,7 @@ def cache(function: Any = None, /, *typed: bool, **options: Any) -> Any:
             ``Cache.invalidate_namespace`` of it forgets them.
         cache: a ``Cache``, or the name of one; None is ``get_cache()``.
         min_duration: results that took less seconds to compute are not stored.
-        max_bytes: results that are larger are not stored.
+        max_bytes: results that take more bytes in the cache are not stored.
         tags: at most 4 names (3 with a namespace), or a function of the arguments that returns
             them; ``Cache.invalidate_tag`` of any forgets the result.
         depends_on: functions (or other values) whose code matters for the result too.
@@ -177,6 +177,8 @@ def _checked(
     **rest: Any,
 ) -> Options:
     """The options, if they make sense."""
+    given = {"ignore": ignore, "depends_on": depends_on, "maxsize": maxsize, **rest}
+    Options.check_kinds(given)
     options = Options(
         ignore=(ignore,) if isinstance(ignore, str) else tuple(ignore),
         depends_on=tuple(depends_on),
@@ -223,7 +225,9 @@ def _decorate(function: Any, options: Options) -> Any:
     if isinstance(function, (classmethod, staticmethod)):
         return type(function)(_decorate(function.__func__, options))
     if not callable(function):
-        raise TypeError(f"cache() got a {type(function).__name__}: decorate a function with it")
+        raise TypeError(
+            f"cache() got a {type(function).__name__}: decorate a function, give options by name"
+        )
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(
             f"{getattr(function, '__qualname__', function)} is a generator function, and what it "

@@ -65,11 +65,11 @@ def key_bytes(key: str | bytes) -> tuple[bytes, bool]:
         ValueError: it is empty, longer than 4096 bytes, or holds a lone surrogate.
     """
     if isinstance(key, str):
-        raw, text = utf8(key, "key", "pass bytes, such as os.fsencode(key)"), True
+        raw, text = utf8(key, "key", "bytes, such as os.fsencode(key)"), True
     elif isinstance(key, bytes):
         raw, text = bytes(key), False
     else:
-        raise TypeError(f"a key is str or bytes, not {type_name(key)}: pass str(key) or bytes(key)")
+        raise TypeError(f"a key is str or bytes, not {type_name(key)}: pass str(key), or bytes")
     if not raw:
         raise ValueError(f"a key is empty: give one of 1 to {MAX_KEY_BYTES} bytes")
     if len(raw) > MAX_KEY_BYTES:
@@ -84,13 +84,13 @@ def utf8(text: str, what: str, instead: str) -> bytes:
     """Text as bytes.
 
     Raises:
-        ValueError: it holds a lone surrogate; says ``what`` it is, and what to do ``instead``.
+        ValueError: it holds a lone surrogate; says ``what`` it is, and what to pass ``instead``.
     """
     try:
         return text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"the {what} {text!r:.60} holds a lone surrogate, which has no UTF-8: {instead}"
+            f"the {what} {text!r:.60} holds a lone surrogate, which has no UTF-8: pass {instead}"
         ) from error
 
 

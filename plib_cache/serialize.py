@@ -290,7 +290,7 @@ def buffer_of(type_code: int, data: memoryview) -> memoryview:
         return _ndarray.elements_of(data)
     kind = TypeCode(type_code).name if type_code in DECODERS else f"type code {type_code}"
     raise TypeError(
-        f"only bytes, str and arrays can be viewed as bytes, and the value is {kind}: "
+        f"only bytes, str and arrays can be viewed as bytes, and this is another value ({kind}): "
         "use get(key, copy=False), which rebuilds such a value in place"
     )
 

@@ -31,4 +31,6 @@ def unpacked(blob: bytes) -> Any:
     try:
         return joblib.load(io.BytesIO(blob))
     except Exception as error:  # joblib, pickle and each compressor have their own
-        raise SerializationError(f"a compressed result cannot be read: {error}") from error
+        raise SerializationError(
+            f"a compressed result cannot be read ({error}): install what it needs, or clear it"
+        ) from error

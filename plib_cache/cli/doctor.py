@@ -10,6 +10,7 @@ from pathlib import Path
 
 from plib_cache import __version__, config
 from plib_cache._core import LAYOUT, binding, remove_region
+from plib_cache._core.folders import why_unsafe
 from plib_cache.cache import Cache
 from plib_cache.cli.machine import (
     Finding,
@@ -111,9 +112,10 @@ def _no_folder(wanted: Path) -> Finding:
 def _folder_safety(folder: Path) -> Finding:
     found = folder.lstat()
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        who = f"belongs to uid {found.st_uid}, mode {found.st_mode & 0o777:o}"
-        advice = f"chmod 700 {folder} if it is yours, or set PLIB_CACHE_DIR to a folder of your own"
-        return Finding("change", "region folder", f"{folder} {who}", advice)
+        why, advice = for_shell(why_unsafe(str(folder), found.st_uid)).split(": ", 1)
+        return Finding(
+            "change", "region folder", f"{folder}, mode {found.st_mode & 0o777:o}: {why}", advice
+        )
     return Finding("ok", "region folder", f"{folder}, your own and writable by nobody else")
 
 

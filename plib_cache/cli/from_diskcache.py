@@ -29,7 +29,7 @@ from plib_cache.cli.diskcache_targets import (
     Wanted,
     encoded,
 )
-from plib_cache.cli.places import place, tell_if_new
+from plib_cache.cli.places import made, place
 from plib_cache.cli.show import as_json, errors, say
 from plib_cache.cli.words import for_shell
 from plib_cache.exceptions import (
@@ -116,9 +116,7 @@ def _cache(name: str, size: str, dry: bool) -> Cache:
             f"{name} is a directory: name a cache or a file, or say --drop-in for a directory of "
             "plib_cache.integrations.diskcache.Cache"
         )
-    if not dry:
-        tell_if_new(name, path)
-    return Cache(path=path, size=size or None)
+    return Cache(path=path, size=size) if dry else made(name, path, size or None)
 
 
 @contextlib.contextmanager

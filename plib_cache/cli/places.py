@@ -52,13 +52,13 @@ def trial_folder() -> Iterator[Path]:
         return
     above = next(one for one in wanted.parents if os.path.lexists(one))
     try:
-        made = tempfile.TemporaryDirectory(prefix="plib-cache-trial-", dir=above)
+        trial = tempfile.TemporaryDirectory(prefix="plib-cache-trial-", dir=above)
     except OSError as error:
         raise ConfigurationError(
             f"the folder {wanted} cannot be made ({error.strerror}: {above}): set PLIB_CACHE_DIR "
             "to one that can"
         ) from None
-    with made as path:
+    with trial as path:
         yield Path(path)
 
 
@@ -90,7 +90,8 @@ def find(name: str, otherwise: str = "`plib-cache ls` shows what is") -> Path:
 
 def _near(name: str) -> str:
     """What may have been meant, as a question; empty if nothing is like it."""
-    near = [] if "/" in name else difflib.get_close_matches(name, names(), n=3)
+    others = [] if "/" in name else [one for one in names() if one != name]
+    near = difflib.get_close_matches(name, others, n=3)
     return f"did you mean {' or '.join(near)}? " if near else ""
 
 
@@ -114,8 +115,7 @@ def attach_or_make(name: str, size: str) -> Cache:
     nbytes, path = config.parse_size(size), place(name)
     if os.path.lexists(path):
         return Cache(path=path, create=False)
-    tell_if_new(name, path)
-    return Cache(path=path, size=nbytes)
+    return made(name, path, nbytes)
 
 
 def place(name: str) -> str:
@@ -127,11 +127,23 @@ def place(name: str) -> str:
     return config.check_path(name) if "/" in name else config.region_path(name)
 
 
-def tell_if_new(name: str, path: str) -> None:
-    """Say that a region is about to be made: its name may be a mistyped one."""
-    if not os.path.lexists(path):
-        where = os.path.dirname(path)  # noqa: PTH120 - of a str
-        near = _near(name)
-        told = f"there is no cache {name!r} in {where} yet: a new one is made"
-        again = f". {near[0].upper()}{near[1:]}" if near else ""
-        errors.print(errors.plain(f"{told}{again}".rstrip()))
+def made(name: str, path: str, size: int | str | None) -> Cache:
+    """Attach to a region, or make one, and then say so.
+
+    Raises:
+        PlibCacheError: it cannot be used, or made.
+    """
+    new = not os.path.lexists(path)
+    cache = Cache(path=path, size=size)
+    if new:
+        tell_of_new(name, path)
+    return cache
+
+
+def tell_of_new(name: str, path: str) -> None:
+    """Say that a region is a new one: its name may be a mistyped one."""
+    where = os.path.dirname(path)  # noqa: PTH120 - of a str
+    near = _near(name)
+    asked = f". {near[0].upper()}{near[1:]}" if near else ""
+    told = f"there was no cache {name!r} in {where}: it is a new one{asked}"
+    errors.print(errors.plain(told.rstrip()))

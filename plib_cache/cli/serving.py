@@ -106,5 +106,6 @@ def command(
         metrics=metrics,
         insecure=insecure,
     )
-    places.tell_if_new(name, region)
+    if not os.path.lexists(region):
+        places.tell_of_new(name, region)
     serve(told)

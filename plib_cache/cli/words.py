@@ -15,7 +15,7 @@ _PHRASES = {
     r"\bsize='([^']*)'": r"the size \1",
     r"as an int, or a str like '512MiB' or '2GB'": "as a number, or with a unit: 512MiB or 2GB",
     r"for a file elsewhere use path=": "a file elsewhere is named by its path, with a slash",
-    r"by path= or PLIB_CACHE_DIR": "by PLIB_CACHE_DIR",
+    r"by path= or PLIB_CACHE_DIR": "by its path or PLIB_CACHE_DIR",
     r"open a region with a larger size=": _MAKE_LARGER,
     r"let go of views .* reservations, or use a larger region": (
         f"end the programs that hold them, or {_MAKE_LARGER}"

@@ -162,5 +162,6 @@ def _from_file(path: Path) -> bytes:
             return file.read().strip()
     except OSError as error:
         raise ConfigurationError(
-            f"PLIB_CACHE_KEY_FILE={path} cannot be read: {error.strerror}"
+            f"PLIB_CACHE_KEY_FILE={path} cannot be read ({error.strerror}): set it to a file that "
+            "this user can read"
         ) from error

@@ -101,7 +101,7 @@ def test_serve_tells_of_a_new_cache(command: Command, name: str, asked: str | No
         ended = command("serve", name, "--size", "4MiB", "--listen", address)
     assert ended.code == 1
     assert "in use" in ended.err
-    new = f"there is no cache {name!r} in "
+    new = f"there was no cache {name!r} in "
     assert (new in ended.err) == (name != "shop")
     assert ("Did you mean" in ended.err) == (asked is not None)
     assert (asked or "") in ended.err
@@ -109,13 +109,13 @@ def test_serve_tells_of_a_new_cache(command: Command, name: str, asked: str | No
 
 def test_set_and_import_tell_of_a_new_cache(command: Command, tmp_path: Path) -> None:
     """With --size they make one, and say so on standard error; the next time there is one."""
-    assert "there is no cache 'shop'" in command("set", "shop", "k", "v", "--size", "4MiB").err
+    assert "there was no cache 'shop'" in command("set", "shop", "k", "v", "--size", "4MiB").err
     assert not command("set", "shop", "k", "v", "--size", "4MiB").err
     file = str(tmp_path / "file")
     assert command("export", "shop", file).code == 0
     ended = command("import", "shops", file, "--size", "4MiB")
     assert ended.code == 0
-    assert "a new one is made. Did you mean shop?" in ended.err
+    assert "it is a new one. Did you mean shop?" in ended.err
 
 
 def test_a_new_cache_of_diskcache_is_told(command: Command, tmp_path: Path) -> None:
@@ -123,7 +123,14 @@ def test_a_new_cache_of_diskcache_is_told(command: Command, tmp_path: Path) -> N
     with diskcache.Cache(str(tmp_path)) as theirs:
         theirs["key"] = "value"
     dry = command("import", "fresh", "--diskcache", str(tmp_path), "--dry-run")
-    assert "there is no cache" not in dry.err
+    assert "there was no cache" not in dry.err
     done = command("import", "fresh", "--diskcache", str(tmp_path))
     assert done.code == 0, done.err
-    assert "there is no cache 'fresh'" in done.err
+    assert "there was no cache 'fresh'" in done.err
+
+
+def test_what_was_not_made_is_not_told(command: Command) -> None:
+    """Where it cannot be made, only that is said."""
+    ended = command("set", "/dev/shm/x", "k", "v", "--size", "4MiB")
+    assert ended.code == 2
+    assert "new one" not in ended.err

@@ -217,6 +217,8 @@ def test_doctor_finds_an_unsafe_folder(
     ended = command("doctor")
     assert ended.code == 1
     assert f"chmod 700 {unsafe}" in ended.out
+    unsafe.chmod(0o1777)  # as /dev/shm is: many users share it
+    assert f"mkdir -m 700 {unsafe}/mine" in command("doctor").out
 
 
 def test_doctor_finds_no_folder(

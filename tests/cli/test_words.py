@@ -38,9 +38,9 @@ NOT_MET = (
     "expire is a {}",  # it is a number
     "expire={} has no time zone",
     "a key is str or bytes",  # it is one of them
-    "a {} is a {}, {}: give a str",  # names are
+    "the {} {} is a {}: give a str",  # names are
     "tags={} is one name",  # it is a list
-    "write={} is about remote=",  # no command has remote caches
+    "write={} is for remote=",  # no command has remote caches
     "a value of type {}{} cannot be hashed",  # these are about decorated functions
     "argument {} of {}",
     "the code of {} depends",
@@ -105,7 +105,8 @@ def pickled(payload: bytes) -> bytes:
         (["set", "mine", "k", "@{large}"], "make a larger one with --size"),
         (["serve", "mine", "--size", "8MiB"], "leave --size out"),
         (["serve", "mine", "--max-item", "?"], "--max-item: the size ? is no size: give bytes"),
-        (["set", "{wide}/x", "k", "v", "--size", "4MiB"], "another folder by PLIB_CACHE_DIR"),
+        (["set", "{wide}/x", "k", "v", "--size", "4MiB"], "`chmod 700 "),
+        (["set", "/dev/shm/x", "k", "v", "--size", "4MiB"], "by its path or PLIB_CACHE_DIR"),
         (["get", "mine", "object", "--load"], "set PYTHONPATH to the folder of its module"),
     ],
 )  # fmt: skip

@@ -179,12 +179,12 @@ class TestArguments:
         ("arguments", "error", "message"),
         [
             ({"tags": "red"}, TypeError, "one name"),
-            ({"tags": [1]}, TypeError, "a tag is a int, 1: give a str"),
+            ({"tags": [1]}, TypeError, "the tag 1 is a int: give a str"),
             ({"tags": [""]}, ValueError, "empty"),
             ({"tags": list("abcde")}, ValueError, "at most 4"),
             ({"tags": ["\udcff"]}, ValueError, "the tag .* holds a lone surrogate.*a digest"),
             ({"namespace": "\ud800"}, ValueError, "the namespace .* holds a lone surrogate"),
-            ({"namespace": 5}, TypeError, "a namespace is a int, 5: give a str"),
+            ({"namespace": 5}, TypeError, "the namespace 5 is a int: give a str"),
             ({"namespace": ""}, ValueError, "empty"),
         ],
     )

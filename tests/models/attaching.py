@@ -46,7 +46,7 @@ def reap(bug: str) -> Thread:
 
 
 def new(bug: str) -> Thread:
-    """place.c: take, move_in; index.c: pin; a copy of read.c; then it leaves: process_detach."""
+    """place.c: take, move_in; index.c: pin; read.c: read_pinned; place.c: process_detach."""
     yield from reap(bug)
     if bug == "pins-cleared-late":
         moved = yield swap(INC, 2, 3)
@@ -77,7 +77,7 @@ def new(bug: str) -> Thread:
 
 
 def evictor(bug: str) -> Thread:
-    """evict.c: unlink_entry, pinned, free_run."""
+    """evict.c: unlink_entry, free_run; pinned.c: pinned."""
     yield swap("slot", "run", 0)
     if bug != "no-fence-before-pins":
         yield fence_full()

@@ -21,7 +21,7 @@ TRIES = 5
 
 
 def claimer(bug: str, me: str) -> Thread:
-    """flight.c: flight_claim, admit_claim; then the caller computes; verbs.c: publishing."""
+    """flight.c: flight_claim, admit_claim; then the caller computes; verbs.c: admit_publish."""
     yield fence_full()
     slot = yield acq("slot")
     if slot != 0:
@@ -43,7 +43,7 @@ def claimer(bug: str, me: str) -> Thread:
 
 
 def deleter(bug: str) -> Thread:
-    """The truth changes; verbs.c: delete: a fence, every slot; store.c: store_unlink."""
+    """The truth changes; verbs.c: verb_delete: a fence, every slot; store.c: store_unlink."""
     yield put_rlx("truth", 2)
     if bug != "no-fence-before-the-first-slot":
         yield fence_full()
@@ -130,7 +130,7 @@ def build_flush(bug: str) -> Program:
 MODELS = [
     Model(
         "claim-delete",
-        "flight_claim, admit_claim, publishing; delete, store_unlink",
+        "flight_claim, admit_claim, admit_publish; verb_delete, store_unlink",
         lambda bug: build_claim(bug, deleter),
         {
             "no-fence-behind-the-claim": WEAK,
@@ -140,7 +140,7 @@ MODELS = [
     ),
     Model(
         "claim-set",
-        "flight_claim, admit_claim, publishing; store_run, attempt",
+        "flight_claim, admit_claim, admit_publish; store_run, attempt",
         lambda bug: build_claim(bug, setter),
         {"no-fence-behind-the-claim": WEAK, "no-fence-before-the-first-slot": REORDERED},
     ),

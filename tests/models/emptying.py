@@ -36,7 +36,7 @@ def free_dead(bug: str, me: str) -> Thread:
 
 
 def owner(bug: str) -> Thread:
-    """run.c: seal; call.c: evict_emptied at the end of the call."""
+    """run.c: seal; at the end of the call, call.c: call_leave_busy; evict.c: evict_emptied."""
     yield put_rel("head", "SEALED")
     if bug != "no-fence-in-seal":
         yield fence_full()
@@ -46,7 +46,7 @@ def owner(bug: str) -> Thread:
 
 
 def deleter(bug: str, me: str) -> Thread:
-    """run.c: run_dead, of an entry whose slot this one has swapped; then evict_emptied."""
+    """run.c: run_dead, of an entry whose slot this one has swapped; evict.c: evict_emptied."""
     dead = yield acq("dead")
     while True:
         if bug == "counted-plainly":

@@ -61,7 +61,7 @@ def writer(bug: str, me: str) -> Thread:
 
 
 def evictor(bug: str) -> Thread:
-    """evict.c: win, unlink_all, free_run; then pages_form, and another run's bytes."""
+    """evict.c: win, unlink_all, free_run; pages.c: pages_form, and another run's bytes."""
     head = yield acq("head")
     state, who, gen = head
     if state == "OPEN":

@@ -45,17 +45,20 @@ TRIES = 3
 
 
 def row_pins(row: str) -> Thread:
-    """evict.c: some_row_pins, row_pins; the parent's row is alive."""
+    """pinned.c: some_row_pins, row_pins; the parent's row is alive."""
     if row == "child":
         inc = yield acq("inc")
         if inc % 2 == 0:
             return ""
+    high = yield acq(f"high {row}")
+    if high == 0:
+        return ""
     pin = yield acq(f"counted {row}")
     return "counted" if pin == "run" else ""
 
 
 def pinned(bug: str, rows: tuple[str, ...]) -> Thread:
-    """evict.c: pinned."""
+    """pinned.c: pinned."""
     for _ in range(TRIES):
         seen = yield acq("handovers")
         for row in rows:
@@ -73,6 +76,7 @@ def place_child(bug: str) -> Thread:
     if bug == "handovers-raised-first":
         yield add_rlx("handovers", 1)
     yield put_rlx("counted child", "run")
+    yield put_rlx("high child", 1)
     yield swap("inc", 0, 1)
     if bug != "no-fence-before-handovers":
         yield fence_release()
@@ -84,13 +88,14 @@ def let_go(bug: str, me: str, row: str, scan: Scan) -> Thread:
     """The reader's half of it."""
     loaded = yield later("byte")
     yield put_rel(f"counted {row}", 0)
+    yield put_rel(f"high {row}", 0)
     byte = yield value(loaded)
     if byte != "A":
         raise Broken(f"read {byte} under a lease")
 
 
 def take_out(bug: str, me: str, row: str, scan: Scan) -> Thread:
-    """evict.c: unlink_entry, one look at the pins, free_run."""
+    """evict.c: unlink_entry, in_limbo (one look at the pins), free_run."""
     yield swap("slot", "run", 0)
     yield fence_full()
     pin = yield from scan()
@@ -127,6 +132,7 @@ def build(bug: str, rows: tuple[str, ...], limbo: bool = False) -> Program:
     scan = partial(pinned, bug, rows)
     words: dict[str, Any] = {"slot": "run", "byte": "A", "handovers": 0, "forked": 0}
     words |= {"counted parent": "run", "counted child": 0, "inc": 0}
+    words |= {"high parent": 1, "high child": 0}
     letting_go = holder if limbo else let_go
     threads = {
         "parent": partial(parent, bug, letting_go, scan),

@@ -42,13 +42,13 @@ LIMBO = ("LIMBO", "")
 CALL, COUNTED = "call", "counted"
 
 Scan = Callable[[], Thread]
-"""Which kind of pin is there, or "": evict.c: pinned."""
+"""Which kind of pin is there, or "": pinned.c: pinned."""
 
 
 def row_pins(bug: str, row: str, kinds: tuple[str, ...]) -> Thread:
-    """evict.c: row_pins: the cells of calls, then those of leases."""
+    """pinned.c: row_pins: the cells of calls, then those of leases."""
     for kind in reversed(kinds) if bug == "counted-first-and-not-rechecked" else kinds:
-        if kind == COUNTED and CALL in kinds:
+        if kind == COUNTED:
             high = yield acq(f"high {row}")
             if high == 0:
                 continue
@@ -59,7 +59,7 @@ def row_pins(bug: str, row: str, kinds: tuple[str, ...]) -> Thread:
 
 
 def pinned(bug: str, rows: tuple[str, ...], kinds: tuple[str, ...]) -> Thread:
-    """evict.c: some_row_pins."""
+    """pinned.c: some_row_pins."""
     for row in rows:
         kind = yield from row_pins(bug, row, kinds)
         if kind:
@@ -118,11 +118,12 @@ def evict(bug: str, me: str, states: tuple[str, ...], scan: Scan) -> Thread:
 
 
 def leave_run(bug: str, me: str, row: str, scan: Scan) -> Thread:
-    """lease.c: leave_run."""
+    """lease.c: leave_run, of the only run that the process holds."""
     if bug == "left-by-a-relaxed-store":
         yield put_rlx(f"counted {row}", 0)
     else:
         yield put_rel(f"counted {row}", 0)
+    yield put_rel(f"high {row}", 0)
     if bug != "no-fence-in-leave_run":
         yield fence_full()
     if bug == "limbo-not-looked-at":
@@ -232,7 +233,8 @@ def build(bug: str, rows: tuple[str, ...], evictors: int, held: bool = False) ->
     words: dict[str, Any] = {"slot": "run", "head": ("SEALED", ""), "byte": "A"}
     for row in rows:
         words[f"counted {row}"] = "run" if held else 0
-        words |= {} if held else {f"high {row}": 0, f"call {row}": 0}
+        words[f"high {row}"] = int(held)
+        words |= {} if held else {f"call {row}": 0}
     scan = partial(pinned, bug, rows, kinds)
     threads = {who: partial(act, bug, who, row, scan) for who, (act, row) in actors.items()}
     return Program(words=words, threads=threads, notes={"freed": 0}, promise=promise)
@@ -242,7 +244,7 @@ def build_told(bug: str) -> Program:
     """A process keeps the run and has told of it; another takes it; an evictor, who looks at the
     row of the second one first."""
     words: dict[str, Any] = {"slot": "run", "head": ("SEALED", ""), "byte": "A", "heard": 0}
-    words |= {"counted 1": 0, "high 1": 0, "counted 2": "run"}
+    words |= {"counted 1": 0, "high 1": 0, "counted 2": "run", "high 2": 1}
     scan = partial(pinned, bug, ("1", "2"), (COUNTED,))
     actors = {"told": (told, "1"), "teller": (teller, "2"), "evictor": (evictor, "")}
     threads = {who: partial(act, bug, who, row, scan) for who, (act, row) in actors.items()}
@@ -281,8 +283,8 @@ MODELS = [
         build_told,
         {
             "told-without-a-fence": REORDERED,
-            "told-while-evicted": EVERYWHERE,
-            "not-kept": EVERYWHERE,
+            "told-while-evicted": ("sc", "tso"),
+            "not-kept": ("sc", "tso"),
         },
     ),
     Model(

@@ -21,7 +21,7 @@ INC = "incarnation"  # of the one slot that the dead one and its successor use
 
 
 def word_of(bug: str, who: str, inc: int) -> Any:
-    """layout.h: lock_make: slot, incarnation, thread."""
+    """words.h: lock_make: slot, incarnation, thread."""
     return "slot 1" if bug == "word-names-the-slot-only" and who != "third" else (who, inc)
 
 
@@ -91,7 +91,7 @@ def first(bug: str) -> Thread:
 
 
 def second(bug: str) -> Thread:
-    """process.c: take_dead, move_in."""
+    """place.c: take_dead, move_in."""
     yield from reap(bug)
     moved = yield swap(INC, 2, 3)
     if moved:

@@ -76,7 +76,7 @@ def form(bug: str, me: str, pages: tuple[str, ...]) -> Thread:
 
 
 def writer(bug: str, me: str) -> Thread:
-    """pages_claim of both, pages_form, filling; run.c: seal, with or without pages_trim."""
+    """pages.c: pages_claim of both, pages_form, pages_trim; run.c: run_write, seal."""
     for page in PAGES:
         won = yield from claim(page, me)
         if not won:
@@ -162,7 +162,7 @@ def sweep(bug: str, me: str) -> Thread:
 
 
 def drain(bug: str, me: str) -> Thread:
-    """walk.c: drain; sweep.c: what deaths left.  Then every page is free."""
+    """walk.c: walk_drain; sweep.c: sweep_mend.  Then every page is free."""
     filled = yield see("small")
     if filled != 0:
         word = yield acq(filled[0])
@@ -213,7 +213,8 @@ def build(bug: str, others: str, killed: tuple[str, ...]) -> Program:
 
 
 MIRRORS = (
-    "pages_claim, pages_form, pages_trim, pages_release, pages_own_prefix; win, free_run; sweep"
+    "pages_claim, pages_form, pages_trim, pages_release, pages_own_prefix; win, free_run; "
+    "sweep_tail"
 )
 MODELS = [
     Model(

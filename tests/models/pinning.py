@@ -30,7 +30,7 @@ CELLS = ("pin 1", "pin 2")
 
 
 def reader(bug: str, cell: str) -> Thread:
-    """index.c: pin, index_unpin; the copy of read.c between them."""
+    """index.c: pin, index_unpin; between them read.c: read_pinned."""
     slot = yield acq("slot")
     if slot == 0:
         return
@@ -53,7 +53,7 @@ def reader(bug: str, cell: str) -> Thread:
 
 
 def pinned(bug: str) -> Thread:
-    """evict.c: the fence before, and row_pins."""
+    """evict.c: in_limbo, the fence; pinned.c: row_pins."""
     if bug != "no-fence-before-pins":
         yield fence_full()
     for cell in CELLS:

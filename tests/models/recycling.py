@@ -54,7 +54,7 @@ def free_dead(bug: str, page: int, me: str, gen: int) -> Thread:
 
 
 def dead(bug: str, page: int, me: str, gen: int) -> Thread:
-    """run.c: run_dead of the one entry; then evict_emptied."""
+    """run.c: run_dead of the one entry; evict.c: evict_emptied."""
     yield swap(f"dead {page}", 0, gen)
     yield fence_full()
     head = yield acq(f"head {page}")
@@ -76,7 +76,8 @@ def claim(page: int, me: str) -> Thread:
 
 
 def setter(bug: str, me: str) -> Thread:
-    """store.c: store_run, publish, account_replaced; pages_form, run_write; run_finish: seal."""
+    """store.c: store_run, publish, account_replaced; pages.c: pages_form; run.c: run_write,
+    seal."""
     page, had = 0, None
     for page in PAGES:
         had = yield from claim(page, me)
@@ -161,7 +162,7 @@ def reader(bug: str) -> Thread:
 
 
 def last(bug: str) -> Thread:
-    """check.c: I1, I2; then walk.c: drain."""
+    """check.c: check_slice (I1, I2); then walk.c: walk_drain."""
     slot = yield acq("slot")
     if slot != 0:
         page, gen = slot

@@ -22,7 +22,7 @@ ROW = "filler"
 
 
 def pinned() -> Thread:
-    """evict.c: row_pins, of the filler's row."""
+    """pinned.c: row_pins, of the filler's row."""
     high = yield acq(f"high {ROW}")
     if high == 0:
         return ""

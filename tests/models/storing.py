@@ -97,7 +97,7 @@ def setter(bug: str, me: str) -> Thread:
 
 
 def deleter(bug: str, me: str) -> Thread:
-    """verbs.c: the deletion, way by way; store.c: store_unlink."""
+    """verbs.c: verb_delete, way by way; store.c: store_unlink."""
     removed = "nothing"
     for way in WAYS:
         found = yield acq(way)
@@ -160,7 +160,7 @@ def dropper(bug: str, me: str) -> Thread:
 
 
 def flight(bug: str, me: str) -> Thread:
-    """flight.c: flight_claim; verbs.c: publishing, which wants its own claim there."""
+    """flight.c: flight_claim; verbs.c: admit_publish, which wants its own claim there."""
     way, found = yield from look()
     if way != "":
         return "found"
@@ -242,7 +242,9 @@ def model(
             kills=len(killed),
         )
 
-    mirrors = "store_run, attempt, insert_locked, publish; lock_try; delete, move, flight_claim"
+    mirrors = (
+        "store_run, attempt, insert_locked, publish; lock_try; verb_delete, move, flight_claim"
+    )
     return Model(name, mirrors, build, dict.fromkeys(bugs, machines), machines, whole)
 
 

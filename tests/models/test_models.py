@@ -118,6 +118,50 @@ def test_one_yield_in_a_statement() -> None:
 
 
 SOURCE = Path(__file__).parents[2] / "native" / "src"
+NAMED = re.compile(r"\b(\w+\.[ch]): ([^.;:]+)")
+BEGINS = re.compile(r"^(?!typedef|#)\w[\w *(),]*?\b(\w+)\(", re.MULTILINE)
+
+
+def functions_of(file: str) -> set[str]:
+    """What a file of the core defines or declares."""
+    text = (SOURCE / file).read_text(encoding="utf-8")
+    return set(BEGINS.findall(re.sub(r"__attribute__\(\(.*?\)\)\s*", "", text)))
+
+
+def names_in(text: str) -> list[str]:
+    """The names of a list, without what is said besides."""
+    items = (item.strip() for item in re.split(r",| and |\(.*?\)", text))
+    found = (re.match(r"[a-z0-9]+_\w+|[a-z]+$", item) for item in items)
+    return [name[0] for name in found if name]
+
+
+def test_steps_name_what_is_in_the_core() -> None:
+    """Where a step says which function it stands for, that function is in that file."""
+    wrong, named = [], 0
+    for part in PARTS:
+        for node in ast.walk(tree_of(part)):
+            text = ast.get_docstring(node) if isinstance(node, ast.FunctionDef) else None
+            for file, names in NAMED.findall(" ".join((text or "").split())):
+                there = functions_of(file)
+                named += len(names_in(names))
+                wrong += [f"{part.__name__}: {file}: {names}"] if not names_in(names) else []
+                wrong += [f"{file}: {name}" for name in names_in(names) if name not in there]
+    assert not wrong, wrong
+    assert named > 150
+
+
+def test_mirrors_are_in_the_core() -> None:
+    """What a model says that it mirrors is in the core; so is what the core's README says of it."""
+    there = {name for path in SOURCE.glob("*.[ch]") for name in functions_of(path.name)}
+    readme = (SOURCE.parent / "README.md").read_text(encoding="utf-8")
+    rows = {
+        name: columns[2]
+        for columns in (line.split("|") for line in readme.splitlines() if line.startswith("| `"))
+        for name in re.findall(r"`([\w-]+)`", columns[1])
+    }
+    told = [name for model in MODELS for name in re.split(r"[,;:] ", model.mirrors)]
+    told += [n for model in MODELS for n in re.findall(r"`(\w+)`", rows[model.name])]
+    assert [name for name in told if name.islower() and name not in there] == []
 
 
 def fences_of(path: Path) -> list[tuple[str, str, str]]:

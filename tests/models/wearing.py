@@ -71,7 +71,7 @@ def reaper(bug: str) -> Thread:
 
 
 def tenants(bug: str) -> Thread:
-    """process.c: process_reap_locked, then usable, move_in, process_detach, again and again."""
+    """process.c: process_reap_locked; place.c: usable, move_in, process_detach: again and again."""
     inc = 1
     while True:
         done = yield swap("incarnation", inc, inc + 1)

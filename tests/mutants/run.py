@@ -7,7 +7,7 @@
 
 core.py has texts of the core and what replaces them, with the guarantee that this breaks and the
 native tests that must notice: each is built in a copy.  bounds.py has those of calls that wait or do
-too much, room.py those of what stays, disk.py those of what outlives the machine, deaths.py those
+too much, room.py and staying.py those of what stays, disk.py those of what outlives the machine, deaths.py those
 that show when a process dies at one certain instruction, inplace.py those of values that are read and
 filled in place, remaking.py those of what a server makes its verbs of, handing.py those of pins that change hands,
 closing.py those of entering what is closed or forked, holders.py those of leases that show when
@@ -46,6 +46,7 @@ from models.explore import explore  # noqa: E402
 from order import ORDERS, Order  # noqa: E402
 from remaking import REMAKING  # noqa: E402
 from room import ROOMS  # noqa: E402
+from staying import STAYING  # noqa: E402
 from windows import WINDOWS  # noqa: E402
 
 ALL: list[Mutant | Order] = [
@@ -53,6 +54,7 @@ ALL: list[Mutant | Order] = [
     *MUTANTS,
     *BOUNDS,
     *ROOMS,
+    *STAYING,
     *DISKS,
     *DEATHS,
     *WINDOWS,

@@ -9,6 +9,7 @@
 #include "spare.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
 
 #define VALUE 1000u
 #define ENTRY 1056u
@@ -114,6 +115,25 @@ static void test_scan(void) {
     CHECK(counter_of(c, "evicted_visited_dropped") == 0);
     CHECK(counter_of(c, "evicted_small") >= scanned - all);
     CHECK(counter_of(c, "evicted_main") == 0);
+    region_end(c, false);
+}
+
+/* All of the pool was used, and lies in the main queue; what then passes through unused has a twentieth of it. */
+static void test_small_is_a_twentieth(void) {
+    plc_cache *c = region_new(16 * MIB);
+    uint64_t all = entries_in(c), there = 0;
+    for (uint64_t i = 0; i < 2 * all; i++) {
+        put(c, 'h', i, VALUE);
+        CHECK(read_one(c, 'h', i));
+    }
+    for (uint64_t i = 0; i < all; i++) {
+        put(c, 's', i, VALUE);
+    }
+    for (uint64_t i = 0; i < all; i++) {
+        there += there_is(c, 's', i) ? 1 : 0;
+    }
+    (void)fprintf(stderr, "  %.3f of the pool\n", (double)there / (double)all);
+    CHECK(there > all / 40 && there < all * 3 / 40);
     region_end(c, false);
 }
 
@@ -408,15 +428,77 @@ static void test_too_full_is_sealed(void) {
     region_end(c, false);
 }
 
+/* A parked run of another writer's, with room. */
+static uint32_t park_one(struct call *k, unsigned entries) {
+    struct fill f;
+    uint32_t head = spare_form_reserve(k);
+    CHECK(head != 0);
+    run_begin(k, head, false, &f);
+    const struct spec spec = {.key = k->key, .key_length = 1, .kind = ENTRY_VALUE, .length = VALUE};
+    for (unsigned i = 0; i < entries; i++) {
+        fill_racing(run_write(k, &f, &spec), block, spec.length);
+        run_commit(k, &f);
+        run_next(&f);
+    }
+    f.published = true;
+    run_finish(k, &f);
+    return head;
+}
+
+static unsigned named(const plc_cache *c, uint32_t head) {
+    unsigned places = 0;
+    for (unsigned i = 0; i < PARKED_PLACES; i++) {
+        places += word_acq(&c->super->parked[i]) == head ? 1 : 0;
+    }
+    return places;
+}
+
+/* A writer goes on with its own run, which has one place in the list, and leaves alone those of others. */
+static void test_own_run_first(void) {
+    struct call k;
+    plc_cache *c = region_new(4 * MIB);
+    put(c, 'a', 0, VALUE);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK_STATUS(index_key(&k, "k", 1), PLC_OK);
+    uint32_t own = (uint32_t)word_acq(&c->last_run[k.ticket]), other = park_one(&k, 1);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    CHECK(own != 0 && own != other && named(c, own) == 1 && named(c, other) == 1);
+    uint64_t side = word_acq(page_side_a(c, other)), mark = side_a_mark(word_acq(page_side_a(c, own)));
+    for (unsigned i = 1; i < 20; i++) {
+        put(c, 'a', i, VALUE);
+    }
+    CHECK(word_acq(page_side_a(c, other)) == side && side_a_mark(word_acq(page_side_a(c, own))) > mark);
+    CHECK(named(c, own) == 1 && named(c, other) == 1);
+    region_end(c, false);
+}
+
+/* What was read once is read again without a store to pool, index, page words or rings. */
+static void test_hot_read_stores_nothing(void) {
+    plc_cache *c = region_new(4 * MIB);
+    put(c, 'h', 0, 100);
+    CHECK(read_one(c, 'h', 0));
+    uint64_t from = c->geo.ring_at & ~(uint64_t)(PAGE_BYTES - 1);
+    from = from < c->geo.ring_at ? from + PAGE_BYTES : from;
+    CHECK(from < c->geo.pages_at && mprotect(c->base + from, c->geo.size_bytes - from, PROT_READ) == 0);
+    for (unsigned i = 0; i < 100; i++) {
+        CHECK(read_one(c, 'h', 0) && !read_one(c, 'n', i));
+    }
+    CHECK(mprotect(c->base + from, c->geo.size_bytes - from, PROT_READ | PROT_WRITE) == 0);
+    region_end(c, false);
+}
+
 int main(void) {
     static const struct check_test tests[] = {
         {"better than fifo", test_better_than_fifo},
         {"scan", test_scan},
+        {"small is a twentieth", test_small_is_a_twentieth},
         {"ghosts", test_ghosts},
         {"overwriting", test_overwriting},
         {"cleaning carries", test_cleaning_carries},
         {"cleaning keeps marks", test_cleaning_keeps_marks},
         {"too full is sealed", test_too_full_is_sealed},
+        {"own run first", test_own_run_first},
+        {"a hot read stores nothing", test_hot_read_stores_nothing},
         {"large pass through", test_large_pass_through},
         {"large second chance", test_large_second_chance},
         {"counted", test_counted},

@@ -5,6 +5,8 @@
  * Counts, not times.
  */
 #include "fixture.h"
+#include "call.h"
+#include "worth.h"
 
 #define VALUE 1000u
 #define ENTRY 1056u
@@ -135,10 +137,88 @@ static void test_cheap_goes_though_used(void) {
     region_end(c, false);
 }
 
+/* ---- the chances themselves ------------------------------------------------------------------ */
+
+#define DRAWS 4000u
+#define RATE 100u /* the going one, in eighths of a doubling */
+
+static void set_rate(plc_cache *c, unsigned rate) {
+    word_put_rlx(&c->rate, (uint64_t)rate << 32 | 1024u); /* with binary places, and of how many entries */
+}
+
+/* Of entries that are worth so many eighths of a doubling more than the rate, how many in a thousand stay. */
+static unsigned stay(struct call *k, int above, bool used, bool told) {
+    unsigned kept = 0;
+    for (unsigned i = 0; i < DRAWS; i++) {
+        struct entry e = {.bytes = 1024, .slot = i};
+        e.spec.cost = (uint8_t)(told ? (int)RATE + above + 8 * 10 : 0); /* 1024 bytes are ten doublings */
+        set_rate(k->c, RATE);
+        kept += worth_keeping(k, &e, used) ? 1 : 0;
+    }
+    return kept * 1000 / DRAWS;
+}
+
+static bool near(unsigned permille, unsigned wanted) {
+    return permille + 40 >= wanted && permille <= wanted + 40;
+}
+
+static int rate_of(const plc_cache *c) {
+    return (int)((int64_t)word_rlx(&c->rate) >> 32);
+}
+
+static void judge(struct call *k, int worth, bool used) {
+    struct entry e = {.bytes = 1024, .spec.cost = (uint8_t)(worth + 8 * 10)};
+    (void)worth_keeping(k, &e, used);
+}
+
+/* Unused and worth x times the rate: it stays with probability 1 - 1/x.  Used counts for a doubling. */
+static void test_chances(void) {
+    struct call k;
+    plc_cache *c = region_new(4 * MIB);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK(stay(&k, 0, false, true) == 0 && stay(&k, -20, false, true) == 0);
+    CHECK(near(stay(&k, 4, false, true), 250) && near(stay(&k, 8, false, true), 500));
+    CHECK(near(stay(&k, 16, false, true), 750) && near(stay(&k, 32, false, true), 937));
+    CHECK(stay(&k, 0, true, true) == 1000 && stay(&k, -8, true, true) == 1000);
+    CHECK(near(stay(&k, -16, true, true), 500) && near(stay(&k, -24, true, true), 250));
+    CHECK(stay(&k, 0, true, false) == 1000 && stay(&k, 0, false, false) == 0);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    region_end(c, false);
+}
+
+/* The rate is the mean of what was unused: what is used does not raise it, nor what told no cost. */
+static void test_rate(void) {
+    struct call k;
+    plc_cache *c = region_new(4 * MIB);
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    judge(&k, 40, false);
+    CHECK(rate_of(c) == 40);
+    for (unsigned i = 0; i < 500; i++) {
+        judge(&k, 160, true);
+        judge(&k, -80, false); /* cost 0: not told */
+    }
+    CHECK(rate_of(c) == 40);
+    for (unsigned i = 0; i < 500; i++) {
+        judge(&k, 60, false);
+        judge(&k, 80, false);
+    }
+    CHECK(rate_of(c) >= 69 && rate_of(c) <= 71);
+    for (unsigned i = 0; i < 10000; i++) {
+        judge(&k, 20, false);
+    }
+    CHECK(rate_of(c) >= 20 && rate_of(c) <= 21);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    region_end(c, false);
+}
+
 int main(void) {
     static const struct check_test tests[] = {
-        {"dear outlives cheap", test_dear_outlives_cheap},       {"untold", test_untold},
-        {"small outlives large", test_small_outlives_large},     {"dear goes too", test_dear_goes_too},
+        {"chances", test_chances},
+        {"rate", test_rate},
+        {"dear outlives cheap", test_dear_outlives_cheap},
+        {"untold", test_untold},
+        {"small outlives large", test_small_outlives_large},
+        {"dear goes too", test_dear_goes_too},
         {"cheap goes though used", test_cheap_goes_though_used},
     };
     return RUN_TESTS(tests);

@@ -15,17 +15,18 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from plib_cache import Cache, cache, configure
+from plib_cache import Cache, ConfigurationError, cache, configure
 from plib_cache._core import failures
 from plib_cache.integrations import dask, diskcache, joblib
 from plib_cache.remote.cache import RemoteCache
+from plib_cache.testing import temporary_cache
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("plib_cache", "integrations")
 TOLD_TO = re.compile(
-    r"\b(ask|call|check|choose|chmod|clear|convert|copy|decorate|derive|end|free|give|hold|install|keep"
-    r"|leave|let|make|open|pass|pip install|put|raise|read|register|remove|report|reserve|return"
-    r"|run|say|see|seal|send|set|start|store|take|try|unregister|upgrade|use|wait|write)\b"
+    r"(?<!be )\b(ask|call|check|choose|chmod|clear|convert|copy|decorate|derive|end|free|give|hold"
+    r"|install|keep|leave|let|make|open|pass|pip install|put|raise|read|register|remove|report"
+    r"|reserve|return|run|say|see|seal|send|set|start|store|take|try|unregister|upgrade|use|wait|write)\b(?!=)"
 )
 # Exceptions that no user sees: another layer catches them, or a protocol has their text.
 INSIDE = {
@@ -141,6 +142,39 @@ def test_the_core_says_what_to_do(status: str) -> None:
         facts = failures.Facts(path="/x/y", key=b"k", nbytes=9, value_max=8, a=1, b=2, errno=errno)
         text = str(failures.failure(status, facts))
         assert TOLD_TO.search(text), text
+
+
+# ---- what newcomers do wrong ---------------------------------------------------------------------
+
+decorate: Any = cache
+opened: Any = Cache
+WRONG: list[tuple[Callable[[Any], object], type[Exception], str]] = [
+    (lambda c: c.set(5, 1), TypeError, r"not int: pass str\(key\), or bytes$"),
+    (lambda c: c.append("a", "x"), TypeError, "^'x' is a str: give bytes"),
+    (lambda c: c.set("a", 1, tags="abcde"), TypeError, "^tags='abcde' is one name: give a list"),
+    (lambda c: c.set("a", 1, tags=list("abcde")), ValueError, r"5 tags, \['a', 'b', .*at most 4"),
+    (lambda c: c.get_or_compute("a", 5), TypeError, "^fn is a int: give a function"),
+    (lambda c: opened(path=f"{c.path}/x"), ConfigurationError, "is no folder: choose another path"),
+    (lambda c: opened("a", write="sync"), ConfigurationError, "write='sync' is for remote=: give"),
+    (lambda c: opened("a", serializer=5), ConfigurationError, "^serializer=5: give .* loads"),
+    (lambda c: decorate(key=5), TypeError, "^key=5 .*: give a function"),
+    (lambda c: decorate(ignore=5), TypeError, "^ignore=5 .*: give the names"),
+    (lambda c: decorate(depends_on=len), TypeError, "^depends_on=.*: give a list"),
+    (lambda c: decorate(min_duration="1s"), TypeError, "^min_duration='1s' .*: give seconds"),
+    (lambda c: decorate(min_duration=None), TypeError, "^min_duration=None .*: give seconds"),
+    (lambda c: decorate(max_bytes="1MiB"), TypeError, "^max_bytes='1MiB' .*: give a number"),
+    (lambda c: decorate(maxsize="1"), TypeError, "^maxsize='1' .*: give an int"),
+    (lambda c: decorate("name"), TypeError, "got a str: decorate a function, .* by name"),
+]
+
+
+@pytest.mark.parametrize(("does", "kind", "says"), WRONG, ids=[one[2] for one in WRONG])
+def test_what_newcomers_do_wrong(
+    does: Callable[[Any], object], kind: type[Exception], says: str
+) -> None:
+    """It is refused at once, by a message about what was given and not about parts of ours."""
+    with temporary_cache() as there, pytest.raises(kind, match=says):
+        does(there)
 
 
 # ---- options that there are not, and names that nobody has to know -------------------------------
