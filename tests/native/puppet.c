@@ -45,6 +45,7 @@ static void share_processor(void) {
 void puppet_start(void) {
     share_processor();
     common = region_new(4 * MIB);
+    region_grow(common, common->geo.end_page); /* or the puppet meets pages that it has not seen */
     task = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(task != MAP_FAILED);
     peer = peer_start(acts);
