@@ -91,7 +91,7 @@ def _functions(functions: list[FunctionStats]) -> Table:
 
 def listing(json: bool) -> None:
     """Show all caches in the region folder, also those that cannot be read."""
-    folder = places.folder()
+    folder = places.folder_to_read()
     found = [_row(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
     if json:
         as_json({"folder": str(folder), "caches": found})
