@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import numbers
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from plib_cache._identity import qualified_name
 from plib_cache._inplace import Copy
@@ -18,15 +18,6 @@ __all__ = ["Computed", "Copy", "Function", "Observer", "Options", "Tags"]
 
 Function = Callable[..., Any]
 Tags = Iterable[str] | Callable[..., Iterable[str]]
-
-_KINDS: dict[str, tuple[type[Any], str]] = {
-    "ignore": (Iterable, "the names of arguments, as a list of str"),
-    "key": (Callable, "a function of the arguments"),  # type: ignore[dict-item]
-    "min_duration": (numbers.Real, "seconds"),
-    "max_bytes": (numbers.Real, "a number of bytes, or None"),
-    "depends_on": (Iterable, "a list of functions or other values, such as [function]"),
-    "maxsize": (numbers.Integral, "an int, or None"),
-}
 
 
 class Computed(NamedTuple):
@@ -40,6 +31,7 @@ class Computed(NamedTuple):
     nbytes: int | None  # as stored; None: it was not
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Who is told of the computations of a decorated function, in the thread that computes.
 
@@ -51,6 +43,17 @@ class Observer(Protocol):
 
     def computed(self, call: Computed) -> Any:
         """A call was computed; the caller gets what this returns."""
+
+
+_KINDS: dict[str, tuple[type[Any], str]] = {
+    "ignore": (Iterable, "the names of arguments, as a list of str"),
+    "key": (Callable, "a function of the arguments"),  # type: ignore[dict-item]
+    "min_duration": (numbers.Real, "seconds"),
+    "max_bytes": (numbers.Real, "a number of bytes, or None"),
+    "depends_on": (Iterable, "a list of functions or other values, such as [function]"),
+    "observer": (Observer, "an object with the methods computing and computed, as Observer has"),
+    "maxsize": (numbers.Integral, "an int, or None"),
+}
 
 
 class Options(NamedTuple):

@@ -18,6 +18,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+# What others call it, or where it is given, and what is not the nearest word of our own.
+_MEANT = {
+    ("cache", "size"): "cache=plib_cache.Cache(NAME, size=...)",
+    ("cache", "ttl"): "'expire'",
+}
+
+
 def check_options(public: str, given: Iterable[str], known: Collection[str]) -> None:
     """Refuse an option that a callable does not have.
 
@@ -28,8 +35,9 @@ def check_options(public: str, given: Iterable[str], known: Collection[str]) -> 
         if name not in known:
             import difflib  # here: only a mistake needs it
 
-            near = difflib.get_close_matches(name, known, 1)
-            meant = f" (did you mean {near[0]!r}?)" if near else ""
+            near = [repr(one) for one in difflib.get_close_matches(name, known, 1)]
+            word = _MEANT.get((public, name)) or next(iter(near), "")
+            meant = f" (did you mean {word}?)" if word else ""
             raise TypeError(
                 f"{public}() has no option {name!r}{meant}: use one of {', '.join(known)}"
             )

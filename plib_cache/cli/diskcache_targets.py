@@ -96,7 +96,7 @@ class DropIn:
             key = load_plain(row.key, [])
         except SerializationError as error:
             if not wanted.pickles:
-                raise NeedsCodeError(f"its key: {error}") from None
+                raise NeedsCodeError(f"its key: {_what(error)}") from None
             return packed(row.key, False)
         return packed(*self._cache.disk.put(key))
 
@@ -117,6 +117,12 @@ def _tags(tag: Any) -> tuple[str, ...]:
     return () if tag is None or tag == "" else (str(tag),)
 
 
+def _what(error: SerializationError) -> str:
+    """Why a pickle is not read, without the advice for a cache's values: here it is --pickles."""
+    what = getattr(error, "what", "")
+    return f"{what} is not plain data" if what else str(error)
+
+
 def encoded(row: Row, wanted: Wanted) -> Encoded:
     """The value of an entry as a cache stores it.
 
@@ -129,5 +135,5 @@ def encoded(row: Row, wanted: Wanted) -> Encoded:
         return _plain.dumps(load_plain(row.content, []))
     except SerializationError as error:
         if not wanted.pickles:
-            raise NeedsCodeError(str(error)) from None
+            raise NeedsCodeError(_what(error)) from None
     return build_frame(TypeCode.PICKLE5, row.content, [])

@@ -98,7 +98,8 @@ def _folder(folder: Path) -> Iterator[Finding]:
     wanted = config.region_folder(make=False)
     yield _folder_safety(folder) if folder == wanted else _no_folder(wanted)
     yield _folder_space(folder)
-    yield _unnamed_files(folder)
+    if os.access(folder, os.W_OK | os.X_OK):  # else it would be the folder's fault
+        yield _unnamed_files(folder)
     yield from _trial(folder)
 
 

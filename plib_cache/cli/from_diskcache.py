@@ -52,6 +52,12 @@ _COUNTS = {
     "refused": "were refused",
     "evicted": "entries were evicted meanwhile, because the cache is full: give a larger --size",
 }
+_FIRST = {
+    "left_out": "the first that needs code",
+    "keys_left_out": "the first whose key a cache cannot have",
+    "damaged": "the first that is damaged",
+    "refused": "the first that was refused",
+}
 _FINE = ("stored", "there_already", "expired")
 _SMALLEST = 4 << 20
 
@@ -192,4 +198,4 @@ def _say(told: dict[str, Any], dry: bool) -> None:
             would = "would be stored" if dry and name == "stored" else text
             say(f"  {told[name]:,} {would}")
     for name, text in told["first"].items():
-        errors.print(errors.plain(f"the first that was {name.replace('_', ' ')}: {text}"))
+        errors.print(errors.plain(f"{_FIRST[name]}: {text}"))

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from plib_cache import config
+from plib_cache._core import SizeDiffersError
+from plib_cache._core.folders import why_unsafe
 from plib_cache.cache import Cache
 from plib_cache.cli.show import errors
 from plib_cache.cli.words import for_shell
@@ -36,6 +38,24 @@ def folder() -> Path:
             "unset it; if it is right, nothing was stored there yet, and who stores first makes it",
             1,
         )
+    return found
+
+
+def folder_to_read() -> Path:
+    """The same; ends the command if none of its regions can be opened, because of the folder."""
+    found = folder()
+    try:
+        state = found.lstat()
+        next(found.iterdir(), None)
+    except FileNotFoundError:  # the usual one, before the first cache is
+        return found
+    except OSError as error:
+        fail(
+            f"{found} cannot be read ({error.strerror}): set PLIB_CACHE_DIR to a folder of yours", 2
+        )
+    if state.st_uid != os.geteuid() or state.st_mode & 0o022:
+        why = for_shell(why_unsafe(str(found), state.st_uid))
+        fail(f"{found}: a region's folder must be your own and writable by nobody else; {why}", 2)
     return found
 
 
@@ -113,9 +133,15 @@ def attach_or_make(name: str, size: str) -> Cache:
     if not size:
         return Cache(path=find(name, "--size 1GiB makes one"), create=False)
     nbytes, path = config.parse_size(size), place(name)
-    if os.path.lexists(path):
+    if not os.path.lexists(path):
+        return made(name, path, nbytes)
+    try:
+        return Cache(path=path, size=nbytes)
+    except SizeDiffersError:
+        errors.print(
+            errors.plain(f"the cache {name!r} keeps the size it has: --size makes new ones")
+        )
         return Cache(path=path, create=False)
-    return made(name, path, nbytes)
 
 
 def place(name: str) -> str:

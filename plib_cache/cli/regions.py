@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def _functions(functions: list[FunctionStats]) -> Table:
 
 def listing(json: bool) -> None:
     """Show all caches in the region folder, also those that cannot be read."""
-    folder = places.folder()
+    folder = places.folder_to_read()
     found = [_row(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
     if json:
         as_json({"folder": str(folder), "caches": found})
@@ -117,7 +118,11 @@ def _show_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
             sizes = [size(row[name]) for name in ("used", "taken", "size")]
             table.add_row(row["name"], f"{row['entries']:,}", *sizes, str(row["processes"] - 1))
     if table.row_count:
-        console().print(table)
+        out = console()
+        if not out.is_terminal and "COLUMNS" not in os.environ:  # grep finds a name in one piece
+            room = out.options.update(max_width=1000)
+            out.width = max(out.width, out.measure(table, options=room).maximum)
+        out.print(table)
     for row in rows:
         if "unreadable" in row:
             say(f"{row['name']}: unreadable: {row['unreadable']}")

@@ -106,6 +106,4 @@ def command(
         metrics=metrics,
         insecure=insecure,
     )
-    if not os.path.lexists(region):
-        places.tell_of_new(name, region)
-    serve(told)
+    serve(told, made=lambda: places.tell_of_new(name, region))

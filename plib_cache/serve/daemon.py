@@ -11,11 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+from collections.abc import Callable
 
 from plib_cache.cache import Cache
 from plib_cache.exceptions import PlibCacheError
 from plib_cache.serve import addresses, guard, listeners, metrics, notify, tls
+from plib_cache.serve.addresses import Address
 from plib_cache.serve.board import Board
 from plib_cache.serve.child import Child
 from plib_cache.serve.listeners import Listener
@@ -35,17 +38,26 @@ class Daemon:
         ConfigurationError: an option is wrong; PlibCacheError: the machine does not allow it.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, made: Callable[[], None] | None = None) -> None:
+        """Begin.
+
+        Args:
+            made: is called if there was no region, and there is one now.
+        """
         self._settings = settings
         self._stack = contextlib.ExitStack()
         self._stop = asyncio.Event()
         self._keeping: list[asyncio.Task[None]] = []
         _check_files(settings)
         guard.allow_files(settings.max_connections)
-        self._cache = Cache(path=settings.region, size=settings.size)
-        self._stack.callback(self._close_cache)
         try:
-            self._listeners = self._listen()
+            passed, wanted = self._addresses()  # before a region is made: they may be wrong
+            new = not os.path.lexists(settings.region)
+            self._cache = Cache(path=settings.region, size=settings.size)
+            self._stack.callback(self._close_cache)
+            if new and made:
+                made()
+            self._listeners = self._listen(passed, wanted)
             self._board = Board(settings.processes, columns())
             tasks = [self._task(row) for row in range(settings.processes)]
             self._children = [Child(task, self._board) for task in tasks]
@@ -61,14 +73,19 @@ class Daemon:
     def _close_cache(self) -> None:
         self._cache.close()  # the one that it is by then
 
-    def _listen(self) -> list[Listener]:
+    def _addresses(self) -> tuple[list[Listener], list[Address]]:
+        """The sockets that were passed on, and where to listen besides them."""
         told = self._settings
-        found = [listeners.adopt(sock) for sock in notify.passed_sockets()]
-        texts = told.listen or (() if found else (addresses.DEFAULT,))
+        passed = [listeners.adopt(sock) for sock in notify.passed_sockets()]
+        texts = told.listen or (() if passed else (addresses.DEFAULT,))
         wanted = [one for text in texts for one in addresses.parse(text)]
-        guard.check_reach([*wanted, *(one.address for one in found)], told)
+        guard.check_reach([*wanted, *(one.address for one in passed)], told)
+        return passed, wanted
+
+    def _listen(self, passed: list[Listener], wanted: list[Address]) -> list[Listener]:
+        found, several = list(passed), self._settings.processes > 1
         for address in wanted:
-            found.append(listeners.open_listener(address, several=told.processes > 1))
+            found.append(listeners.open_listener(address, several=several))
             self._stack.callback(found[-1].close)
         return found
 
@@ -195,11 +212,11 @@ def _check_files(settings: Settings) -> None:
         Users(settings.auth_file)
 
 
-async def _run(settings: Settings) -> None:
-    await Daemon(settings).run()
+async def _run(settings: Settings, made: Callable[[], None] | None) -> None:
+    await Daemon(settings, made).run()
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, made: Callable[[], None] | None = None) -> None:
     """Serve until a signal ends it; see ``Daemon``."""
     logging.basicConfig(format=LOG, level=logging.INFO)
-    asyncio.run(_run(settings))
+    asyncio.run(_run(settings, made))

@@ -134,3 +134,32 @@ def test_what_was_not_made_is_not_told(command: Command) -> None:
     ended = command("set", "/dev/shm/x", "k", "v", "--size", "4MiB")
     assert ended.code == 2
     assert "new one" not in ended.err
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "nowhere", "0.0.0.0:2000"])
+def test_a_wrong_address_makes_no_cache(command: Command, regions: Path, address: str) -> None:
+    """What cannot be served is refused before the cache is made."""
+    ended = command("serve", "fresh", "--size", "4MiB", "--listen", address)
+    assert (ended.code, list(regions.iterdir())) == (2, [])
+    assert "new one" not in ended.err
+
+
+def test_a_size_that_changes_nothing(command: Command) -> None:
+    """Who gives a cache another size hears that it keeps its own; the value is stored."""
+    assert command("set", "x", "key", "value", "--size", "4MiB").code == 0
+    same = command("set", "x", "key", "value", "--size", "4MiB")
+    assert (same.code, same.err) == (0, "")
+    ended = command("set", "x", "key", "more", "--size", "8MiB")
+    assert (ended.code, command("get", "x", "key").out) == (0, "more\n")
+    assert "the cache 'x' keeps the size it has" in ended.err
+
+
+def test_ls_of_an_unsafe_folder(command: Command, regions: Path) -> None:
+    """What is wrong with the folder is said once, and not of each cache in it."""
+    for name in ("one", "two"):
+        plib_cache.Cache(name, size="4MiB").close()
+    regions.chmod(0o777)
+    ended = command("ls")
+    regions.chmod(0o700)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.count("`chmod 700 ") == 1

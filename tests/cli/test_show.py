@@ -49,3 +49,12 @@ def test_one_entry_is_exported(command: Command, tmp_path: Path) -> None:
     file = str(tmp_path / "file")
     assert command("export", "one", file).out == f"1 entry is in {file}\n"
     assert command("import", "one", file).out == "1 entry is stored\n"
+
+
+def test_a_long_name_in_a_pipe(
+    command: Command, regions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who greps for a cache finds its name in one piece, however long it is."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    plib_cache.Cache("n" * 64, size="4MiB").close()
+    assert "n" * 64 in command("ls").out

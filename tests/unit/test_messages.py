@@ -164,6 +164,7 @@ WRONG: list[tuple[Callable[[Any], object], type[Exception], str]] = [
     (lambda c: decorate(min_duration=None), TypeError, "^min_duration=None .*: give seconds"),
     (lambda c: decorate(max_bytes="1MiB"), TypeError, "^max_bytes='1MiB' .*: give a number"),
     (lambda c: decorate(maxsize="1"), TypeError, "^maxsize='1' .*: give an int"),
+    (lambda c: decorate(observer=5), TypeError, "^observer=5 .*: give an object with the methods"),
     (lambda c: decorate("name"), TypeError, "got a str: decorate a function, .* by name"),
 ]
 
@@ -186,6 +187,17 @@ OPTIONS: dict[str, tuple[Callable[..., Any], str, str]] = {
     "Memory": (joblib.Memory, "locaton", "location"),
     "PlibCachePlugin": (dask.PlibCachePlugin, "nmae", "name"),
 }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("size", "cache=plib_cache.Cache("), ("ttl", "'expire'")]
+)
+def test_an_option_that_is_elsewhere(wrong: str, right: str) -> None:
+    """The nearest word would lead astray: ``size`` is like ``maxsize``, which bounds nothing."""
+    with pytest.raises(
+        TypeError, match=re.escape(f"has no option {wrong!r} (did you mean {right}")
+    ):
+        cache(**{wrong: 1})
 
 
 @pytest.mark.parametrize("name", OPTIONS)
