@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import numbers
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from plib_cache._identity import qualified_name
@@ -45,14 +46,43 @@ class Observer(Protocol):
         """A call was computed; the caller gets what this returns."""
 
 
-_KINDS: dict[str, tuple[type[Any], str]] = {
-    "ignore": (Iterable, "the names of arguments, as a list of str"),
-    "key": (Callable, "a function of the arguments"),  # type: ignore[dict-item]
-    "min_duration": (numbers.Real, "seconds"),
-    "max_bytes": (numbers.Real, "a number of bytes, or None"),
-    "depends_on": (Iterable, "a list of functions or other values, such as [function]"),
-    "observer": (Observer, "an object with the methods computing and computed, as Observer has"),
-    "maxsize": (numbers.Integral, "an int, or None"),
+def _is_list(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes))
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not value < 0
+
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_to_come(value: Any) -> bool:
+    """Whether it is no time before now; what is no time at all is found by who reads it."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    return not (isinstance(seconds, numbers.Real) and seconds < 0)
+
+
+# What each may be, and how that is said.  What is not here is refused where it is used first.
+_ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "expire": (_is_to_come, "seconds from now, or None for never"),
+    "ignore": (
+        lambda value: isinstance(value, Iterable),
+        "the names of arguments, as a list of str",
+    ),
+    "key": (callable, "a function of the arguments"),
+    "typed": (_is_bool, "True or False"),
+    "single_flight": (_is_bool, "True or False"),
+    "min_duration": (_is_amount, "seconds"),
+    "max_bytes": (_is_amount, "a number of bytes, or None"),
+    "depends_on": (_is_list, "a list of functions or other values, such as [function]"),
+    "strict": (_is_bool, "True or False"),
+    "observer": (
+        lambda value: isinstance(value, Observer),
+        "an object with the methods computing and computed, as Observer has",
+    ),
+    "maxsize": (lambda value: isinstance(value, numbers.Integral), "an int, or None"),
 }
 
 
@@ -82,15 +112,15 @@ class Options(NamedTuple):
 
     @classmethod
     def check_kinds(cls, given: Mapping[str, object]) -> None:
-        """Refuse what would only fail in a call.
+        """Refuse what would only fail in a call, or silently keep nothing.
 
         Raises:
             TypeError: an option is something else than it is said to be.
         """
-        for name, (kind, wanted) in _KINDS.items():
+        for name, (allows, wanted) in _ALLOWED.items():
             default = cls._field_defaults[name]
             value = given.get(name, default)
-            if value is not default and not isinstance(value, kind):
+            if value is not default and not allows(value):
                 raise TypeError(f"{name}={value!r:.100} cannot be used: give {wanted}")
 
     def prefix_of(self, function: Function) -> bytes:

@@ -184,6 +184,14 @@ class TestMisuse:
             ({"tags": [5]}, TypeError, "tag"),
             ({"namespace": ""}, ValueError, "empty"),
             ({"unknown": 1}, TypeError, "unknown"),
+            ({"expire": -1}, TypeError, "seconds from now"),
+            ({"expire": datetime.timedelta(days=-1)}, TypeError, "seconds from now"),
+            ({"min_duration": -1}, TypeError, "seconds"),
+            ({"max_bytes": -1}, TypeError, "bytes"),
+            ({"typed": "no"}, TypeError, "True or False"),
+            ({"strict": "yes"}, TypeError, "True or False"),
+            ({"single_flight": "x"}, TypeError, "True or False"),
+            ({"depends_on": "f"}, TypeError, "list of functions"),
         ],
     )
     def test_options(self, options: Any, error: Any, message: str) -> None:
