@@ -66,9 +66,9 @@ def test_other_values_cannot_be_viewed_as_bytes(value: object) -> None:
     with pytest.raises(TypeError, match=r"use get\(key, copy=False\)"):
         viewed(value)
     encoded = DATA.dumps({"a": 1})
-    with pytest.raises(TypeError, match="the value is DATA"):
+    with pytest.raises(TypeError, match=r"another value \(DATA\)"):
         buffer_of(encoded.type_code, memoryview(joined(encoded)))
-    with pytest.raises(TypeError, match="the value is type code 200"):
+    with pytest.raises(TypeError, match=r"another value \(type code 200\)"):
         buffer_of(200, memoryview(b"abc"))
 
 
