@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import os
 import pickle
-import select
 import shutil
 import signal
 import struct
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from waiting import HANG_S, wait_until
+from waiting import HANG_S, readable, wait_until
 
 import plib_cache
 from plib_cache.testing import private_regions
@@ -111,7 +110,7 @@ class Child:
     def result(self) -> Any:
         """What the function returned; raises what it raised."""
         chunks = []
-        while select.select([self._reading], [], [], HANG_S)[0]:
+        while readable([self._reading], HANG_S):
             chunk = os.read(self._reading, 1 << 16)
             if not chunk:
                 break

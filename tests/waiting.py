@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +46,18 @@ def stop(pid: int) -> None:
 def _states(pid: int) -> list[str]:
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks]
+
+
+def readable(files: Sequence[Any], seconds: float | None = None) -> list[Any]:
+    """Which of them can be read, or have ended, within so many seconds (None: however long).
+
+    ``select`` knows 1,024 descriptors, and the tests before may have left more of them open.
+
+    Args:
+        files: descriptors, or what has one.
+    """
+    poll = select.poll()
+    for file in files:
+        poll.register(file, select.POLLIN)
+    ready = {fd for fd, _ in poll.poll(None if seconds is None else seconds * 1000)}
+    return [file for file in files if (file if isinstance(file, int) else file.fileno()) in ready]

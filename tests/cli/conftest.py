@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import pty
-import select
 import signal
 import struct
 import sys
@@ -18,7 +17,7 @@ from typing import Any
 
 import pyte
 import pytest
-from waiting import HANG_S
+from waiting import HANG_S, readable
 
 import plib_cache
 from plib_cache.cli import main
@@ -106,7 +105,7 @@ class Terminal:
         self.until(lambda: all(text in self.text() for text in texts), repr(texts))
 
     def _read(self) -> bool:
-        if not select.select([self._fd], [], [], 0.05)[0]:
+        if not readable([self._fd], 0.05):
             return True
         try:
             data = os.read(self._fd, 65536)
@@ -138,7 +137,7 @@ class Terminal:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self._code = os.waitstatus_to_exitcode(status)
-        while select.select([self._fd], [], [], 0)[0] and self._read():
+        while readable([self._fd], 0) and self._read():
             pass
         return self._code
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import select
 import shutil
 import socket
 import ssl
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from waiting import readable
 
 from plib_cache import Cache, ConfigurationError
 
@@ -64,7 +64,7 @@ def front(start: Start, certificate: tuple[Path, Path]) -> Iterator[Callable[...
 def _relay(client: ssl.SSLSocket, server: socket.socket) -> None:
     """Pass on what comes, in both directions and in whatever pieces, until one side hangs up."""
     while True:
-        ready = [client] if client.pending() else select.select([client, server], [], [])[0]
+        ready = [client] if client.pending() else readable([client, server])
         for one in ready:
             data = one.recv(1 << 16)
             if not data:

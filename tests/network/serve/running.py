@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import select
 import signal
 import socket
 import ssl
@@ -18,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from waiting import HANG_S
+from waiting import HANG_S, readable
 
 COMMAND = [sys.executable, "-m", "plib_cache", "serve"]
 
@@ -58,7 +57,7 @@ class Server:
         assert out is not None
         while "\nready" not in self.said:
             left = deadline - time.monotonic()
-            assert select.select([out], [], [], max(left, 0))[0], f"not ready: {self.told()}"
+            assert readable([out], max(left, 0)), f"not ready: {self.told()}"
             piece = os.read(out.fileno(), 1 << 16)
             assert piece, f"it has ended: {self.told()}"
             self.said += piece.decode()
