@@ -18,6 +18,7 @@ import plib_cache
 from plib_cache._core import SET, Given, failures
 from plib_cache._frame import build_frame
 from plib_cache.cli import words
+from plib_cache.keys import key_bytes
 from plib_cache.serialize import TypeCode
 
 Command = Callable[..., Any]
@@ -63,7 +64,14 @@ def core() -> list[str]:
     return found
 
 
-ALL = [*MET, *core()]
+def of_a_key() -> str:
+    """What is said of a key that is no text; its end is not where the rest of it is."""
+    with pytest.raises(ValueError, match="surrogate") as refused:
+        key_bytes("\udc80")
+    return str(refused.value)
+
+
+ALL = [*MET, *core(), of_a_key()]
 
 
 @pytest.mark.parametrize("message", ALL)
@@ -81,7 +89,7 @@ def test_nothing_is_left_over() -> None:
         if one.file.startswith((*PASSED_ON, "plib_cache/_pickling.py", "plib_cache/serialize.py"))
     )
     for phrase in words._PHRASES:
-        assert re.search(phrase, "\n".join([passed, *core()])), phrase
+        assert re.search(phrase, "\n".join([passed, *core(), of_a_key()])), phrase
     for begin in NOT_MET:
         assert any(one.text.startswith(begin) for one in LISTED), begin
     assert len(MET) > 50
