@@ -108,9 +108,9 @@ WHY: dict[tuple[str, str], str] = {
     ),
     ("dask-exchange", "dask, computation, groupby with a shuffle"): (
         "a computation takes 0.7 s of two processors that are both busy, and one is up to a fifth "
-        "faster or slower than the next, ours and distributed's alike; the day before it was 1.00x.  "
-        "A shuffle sends many small pieces, of which none is large enough to go by reference: there "
-        "is nothing to win, and what it costs to look is below what can be told."
+        "faster or slower than the next, ours and distributed's alike; the day before it was "
+        "1.00x.  A shuffle sends many small pieces, of which none is large enough to go by "
+        "reference: there is nothing to win, and what it costs to look is below what can be told."
     ),
     ("dask-replicate", f"{_REPLICATED}, memory of the workers (PSS)"): (
         "the array is there once, for all workers; the rest is what the region's file has grown "
