@@ -30,10 +30,10 @@ static enum os_keys offered(void) {
 /* May memory be tagged?  A sandbox may let only one of the two calls through. */
 static bool tags(uint32_t key) {
     int saved = errno;
-    void *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    bool can = page != MAP_FAILED && os_key_tag(page, 4096, key) == 0;
+    void *page = mmap(NULL, OS_PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool can = page != MAP_FAILED && os_key_tag(page, OS_PAGE_BYTES, key) == 0;
     if (page != MAP_FAILED) {
-        (void)munmap(page, 4096);
+        (void)munmap(page, OS_PAGE_BYTES);
     }
     errno = saved;
     return can;

@@ -68,6 +68,7 @@ int os_map_keep(void *at, uint64_t n, bool in_children); /* do fork children get
 int os_map_limit(void *at, uint64_t n, enum os_map kind); /* takes rights away: CLOSED, READ */
 int os_map_nothing(void *at, uint64_t n); /* puts other memory there, all zero */
 #define OS_HUGE_BYTES (2ull << 20)
+#define OS_PAGE_BYTES 4096ull
 /* Has one huge page take the place of the small ones there, without any mount option (Linux 6.1 and later).  EINVAL:
  * not to be had here, ever; another errno: not now.  Takes a millisecond or some; EINVAL once it took 50.
  * Before, the kernel waits until a thread of its own has run on each processor, and no signal ends that wait: on a

@@ -14,6 +14,7 @@ static const int protections[] = {[OS_MAP_CLOSED] = PROT_NONE,
  * sticks out on both sides is given back. */
 int os_map(int fd, uint64_t from, uint64_t n, enum os_map kind, void **base) {
     int saved = errno;
+    n = (n + OS_PAGE_BYTES - 1) & ~(OS_PAGE_BYTES - 1); /* else what is behind it is not given back */
     uint64_t room = n + OS_HUGE_BYTES;
     uint8_t *all = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (all == MAP_FAILED) {

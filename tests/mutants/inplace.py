@@ -186,6 +186,14 @@ TOLD = [
 
 RESERVATIONS = [
     bug(
+        "rest-of-a-page-not-given-back",
+        "each value that is filled in place costs a mapping for ever, until there are no more",
+        "os_map.c",
+        "    n = (n + OS_PAGE_BYTES - 1) & ~(OS_PAGE_BYTES - 1);",
+        "    n = n + 0;",
+        "test_reserve",
+    ),
+    bug(
         "filler-not-held",
         "the filler's mapping shows what came to lie there later",
         "lease.c",

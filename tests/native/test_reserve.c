@@ -2,6 +2,7 @@
 /* test_reserve.c: values that are filled in place: nobody sees them before they are sealed, nobody changes them after,
  * and what is not sealed is given back, whatever becomes of its filler. */
 #include "inplace.h"
+#include "part.h"
 
 #include <sys/syscall.h>
 
@@ -86,6 +87,36 @@ static void abort_gives_back(void) {
         CHECK(reserved_of(my_slot(c)) == 0 && absent(c, "k"));
     }
     CHECK(c->holding->parts == NULL && word_rlx(&c->holding->alive) == 0);
+    region_end(c, false);
+}
+
+/* Bytes of addresses that this process has. */
+static uint64_t address_space(void) {
+    FILE *statm = fopen("/proc/self/statm", "re");
+    char line[128] = "";
+    CHECK(statm != NULL && fgets(line, sizeof line, statm) != NULL && fclose(statm) == 0);
+    return strtoull(line, NULL, 10) * PAGE_BYTES;
+}
+
+/* Of what a value of any length is mapped into nothing stays behind, nor of a private copy: a process has 65,530
+ * mappings at most. */
+static void leaves_no_mapping(void) {
+    plc_reservation *r;
+    plc_view view;
+    uint8_t *bytes;
+    c = region_new(32 * MIB);
+    put_value(c, 1, 1, LARGE);
+    CHECK(part_view(c) != NULL);
+    uint64_t before = address_space();
+    for (uint64_t i = 0; i < 200; i++) {
+        CHECK_STATUS(reserve(c, "k2", LARGE + i, &r, &bytes), PLC_OK);
+        CHECK_STATUS(i % 2 == 0 ? seal(c, r) : PLC_OK, PLC_OK);
+        plc_reservation_end(c, r);
+        CHECK_STATUS(lease(c, "k1", &view), PLC_OK);
+        CHECK_STATUS(plc_view_private(c, &view), PLC_OK);
+        plc_release(c, &view);
+    }
+    CHECK(address_space() < before + 32 * MIB); /* what malloc took */
     region_end(c, false);
 }
 
@@ -274,6 +305,7 @@ int main(void) {
         {"fill_and_seal", fill_and_seal},
         {"every_length", every_length},
         {"abort_gives_back", abort_gives_back},
+        {"leaves_no_mapping", leaves_no_mapping},
         {"late_stores_go_nowhere", late_stores_go_nowhere},
         {"limits", limits},
         {"invalidated_meanwhile", invalidated_meanwhile},
