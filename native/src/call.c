@@ -149,11 +149,16 @@ static void note_wants(const struct call *k) {
     };
 }
 
+/* Of the holders, each is asked once in a wait, however long the wait was for other things. */
+static bool unasked(const struct call *k) {
+    return k->suspect != 0 && word_rlx(&k->c->reaped_ms[k->suspect]) < wants.since_ms;
+}
+
 /* A large placement that found others in its way is tried again for a while before it is refused. */
 static bool worth_another(const struct call *k) {
     uint64_t now = os_monotonic_ms();
     bool same = wants.c == k->c && wants.since_ms != 0 && now - wants.last_ms < EPISODE_GAP_MS;
-    return k->want_pause && (!same || now - wants.since_ms < WAIT_MOST_MS);
+    return k->want_pause && (!same || now - wants.since_ms < WAIT_MOST_MS || unasked(k));
 }
 
 /* The word changes before the waking: who read it earlier does not fall asleep on it. */

@@ -194,6 +194,14 @@ RESERVATIONS = [
         "test_reserve",
     ),
     bug(
+        "refused-for-what-the-dead-hold",
+        "who has waited for the file to grow is refused room that nobody alive has",
+        "call.c",
+        " || unasked(k));",
+        " || (unasked(k) && now == 0));",
+        "test_reserve",
+    ),
+    bug(
         "filler-not-held",
         "the filler's mapping shows what came to lie there later",
         "lease.c",

@@ -224,6 +224,50 @@ static void stopped_and_killed(void) {
     region_end(c, true);
 }
 
+static void reserves(struct peer_ends ends) {
+    plc_reservation *r;
+    uint8_t *bytes;
+    CHECK_STATUS(reserve(c, "k", LARGE, &r, &bytes), PLC_OK);
+    tell(ends.out, my_slot(c));
+    (void)await(ends.in);
+}
+
+static bool is_tenant(uint32_t slot) {
+    return (word_acq(&process_row(c, slot)->inc) & 1u) != 0;
+}
+
+/* However much of its patience a call has spent on other things, what the dead have is not a reason to refuse it: each
+ * of them is asked. */
+static void asked_before_it_is_refused(void) {
+    plc_reservation *r;
+    void *bytes;
+    c = region_new(16 * MIB);
+    uint64_t most = info_of(c).value_max;
+    const plc_entry e = {.key = "k", .key_length = 1};
+    CHECK_STATUS(AGAIN(c, plc_reserve(c, &e, most, &r, &bytes)), PLC_OK); /* the file grows */
+    plc_reservation_end(c, r);
+    struct peer dead[] = {peer_start(reserves), peer_start(reserves)};
+    uint32_t slots[2];
+    for (unsigned i = 0; i < 2; i++) {
+        slots[i] = (uint32_t)hear(dead[i].from);
+        CHECK(reserved_of(slots[i]) >= LARGE);
+        peer_kill(&dead[i]);
+    }
+    while (is_tenant(slots[0]) && is_tenant(slots[1])) {
+        CHECK_STATUS(plc_reserve(c, &e, most, &r, &bytes), PLC_AGAIN);
+        MUST(c, plc_assist(c, 1), PLC_OK);
+    }
+    for (uint64_t began = os_monotonic_ms(); os_monotonic_ms() - began < 300;) { /* more patient than that it is not */
+        MUST(c, plc_assist(c, 1), PLC_OK);
+    }
+    CHECK(is_tenant(slots[0]) != is_tenant(slots[1]));
+    CHECK_STATUS(plc_reserve(c, &e, most, &r, &bytes), PLC_AGAIN);
+    MUST(c, plc_assist(c, 1), PLC_OK);
+    CHECK_STATUS(plc_reserve(c, &e, most, &r, &bytes), PLC_OK);
+    plc_reservation_end(c, r);
+    region_end(c, true);
+}
+
 static void in_a_child(struct peer_ends ends) {
     plc_reservation *r = (plc_reservation *)(uintptr_t)await(ends.in);
     uint8_t *bytes = (uint8_t *)(uintptr_t)await(ends.in);
@@ -311,6 +355,7 @@ int main(void) {
         {"invalidated_meanwhile", invalidated_meanwhile},
         {"closed_meanwhile", closed_meanwhile},
         {"stopped_and_killed", stopped_and_killed},
+        {"asked_before_it_is_refused", asked_before_it_is_refused},
         {"forked", forked},
         {"raw_clone", raw_clone},
         {"forked_after_sealing", forked_after_sealing},
