@@ -32,15 +32,9 @@ static uint32_t live_percent(struct call *k, uint32_t page, uint32_t *head) {
     return percent < 100 ? (uint32_t)percent : 100;
 }
 
-static uint32_t used_pages(const plc_cache *c) {
-    uint64_t frontier = word_rlx(&c->super->frontier.value);
-    uint32_t limit = pages_limit(c);
-    return (frontier < limit && frontier > c->geo.first_page ? (uint32_t)frontier : limit) - c->geo.first_page;
-}
-
 bool clean_one(struct call *k) {
     plc_cache *c = k->c;
-    uint32_t pages = used_pages(c), best = 0, least = 100;
+    uint32_t pages = pages_used_end(c) - c->geo.first_page, best = 0, least = 100;
     if (pages == 0) {
         return false;
     }

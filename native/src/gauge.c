@@ -11,8 +11,7 @@ static bool is_free(const plc_cache *c, uint64_t page) {
 /* The longest of what nobody has ever had and of what the ring names: each is walked as far as it is free. */
 static uint64_t longest_hinted(const plc_cache *c) {
     uint32_t first = c->geo.first_page, limit = pages_limit(c), end = c->geo.end_page;
-    uint64_t frontier = word_rlx(&c->super->frontier.value), tail = word_rlx(&c->super->free_tail.value);
-    uint64_t longest = frontier >= first && frontier < limit ? end - frontier : end - limit;
+    uint64_t tail = word_rlx(&c->super->free_tail.value), longest = end - pages_used_end(c);
     uint64_t left = GAUGE_PAGES;
     for (uint32_t i = 1; i <= HINTS_MOST && i <= c->geo.free_places; i++) {
         uint64_t hint = word_rlx(&c->free_ring[(tail - i) & (c->geo.free_places - 1)]);

@@ -24,7 +24,8 @@ static bool resumable(struct call *k, uint32_t head, uint64_t w, uint64_t a, uin
     enum page_state state = page_state(w);
     bool open_dead = state == PAGE_OPEN && !owner_alive(k->c, w);
     uint64_t run_bytes = (uint64_t)side_a_pages(a) << PAGE_SHIFT;
-    return (state == PAGE_PARKED || open_dead) && !side_a_own(a) && side_a_mark(a) + need <= run_bytes &&
+    bool segment = side_a_pages(a) <= k->c->geo.segment_pages; /* else garbage: places behind it have no slot */
+    return (state == PAGE_PARKED || open_dead) && segment && !side_a_own(a) && side_a_mark(a) + need <= run_bytes &&
            !pages_unseen(k, (uint64_t)head + side_a_pages(a));
 }
 

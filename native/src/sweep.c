@@ -37,6 +37,8 @@ static void sweep_parked(struct call *k, uint32_t page) {
     if (run_resume(k, page, ALIGN, &f)) { /* that no list names: finishing it parks or seals it */
         f.published = true;
         run_finish(k, &f);
+    } else {
+        run_seal_parked(k, page); /* nobody can go on with it, so it waits for its turn to be evicted */
     }
 }
 
@@ -72,15 +74,9 @@ void sweep_mend(struct call *k, uint32_t page) {
     }
 }
 
-static uint32_t used_end(const plc_cache *c) {
-    uint64_t frontier = word_rlx(&c->super->frontier.value);
-    uint32_t limit = pages_limit(c);
-    return frontier < limit ? (uint32_t)frontier : limit;
-}
-
 void sweep_some(struct call *k, uint32_t pages) {
     plc_cache *c = k->c;
-    uint32_t first = c->geo.first_page, end = used_end(c);
+    uint32_t first = c->geo.first_page, end = pages_used_end(c);
     if (end <= first) {
         return;
     }

@@ -2,8 +2,8 @@
 /*
  * test_hints.c: garbage costs entries, never the service.  All that is a hint (rings, reserve, parked runs, cursors,
  * ghosts, visited bytes, wait words, the hint of the file's size) and all counters are overwritten at once; then also
- * side words, and page words here and there.  Afterwards, what is stored is found, at once and while others come (behind
- * garbage words nearly all of it), the pool goes round, and behind hints every page is given back by a drain.
+ * side words, and page words here and there.  Afterwards, what is stored is found, at once and while others come, the
+ * pool goes round, and behind hints every page is given back by a drain.
  * And runs that no queue names are queued again by the sweep.
  * Threatens I8 and the rule that hints may be wrong in any way.
  */
@@ -18,7 +18,7 @@
 
 static plc_cache *c;
 static uint8_t bytes[9000], copy[9000];
-static uint64_t number, kind, lost_at_once;
+static uint64_t number, kind;
 
 static uint64_t garbage(void) {
     switch (kind) {
@@ -94,20 +94,17 @@ static bool there(uint64_t n) {
     return s == PLC_OK;
 }
 
-/* The pool goes round; how many of those stored a moment ago are there, in percent. Of what is not even there at once,
- * lost_at_once tells. */
+/* The pool goes round; how many of those stored a moment ago are there, in percent. */
 static uint64_t go_round(void) {
     uint64_t asked = 0, had = 0, from = number;
-    lost_at_once = 0;
     for (uint64_t stored = 0; stored < 3 * SIZE; stored += length_of(number++)) {
         put(number);
-        lost_at_once += there(number) ? 0 : 1;
+        CHECK(there(number));
         if (number % 16 == 0 && number > from + RECENT) {
             asked++;
             had += there(number - RECENT) ? 1 : 0;
         }
     }
-    CHECK(lost_at_once * 100 <= number - from);
     return 100 * had / asked;
 }
 
@@ -135,14 +132,12 @@ static void hints(void) {
         uint64_t percent = go_round();
         (void)printf("  kind %" PRIu64 ": %" PRIu64 " entries stay; behind it %" PRIu64 " %% of the latest are there\n",
                      kind, after, percent);
-        CHECK(percent >= 90 && lost_at_once == 0);
-        CHECK(go_round() >= 95 && lost_at_once == 0);
+        CHECK(percent >= 90);
+        CHECK(go_round() >= 95);
         region_end(c, false);
     }
 }
 
-/* A run of which a garbage word says that all in it is dead, or that it is free, goes with what was stored into it a
- * moment ago; and pages of living owners that there are not are missing, as the smaller of the two queues feels first. */
 static void words(void) {
     for (kind = 0; kind < rounds(5, 3); kind++) {
         begin();
@@ -151,7 +146,7 @@ static void words(void) {
         (void)go_round();
         uint64_t percent = go_round();
         (void)printf("  kind %" PRIu64 ": %" PRIu64 " %% of the latest are there\n", kind, percent);
-        CHECK(percent >= 50);
+        CHECK(percent >= 90);
         struct drained d = drain(c);
         CHECK(d.free_pages > (c->geo.end_page - c->geo.first_page) / 2);
         plc_close(c);
@@ -185,6 +180,7 @@ static void queued_again(void) {
     CHECK_STATUS(call_enter(&k, c), PLC_OK);
     uint32_t lost = lost_runs(&k);
     CHECK(lost > 10);
+    word_put_rlx(&c->super->frontier.value, 0); /* as if nobody had ever claimed a page */
     for (unsigned round = 0; round < 2; round++) { /* nobody is queued twice */
         sweep_some(&k, c->geo.end_page - c->geo.first_page);
         CHECK(lost_runs(&k) == 0);
@@ -204,7 +200,28 @@ static void queued_again(void) {
     region_end(c, false);
 }
 
+/* ---- a parked run that is longer than slots can name ------------------------------------------- */
+
+/* It says so itself: nobody goes on with it, for a slot has no place for what lies behind a segment. */
+static void no_place_for_a_slot(void) {
+    c = region_new(SIZE);
+    number = 0;
+    put(number++);
+    struct call k;
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    uint32_t head = (uint32_t)word_acq(&c->last_run[k.ticket]);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    CHECK(head != 0 && page_state(word_acq(page_word(c, head))) == PAGE_PARKED);
+    word_put_rlx(page_side_a(c, head), side_a_make(200, 1u << 18, false));
+    for (; number < 100; number++) {
+        put(number);
+        CHECK(there(number));
+    }
+    region_end(c, false);
+}
+
 static const struct check_test tests[] = {
+    {"no_place_for_a_slot", no_place_for_a_slot},
     {"hints", hints},
     {"words", words},
     {"queued_again", queued_again},
