@@ -258,6 +258,9 @@ static void work(uint64_t kind) {
         CHECK(s != PLC_OK || found->length <= BUFFER);
         answers[s == PLC_OK ? 0 : 1]++;
     }
+    if (s > PLC_WRONG_TYPE) {
+        (void)fprintf(stderr, "operation %" PRIu64 ": %s\n", kind, plc_status_text(s));
+    }
     CHECK(s == PLC_OK || (s >= PLC_MISS && s <= PLC_WRONG_TYPE));
 }
 
