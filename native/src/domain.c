@@ -60,7 +60,7 @@ void domain_join(struct plc_cache *c) {
     }
 }
 
-/* Handles are never freed, and each joins once: whoever stands at this one finds its way on. */
+/* Handles are never freed: whoever stands at this one finds its way on, also if it joins again meanwhile. */
 void domain_leave(struct plc_cache *c) {
     if (c->key_bits == 0) {
         return;

@@ -103,7 +103,8 @@ struct plc_cache {
     uint32_t references; /* under the process mutex, and: */
     uint64_t closings; /* how often there was none left */
     bool lingers; /* closed, but what is held in place keeps it attached; under the process mutex */
-    struct plc_cache *next; /* registry */
+    _Atomic(struct plc_cache *) next; /* registry: of those that are attached, and: */
+    struct plc_cache *next_closed; /* of those that are not any more; under the process mutex */
     _Atomic(struct plc_cache *) next_open; /* of those that the key opens (domain.c) */
 };
 

@@ -20,7 +20,7 @@ static void place_child(plc_cache *c) {
  * nothing. */
 void forks_before(void) {
     registry_forget(); /* in a raw clone's child a lock may be held by a thread that is not there */
-    for (plc_cache *c = registry_first(); c != NULL; c = c->next) {
+    for (plc_cache *c = registry_first(); c != NULL; c = atomic_load(&c->next)) {
         struct holding *h = c->base != NULL ? c->holding : NULL;
         if (h == NULL || !holding_lock(h)) {
             continue;
@@ -34,7 +34,7 @@ void forks_before(void) {
 }
 
 void forks_parent(void) {
-    for (plc_cache *c = registry_first(); c != NULL; c = c->next) {
+    for (plc_cache *c = registry_first(); c != NULL; c = atomic_load(&c->next)) {
         struct holding *h = c->base != NULL ? c->holding : NULL;
         if (h != NULL && h->forking && h->lock == os_thread()) {
             if (h->child_place != 0) {
@@ -73,7 +73,7 @@ static void inherit(plc_cache *c) {
 }
 
 void forks_child(void) {
-    for (plc_cache *c = registry_first(); c != NULL; c = c->next) {
+    for (plc_cache *c = registry_first(); c != NULL; c = atomic_load(&c->next)) {
         if (c->base != NULL && c->holding != NULL && c->holding->forking) {
             inherit(c);
         }

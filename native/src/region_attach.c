@@ -57,7 +57,7 @@ static int make_parts(plc_cache *c, const struct place *at) {
     }
     error = error != 0 ? error : os_reopen(c->fd, false, &c->fd_read);
     error = error != 0 ? error : os_free_bytes(c->fd, &left, &c->in_memory);
-    error = error != 0 ? error : os_fork_mark(&c->fork_mark);
+    error = error != 0 || c->fork_mark != NULL ? error : os_fork_mark(&c->fork_mark);
     error = error != 0 ? error : make_holding(c, at->leased_share);
     c->persistent = c->persistent || !c->in_memory;
     if (error == 0 && c->persistent) {
@@ -83,9 +83,6 @@ static void unmake(plc_cache *c) {
         os_unmap(c->base, c->geo.size_bytes);
     }
     holding_free(c->holding);
-    if (c->fork_mark != NULL) {
-        os_unmap(c->fork_mark, PAGE_BYTES);
-    }
     const int descriptors[] = {c->folder, c->fd_read, c->fd};
     for (size_t i = 0; i < 3; i++) {
         if (descriptors[i] >= 0) {
@@ -94,7 +91,20 @@ static void unmake(plc_cache *c) {
     }
     free(c->verified);
     free(c->path);
-    free(c);
+    if (c->closings == 0) {
+        if (c->fork_mark != NULL) {
+            os_unmap(c->fork_mark, PAGE_BYTES);
+        }
+        free(c);
+        return;
+    }
+    c->base = NULL;
+    c->holding = NULL;
+    c->verified = NULL;
+    c->path = NULL;
+    c->fd = c->fd_read = c->folder = -1;
+    c->key_bits = 0;
+    registry_retire(c);
 }
 
 static plc_cache *handle_new(int fd, const struct facts *f) {
@@ -115,6 +125,26 @@ static plc_cache *handle_new(int fd, const struct facts *f) {
     c->references = 1;
     seat_forget(c);
     return c;
+}
+
+/* One that was closed, and is until all is done: seats and tickets stay, because threads may still come with it and
+ * go.  What it knew of the region may not be so any more. */
+static plc_cache *handle_again(plc_cache *c, int fd) {
+    c->fd = fd;
+    c->fd_read = c->folder = -1;
+    c->inherited = 0;
+    c->references = 1;
+    atomic_store_explicit(&c->limit_page, 0, memory_order_relaxed);
+    word_put_rlx(&c->suspect, 0);
+    word_put_rlx(&c->hint_distrusted, 0);
+    word_put_rlx(&c->growth_retry_ms, 0);
+    c->collapsed = c->collapse_from = c->collapse_to = 0;
+    return c;
+}
+
+static plc_cache *handle_for(int fd, const struct facts *f) {
+    plc_cache *c = registry_reclaim(f->file.device, f->file.inode, f->super.region_id);
+    return c != NULL ? handle_again(c, fd) : handle_new(fd, f);
 }
 
 /* ---- after a boot --------------------------------------------------------------------------- */
@@ -188,7 +218,7 @@ static plc_status take_place_again(plc_cache *c, const struct place *at, plc_rep
 
 plc_status region_attach(const struct place *at, int fd, const struct facts *facts, plc_cache **out,
                          plc_report *report) {
-    plc_cache *c = os_holds_regions(fd) ? handle_new(fd, facts) : NULL;
+    plc_cache *c = os_holds_regions(fd) ? handle_for(fd, facts) : NULL;
     if (c == NULL) {
         plc_status refused = os_holds_regions(fd) ? PLC_NO_MEMORY : PLC_UNSUPPORTED;
         os_close(fd);
@@ -204,10 +234,15 @@ plc_status region_attach(const struct place *at, int fd, const struct facts *fac
         point_into(c);
         status = c->persistent ? take_place_again(c, at, report) : take_place(c, report);
     }
+    if (status == PLC_OK && c->closings != 0 && !region_calls_ended(c)) {
+        process_detach(c); /* a thread that stands still may have seen where the place was before */
+        status = region_fail_system(report, EAGAIN);
+    }
     if (status == PLC_OK) {
         domain_join(c);
         region_refresh_locked(c);
         registry_add(c);
+        atomic_store(&c->closed, 0);
         *out = c;
     } else {
         unmake(c);

@@ -215,7 +215,7 @@ static void release_view(plc_cache *c) {
     holding_free(h);
 }
 
-/* The handle itself stays, marked as closed: a stale one must be recognised. */
+/* The handle itself stays, marked as closed: a stale one must be recognised, and the region may be opened again. */
 static void release(plc_cache *c) {
     int lock = -1;
     bool locked = process_lock_folder(c, REGION_LOCK_MS, &lock) == 0;
@@ -238,6 +238,7 @@ static void release(plc_cache *c) {
     char *path = c->path;
     c->path = NULL; /* a signal handler may look at it (explain.c) */
     free(path);
+    registry_retire(c);
 }
 
 /* Calls take a ticket, or their thread's seat, and then look at `closed`. */
@@ -251,6 +252,11 @@ static bool calls_ended(plc_cache *c) {
         os_sleep_ms(1);
     }
     return true;
+}
+
+/* Threads in their seats pass no barrier of their own (seat.c). */
+bool region_calls_ended(plc_cache *c) {
+    return os_membarrier() && calls_ended(c);
 }
 
 uint64_t region_close_begin(plc_cache *c) {
@@ -297,9 +303,7 @@ void region_close(plc_cache *c) {
         return;
     }
     fence_full();
-    /* threads in their seats pass no barrier of their own (seat.c); if either fails, the mapping and the place stay
-     * until the process ends */
-    if (os_membarrier() && calls_ended(c)) {
+    if (region_calls_ended(c)) { /* else the mapping and the place stay until the process ends */
         region_close_end(c, closing);
     }
 }

@@ -2,7 +2,8 @@
 /*
  * registry.c: see registry.h.  The mutex is not taken before a fork, which would have to wait for whatever it is held
  * for: the child makes it anew.  A new attachment is completely filled before it is put in front of the list, so the
- * list is whole at whatever instant a fork happens.
+ * list is whole at whatever instant a fork happens.  Whoever stands at one that is taken out of it finds its way on,
+ * also if it is put in front again meanwhile.
  */
 #define _GNU_SOURCE
 #include "registry.h"
@@ -13,11 +14,14 @@
 #include "os_linux.h"
 #include "seat.h"
 
+#define CLOSED_LOOKS 256u /* for the handle that a region had */
+
 enum { FORGOT_NOTHING = 0, FORGETTING = 1, FORGOTTEN = 2 };
 
 static struct {
     pthread_mutex_t mutex;
     _Atomic(plc_cache *) first;
+    plc_cache *closed; /* the last one first */
     _Atomic(word *) state; /* on a page that reads 0, FORGOT_NOTHING, after every kind of fork */
     bool handler;
 } registry = {.mutex = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP};
@@ -64,7 +68,7 @@ plc_cache *registry_first(void) {
 }
 
 plc_cache *registry_find(uint64_t device, uint64_t inode) {
-    for (plc_cache *c = atomic_load(&registry.first); c != NULL; c = c->next) {
+    for (plc_cache *c = atomic_load(&registry.first); c != NULL; c = atomic_load(&c->next)) {
         if (c->base != NULL && c->device == device && c->inode == inode) {
             return c;
         }
@@ -73,7 +77,7 @@ plc_cache *registry_find(uint64_t device, uint64_t inode) {
 }
 
 const plc_cache *registry_holding(uintptr_t address) {
-    for (const plc_cache *c = atomic_load(&registry.first); c != NULL; c = c->next) {
+    for (const plc_cache *c = atomic_load(&registry.first); c != NULL; c = atomic_load(&c->next)) {
         const uintptr_t base = (uintptr_t)c->base;
         if (base != 0 && address >= base && address - base < c->geo.size_bytes) {
             return c;
@@ -83,8 +87,37 @@ const plc_cache *registry_holding(uintptr_t address) {
 }
 
 void registry_add(plc_cache *c) {
-    c->next = atomic_load(&registry.first);
+    atomic_store(&c->next, atomic_load(&registry.first));
     atomic_store(&registry.first, c);
+}
+
+static void take_out(plc_cache *c) {
+    _Atomic(plc_cache *) *at = &registry.first;
+    while (atomic_load(at) != NULL && atomic_load(at) != c) {
+        at = &atomic_load(at)->next;
+    }
+    if (atomic_load(at) == c) {
+        atomic_store(at, atomic_load(&c->next));
+    }
+}
+
+void registry_retire(plc_cache *c) {
+    take_out(c);
+    c->next_closed = registry.closed;
+    registry.closed = c;
+}
+
+/* The mark of a parent's reads 0: what calls its threads were in when it forked, nobody knows. */
+plc_cache *registry_reclaim(uint64_t device, uint64_t inode, uint64_t region_id) {
+    plc_cache **at = &registry.closed;
+    for (unsigned looks = 0; *at != NULL && looks < CLOSED_LOOKS; looks++, at = &(*at)->next_closed) {
+        plc_cache *c = *at;
+        if (c->device == device && c->inode == inode && c->region_id == region_id && word_acq(c->fork_mark) == 1) {
+            *at = c->next_closed;
+            return c;
+        }
+    }
+    return NULL;
 }
 
 /* What is held in place is the child's too if its parent has made a place for it (forks.c). */
@@ -132,7 +165,7 @@ void registry_forget(void) {
     sigset_t before;
     os_signals_hold(&before); /* whose handlers' calls would wait for this thread */
     if (word_swap(state, FORGOT_NOTHING, FORGETTING)) {
-        for (plc_cache *c = atomic_load(&registry.first); c != NULL; c = c->next) {
+        for (plc_cache *c = atomic_load(&registry.first); c != NULL; c = atomic_load(&c->next)) {
             if (c->base != NULL) { /* else it is closed, and a store would copy its pages for nothing */
                 forget(c);
             }

@@ -3,7 +3,8 @@
  * registry.h: all attachments of this process, one for each region (device and inode), and the mutex that
  * attaching, reaping and closing go through.  It must be asked before a region's file is opened: opening and
  * closing it once more would drop the record lock that proves this process's life.
- * The list only grows: handles that were closed stay in it, so that a stale one is recognised.
+ * A handle is never freed, so that a stale one is recognised; whoever opens its region once more gets it again, or a
+ * process that opens and closes a region each time it needs it would grow for ever.
  */
 #ifndef PLC_REGISTRY_H
 #define PLC_REGISTRY_H
@@ -30,6 +31,11 @@ plc_cache *registry_first(void);
 const plc_cache *registry_holding(uintptr_t address);
 /* pre: locked; c is completely filled. */
 void registry_add(plc_cache *c);
+/* Takes a handle that is closed and detached from the list, and remembers it for:  pre: locked, for both. */
+void registry_retire(plc_cache *c);
+/* The handle that a region had in this process before, taken out of what is remembered; NULL: none, or it is among
+ * those of very many regions, or the parent's. */
+plc_cache *registry_reclaim(uint64_t device, uint64_t inode, uint64_t region_id);
 
 /* In a fork child, before anything else: every attachment forgets who the parent was in the region and what
  * calls were under way, and the mutex is made anew.  Does nothing the second time, and in the parent.  The
