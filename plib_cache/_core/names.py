@@ -12,6 +12,7 @@ from plib_cache._core.work import Terms
 from plib_cache._native import ffi, lib
 
 _NO_TAGS = (0, 0, 0, 0)
+_KNOWN_MOST = 4096  # numbers that a process remembers: a program may have a namespace for each user
 _MASK = 2**64 - 1
 
 
@@ -49,6 +50,8 @@ class Names(Handle):
         if number is None:
             raw, out = text.encode("utf-8", "surrogatepass"), ffi.new("uint16_t *")
             self._call(lib.plc_name_nogil, raw, len(raw), out)
+            if len(self._names) >= _KNOWN_MOST:
+                self._names.clear()
             number = self._names[text] = int(out[0])
         return number
 
