@@ -96,16 +96,23 @@ def _open(path: str) -> _Opened:
     """
     status = os.stat(path)  # noqa: PTH116 - once for each array that is sent or received
     found = _opened.get(path)
-    if found is not None:
-        if found.place[1:3] == (status.st_dev, status.st_ino):
-            return found
-        found.region.close()  # the file was removed; what is leased of it stays
+    if found is not None and found.place[1:3] == (status.st_dev, status.st_ino):
+        return found
+    _close_removed()
     protection = config.check_protection("auto")
     region = open_region(path, None, create=False, protection=protection)
     number = int(region.info()["region_id"])
     place = Place(path, status.st_dev, status.st_ino, number, _boot())
     _opened[path] = opened = _Opened(region, place)
     return opened
+
+
+def _close_removed() -> None:
+    """Close the regions whose files were removed: descriptors and memory; what is leased stays."""
+    for path, opened in list(_opened.items()):
+        if opened.region.closed or opened.region.removed():
+            opened.region.close()
+            _opened.pop(path, None)
 
 
 # ---- sending

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 from typing import Any
 
 import handed_arrays as handed
@@ -18,7 +19,7 @@ import pytest
 from handed_arrays import BYTES, N, pickled
 from joblib.externals.loky import get_reusable_executor
 
-from plib_cache import SerializationError, _handing
+from plib_cache import Cache, SerializationError, _handing
 from plib_cache._shared_array import lease_under
 
 EXECUTORS = ["fork", "forkserver", "spawn"]
@@ -251,6 +252,26 @@ def test_it_is_let_go_when_nobody_fetches_it(array: Any, monkeypatch: pytest.Mon
     letters = [pickled(array) for _ in range(4)]
     assert all(len(letter) < 1000 for letter in letters)
     assert len(_handing._kept) == 1
+
+
+def test_regions_that_were_removed(tmp_path: Path) -> None:
+    """A process that hands arrays of ever new caches keeps neither their files nor their memory."""
+
+    def gone() -> list[str]:
+        links = (f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd"))
+        files = [os.readlink(link) for link in links if os.path.lexists(link)]
+        return [file for file in files if file.startswith(f"{tmp_path}/") and "(deleted)" in file]
+
+    arrays = []
+    for number in range(10):
+        path = tmp_path / f"r{number}"
+        with Cache(path=path, size="16MiB") as cache:
+            cache["a"] = np.full(N, float(number))
+            arrays.append(ForkingPickler.loads(pickled(cache.get("a", copy="shared"))))
+        path.unlink()
+    assert [array[0] for array in arrays] == list(range(10))
+    arrays.clear()
+    assert len(gone()) <= 3  # of the last one
 
 
 def test_a_fork_child_keeps_nothing_of_its_parents(array: Any, fork: Call) -> None:
