@@ -142,6 +142,11 @@ def _corrupt(f: Facts) -> str:
 def _system(f: Facts) -> str:
     if f.errno == errno.EAGAIN:
         return f"{f.path}: another process holds the folder's lock (is one stopped?): try again"
+    if f.errno in (errno.EMFILE, errno.ENFILE):
+        return (
+            f"{f.path}: no file can be opened ({os.strerror(f.errno)}): close some, or raise the "
+            "limit (`ulimit -n`); a region takes three for as long as it is open"
+        )
     why = os.strerror(f.errno) if f.errno else "the system refused"
     return f"{f.path}: {why}: run `plib-cache doctor`, which examines the machine"
 
@@ -175,8 +180,9 @@ _TABLE: dict[str, tuple[type[Exception], Callable[[Facts], str]]] = {
     "NO_MEMORY": (
         ConfigurationError,
         lambda f: (
-            f"{f.path}: not enough address space or memory to map the region: raise the "
-            "limit (`ulimit -v`) or use a smaller region"
+            f"{f.path}: not enough address space or memory to map the region, or too many "
+            "mappings: raise the limit (`ulimit -v`, `sysctl vm.max_map_count`) or use a smaller "
+            "region"
         ),
     ),
     "NO_PERMISSION": (
