@@ -41,6 +41,7 @@ static inline bool pages_unseen_run(struct call *k, uint32_t head) {
 static inline uint8_t *page_bytes(const plc_cache *c, uint32_t page) {
     return c->base + ((size_t)page << PAGE_SHIFT);
 }
+
 /* Behind the last page that anybody has ever claimed, as the frontier says; garbage there means all that are proved. */
 static inline uint32_t pages_used_end(const plc_cache *c) {
     uint64_t frontier = word_rlx(&c->super->frontier.value);

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,13 @@ from .ways import WAYS, opened
 def cache(request: pytest.FixtureRequest) -> Iterator[Cache]:
     """A cache, with each serializer."""
     yield from opened(request.param)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder of the caller's own, in which a region may be."""
+    tmp_path.chmod(0o700)
+    return tmp_path
 
 
 @pytest.fixture(params=["code", "data"])

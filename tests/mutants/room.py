@@ -116,7 +116,7 @@ ROOMS = [
         "run.c",
         "run_seal_parked(k, (uint32_t)own); /*",
         "(void)run_seal_parked; /*",
-        "test_policy",
+        "test_runs",
     ),
     Mutant(
         "marks-lost-in-cleaning",
@@ -124,7 +124,7 @@ ROOMS = [
         "evict.c",
         "if (judges(v)) {\n            index_spare(k, way);",
         "if (true) {\n            index_spare(k, way);",
-        "test_policy",
+        "test_runs",
     ),
     Mutant(
         "faults-one-by-one",

@@ -75,7 +75,7 @@ STAYING = [
         "spare.c",
         "        if (word_rlx(&c->super->parked[at]) == head) {",
         "        if (word_rlx(&c->super->parked[at]) == head && false) {",
-        "test_policy",
+        "test_runs",
         only="own run first",
     ),
     Mutant(
@@ -84,7 +84,7 @@ STAYING = [
         "run.c",
         "        run_resume(k, (uint32_t)own, need, f)) {",
         "        false && run_resume(k, (uint32_t)own, need, f)) {",
-        "test_policy",
+        "test_runs",
         only="own run first",
     ),
     Mutant(
@@ -93,7 +93,7 @@ STAYING = [
         "read.h",
         "if (__builtin_expect(atomic_load_explicit(visited, memory_order_relaxed) != read, 0)) {",
         "if (true) {",
-        "test_policy",
+        "test_runs",
         only="a hot read stores nothing",
     ),
 ]

@@ -84,7 +84,11 @@ TABLE = (
         "tests/integrations/test_joblib.py -k 'computed_once or references or arrays'",
     ),
     python("dask", "tests/integrations/test_dask.py -k test_preload"),
-    python("contract-cache", "tests/contract/test_cache.py tests/contract/test_bad_input.py"),
+    python(
+        "contract-cache",
+        "tests/contract/test_cache.py tests/contract/test_bad_input.py "
+        "tests/contract/test_bad_files.py",
+    ),
     python("contract-decorator", "tests/contract/test_decorator.py tests/contract/test_flight.py"),
     python("contract-threads", "tests/contract/test_threads.py"),
     python(
