@@ -14,6 +14,7 @@ from plib_cache.remote.signing import Signer, secret_key
 from plib_cache.remote.stack import Stack
 from plib_cache.tiers import Tier
 
+_MOST = 16  # whose tiers are kept for the next who names them, if nobody has them now
 _END_S = 1.0  # what is on its way when the process ends has so long
 
 # By places, trust and key.  Made twice is harmless, so no lock is needed (which a fork could leave
@@ -35,8 +36,19 @@ def open_stack(remote: object, network: bool = False, write: str | None = None) 
     key = (places, network, write, secret_key())
     found = _stacks.get(key)
     if found is None:
+        _let_unused_go()
         found = _stacks.setdefault(key, _made(places, network, write))
     return found
+
+
+def _let_unused_go() -> None:
+    """Forget what nobody has any more: a program may be told of ever new servers."""
+    for key, stack in list(_stacks.items()):
+        if len(_stacks) < _MOST:
+            return
+        if stack.unused:
+            _stacks.pop(key, None)
+            stack.close()
 
 
 def _made(places: tuple[Place | Tier, ...], network: bool, write: str | None) -> Stack:

@@ -197,10 +197,14 @@ def _resolved(address: Address, until: float) -> list[Any]:
     except socket.gaierror:
         pass  # a name
     lookup = _lookups.get(address)
-    if lookup is None:
-        lookup = _lookups[address] = _Lookup(address)
-        lookup.start()
-    lookup.join(max(0.0, until - _clock()))
+    try:
+        if lookup is None:
+            lookup = _lookups[address] = _Lookup(address)
+            lookup.start()
+        lookup.join(max(0.0, until - _clock()))
+    except RuntimeError as error:  # no more threads; or who asked first has not come to it
+        _lookups.pop(address, None)
+        raise OSError(f"looking up {address.host}: {error}") from error
     if lookup.is_alive():
         raise TimeoutError(f"looking up {address.host} took too long")
     if isinstance(lookup.found, OSError):

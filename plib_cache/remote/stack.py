@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections.abc import Collection, Container, Iterable, Sequence
+from typing import Any
 
 from plib_cache.remote import splitting
 from plib_cache.remote.counts import Counts
@@ -40,6 +42,7 @@ class Stack:
         self.takes_code = signer.takes_code
         self.counts = counts
         self._pid = os.getpid()
+        self.users: weakref.WeakSet[Any] = weakref.WeakSet()  # whoever has it
         self._leases = Leases(counts)
         name = "plib_cache writes to " + ", ".join(layer.tier.name for layer in layers)
         delivery = Delivery(self._write, self._delete, self._tend, self._let_go)
@@ -274,6 +277,11 @@ class Stack:
         """The counts of this process."""
         self._here()
         return self.counts.stats(len(self._queue))
+
+    @property
+    def unused(self) -> bool:
+        """Whether nobody has it any more, and nothing is on its way."""
+        return not self.users and not len(self._queue)
 
     def close(self) -> None:
         """Let the connections and the thread go; the next use makes new ones."""

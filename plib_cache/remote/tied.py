@@ -28,6 +28,7 @@ class Tied:
 
     def __init__(self, stack: Stack, serializer: Serializer, lasting: bool) -> None:
         self._stack = stack
+        stack.users.add(self)
         self._lasting = lasting
         if isinstance(serializer, DefaultSerializer):
             code = stack.takes_code and serializer.trust == "code"

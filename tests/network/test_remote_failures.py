@@ -7,6 +7,7 @@ of the code itself, never how fast this machine is.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import socket
 import threading
@@ -20,6 +21,7 @@ from waiting import wait_until
 import plib_cache
 from plib_cache import Cache, PlibCacheWarning, RemoteError
 from plib_cache.remote import sockets
+from plib_cache.remote.open import open_stack
 from plib_cache.stats import RemoteStats
 from plib_cache.tiers import Tier
 
@@ -247,6 +249,64 @@ class TestLimits:
         assert 0 < max(asked) <= 0.05
         assert len([one for one in threading.enumerate() if "some.host" in one.name]) == 1
         never.set()
+
+    def test_a_name_when_there_are_no_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It fails as any server that is away does, and is asked again later."""
+
+        def refuse(self: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        limits = sockets.Limits(5.0, 5.0)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            address = sockets.Address("localhost", server.getsockname()[1])
+            with monkeypatch.context() as none:
+                none.setattr(threading.Thread, "start", refuse)
+                sockets.begin(limits, 0)
+                with pytest.raises(OSError, match=r"localhost.*new thread"):
+                    sockets.dial(address, limits)
+            sockets.begin(limits, 0)
+            sockets.dial(address, limits).close()
+
+
+class Noted(Tier):
+    """Has nothing, takes everything, and counts how often it was told to let its servers go."""
+
+    name = "noted"
+    closed = 0
+
+    def get_many(self, keys: Any) -> dict[bytes, bytes]:
+        return {}
+
+    def set_many(self, parcels: Any) -> list[bytes]:
+        return []
+
+    def delete_many(self, keys: Any) -> list[bytes]:
+        return []
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_ever_new_servers() -> None:
+    """What was made for tiers that nobody has any more goes, with its thread."""
+    tiers = [Noted() for _ in range(60)]
+    with Cache("kept", size="16MiB", remote=tiers[0]) as kept:
+        kept["k"] = 0
+        for tier in tiers[1:]:
+            with Cache("new", size="16MiB", remote=tier) as cache:
+                cache["k"] = 1
+                assert cache.wait_remote(30)
+            del cache
+            gc.collect()
+
+        def threads() -> int:
+            return len([one for one in threading.enumerate() if one.name.endswith("to noted")])
+
+        wait_until(lambda: threads() <= 17)
+        assert len([tier for tier in tiers if tier.closed]) >= 40
+        assert not tiers[0].closed
+        assert stack_of(kept) is open_stack(tiers[0])
+        assert kept.wait_remote(30)
 
 
 def test_the_decorator_goes_on() -> None:
