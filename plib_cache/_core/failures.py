@@ -65,6 +65,11 @@ class Facts(NamedTuple):
 
 
 def _full(f: Facts) -> str:
+    if f.b:
+        return (
+            f"no room could be made: growth stopped at {f.a} of {f.b} bytes, because {f.folder} "
+            "is full: free some space there"
+        )
     if f.leased or f.reserved:
         return (
             f"no room could be made: of the {f.pool} bytes that entries can have, {f.leased} are "
@@ -112,6 +117,11 @@ def _too_large(f: Facts) -> str:
 
 
 def _no_space(f: Facts) -> str:
+    if not f.a:
+        return (
+            f"{f.path}: its folder has no room for one more file (is it out of inodes? `df -i`): "
+            "remove some, or choose another folder"
+        )
     return (
         f"{f.path}: it does not fit into its folder: {f.a} bytes are needed and {f.b} are free: "
         "free some, or ask for a smaller size="

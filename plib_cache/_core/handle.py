@@ -181,8 +181,11 @@ class Handle:
         if self.closed:
             status = _CLOSED
         info = ffi.new("plc_info *")
-        if status in (_TOO_LARGE, _NO_SLOT) and lib.plc_info_read(self._handle, info) == OK:
+        known = status in (_TOO_LARGE, _NO_SLOT, FULL)
+        if known and lib.plc_info_read(self._handle, info) == OK:
             facts = facts.with_limits(info.value_max, info.processes_max)
+            if info.growth_stopped:
+                facts = facts._replace(path=self.path, a=info.taken_bytes, b=info.size_bytes)
         stats = ffi.new("plc_stats *")
         if status == FULL and lib.plc_stats_read(self._handle, stats) == OK:
             pool = stats.used_bytes + stats.free_bytes

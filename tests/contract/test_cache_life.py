@@ -210,6 +210,13 @@ class TestReports:
         assert "1000 bytes" in somebody
         assert "300 are leased and 200 reserved" in somebody
 
+    def test_a_full_folder_is_told(self) -> None:
+        """Where a region cannot grow, or be made, it is the folder that needs room."""
+        full = str(failure("FULL", Facts("/dev/shm/x/r", pool=1000, a=300, b=1000)))
+        assert "300 of 1000 bytes, because /dev/shm/x is full: free some" in full
+        none = str(failure("NO_SPACE", Facts("/dev/shm/x/r")))
+        assert "df -i" in none
+
     def test_huge_pages_are_told(self, cache: Cache) -> None:
         """What is mapped by huge pages is what the kernel says of this file's mappings."""
         with Cache("contract", **options(cache), prefault=True) as other:
