@@ -101,7 +101,8 @@ PLC_API plc_status plc_sync(plc_cache *cache);
  * in slices from *cursor (0 at first) on: so nobody waits for the kernel later.  PLC_OK: go on; PLC_DONE; PLC_AGAIN. */
 PLC_API plc_status plc_prefault(plc_cache *cache, uint64_t *cursor);
 
-/* Gives one reference back; the last one detaches.  Calls in other threads end with PLC_CLOSED. */
+/* Gives one reference back; the last one detaches.  Calls in other threads end with PLC_CLOSED, and so do later ones
+ * with that handle, until this process opens the region again, which gives the same one. */
 PLC_API_VOID void plc_close(plc_cache *cache);
 
 /* Removes the region's file.  Those attached keep what they have mapped and are told `retired`. */

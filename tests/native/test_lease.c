@@ -356,7 +356,7 @@ static void outlives_its_handle(void) {
     plc_release(c, &other);
     CHECK(c->base == NULL && c->view == NULL && c->holding == NULL && my_slot(c) == 0);
     again = region_named("r", 0, 0);
-    CHECK(again != c && usage_of(again).limbo_pages == 0);
+    CHECK(again == c && usage_of(again).limbo_pages == 0);
     region_end(again, false);
 }
 
