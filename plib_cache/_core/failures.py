@@ -157,6 +157,11 @@ def _system(f: Facts) -> str:
             f"{f.path}: no file can be opened ({os.strerror(f.errno)}): close some, or raise the "
             "limit (`ulimit -n`); a region takes three for as long as it is open"
         )
+    if f.errno == errno.EFBIG:
+        return (
+            f"{f.path}: no file may be as large as an empty region: raise the limit (`ulimit -f`), "
+            "which stops growth too"
+        )
     why = os.strerror(f.errno) if f.errno else "the system refused"
     return f"{f.path}: {why}: run `plib-cache doctor`, which examines the machine"
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import inspect
 import os
@@ -216,6 +217,8 @@ class TestReports:
         assert "300 of 1000 bytes, because /dev/shm/x is full: free some" in full
         none = str(failure("NO_SPACE", Facts("/dev/shm/x/r")))
         assert "df -i" in none
+        short = str(failure("SYSTEM", Facts("/dev/shm/x/r", errno=errno.EFBIG)))
+        assert "ulimit -f" in short
 
     def test_huge_pages_are_told(self, cache: Cache) -> None:
         """What is mapped by huge pages is what the kernel says of this file's mappings."""
