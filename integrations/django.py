@@ -19,8 +19,9 @@ the timeout, and go below zero; and ``get_or_set`` with a function computes once
 processes miss the key together.
 
 A region that is busy, full, damaged or of another version does not break a page, also if it cannot
-be opened for that: nothing is found, the value is not stored, what was there is removed, and one
-warning says so; ``"strict": True`` among the ``OPTIONS`` raises instead.
+be opened for that, or because the process has no descriptors or memory left: nothing is found, the
+value is not stored, what was there is removed, and one warning says so; ``"strict": True`` among
+the ``OPTIONS`` raises instead.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ except ImportError as error:
 from plib_cache import (
     BusyError,
     Cache,
+    ConfigurationError,
     CorruptRegionError,
     LayoutMismatchError,
     RegionFullError,
@@ -133,8 +135,8 @@ class PlibCache(BaseCache):  # type: ignore[misc]
             return do(self._cache)
         except SerializationError as error:
             raise UnpicklableError(str(error)) from error
-        except _REFUSED as error:
-            if self._strict:
+        except (ConfigurationError, *_REFUSED) as error:
+            if self._strict or not getattr(error, "passing", True):
                 raise
             known = repr(self._options)
             if known not in _told:
@@ -168,7 +170,7 @@ class PlibCache(BaseCache):  # type: ignore[misc]
             return True
 
         def refused() -> bool:
-            with contextlib.suppress(*_REFUSED):
+            with contextlib.suppress(ConfigurationError, *_REFUSED):
                 self._cache.delete(name)
             return False
 

@@ -45,7 +45,14 @@ class PlibCacheError(Exception):
 
 
 class ConfigurationError(PlibCacheError, ValueError):
-    """An option contradicts another one, the machine, or the region that exists already."""
+    """An option contradicts another one, the machine, or the region that exists already.
+
+    Attributes:
+        passing: not the option is wrong: the process or the machine has no descriptors, memory or
+            mappings left just now, and what was asked for may be had later.
+    """
+
+    passing = False
 
 
 class ClosedError(PlibCacheError):

@@ -25,6 +25,8 @@ from plib_cache.exceptions import (
     ValueTooLargeError,
 )
 
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.EAGAIN)
+
 
 class RegionAbsentError(ConfigurationError):
     """There is no region, and it was not to be created."""
@@ -255,4 +257,7 @@ _TABLE: dict[str, tuple[type[Exception], Callable[[Facts], str]]] = {
 def failure(name: str, facts: Facts) -> Exception:
     """The exception for the status that plc.h calls PLC_<name>."""
     kind, message = _TABLE[name]
-    return kind(message(facts))
+    error = kind(message(facts))
+    if isinstance(error, ConfigurationError):
+        error.passing = name == "NO_MEMORY" or facts.errno in _PASSING
+    return error

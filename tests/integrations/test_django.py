@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import pickle
+import resource
 import signal
 import threading
 import time
@@ -191,6 +194,30 @@ def test_a_region_that_cannot_be_opened(tmp_path: Path) -> None:
     file.unlink()
     cache.set("k", 1)
     assert cache.get("k") == 1
+
+
+def test_no_descriptors_are_left() -> None:
+    """A page goes on when no file can be opened; a wrong setting is an error all the same."""
+    cache, taken = make("late"), []
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    make("early").set("k", 1)  # and all is imported
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open("/dev/null", os.O_RDONLY))
+        with pytest.warns(plib_cache.PlibCacheWarning, match="ulimit -n"):
+            assert cache.get("k", 5) == 5
+        cache.set("k", 1)
+        assert cache.get_or_set("k", lambda: 2) == 2
+    finally:
+        for one in taken:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    cache.set("k", 1)
+    assert cache.get("k") == 1
+    with pytest.raises(plib_cache.ConfigurationError):
+        make("wrong", OPTIONS={"size": "1KiB"}).get("k")
 
 
 def test_strict() -> None:
