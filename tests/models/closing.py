@@ -8,6 +8,9 @@ Whoever enters takes a place first and looks at ``closed`` then; the one that cl
 ``close-slow``: it is a shared ticket, or, of who works with no window open, a count.
 Held: nothing is unmapped under a call.
 
+``reopen``: the region is opened again, with the handle that it had, while threads come with that.
+Held: nobody calls in the place that the process had before.
+
 ``clean``: one process attaches while another, the last, closes: afterwards the mark is not set
 under somebody who is attached.
 """
@@ -163,6 +166,46 @@ def build_close(bug: str, *who: str) -> Program:
     )
 
 
+def comes(take: Op, give: Op) -> Thread:
+    """call.c: call_begin_slow, take_place.  It has found the handle open before."""
+    yield take
+    place = yield rlx("place")
+    closed = yield acq("closed")
+    if closed == 0 and place != "new":
+        raise Broken("a call works in the place that the process had before")
+    yield give
+
+
+def sitter() -> Thread:
+    """In its seat, twice."""
+    for _ in range(2):
+        yield from comes(put_rlx("busy", 1), put_rel("busy", 0))
+
+
+def opener(bug: str) -> Thread:
+    """region_attach.c: region_attach; seat.c: seat_settle; region_open.c: region_calls_ended."""
+    ended = bug == "calls-not-waited-for"
+    if bug == "open-before-the-place":
+        yield put_rel("closed", 0)
+    yield put_rlx("place", "new")
+    if bug != "opened-without-a-barrier":
+        yield membarrier()
+    while not ended:
+        ended = yield from all_ended(bug)
+    yield put_rel("closed", 0)
+
+
+def build_reopen(bug: str) -> Program:
+    return Program(
+        words={"busy": 0, "tickets": 1, "outside": 0, "closed": 1, "place": "old"},
+        threads={
+            "sitter": sitter,
+            "sharer": lambda: comes(swap("tickets", 1, 0), add_rel("tickets", 1)),
+            "opener": lambda: opener(bug),
+        },
+    )
+
+
 def attach(bug: str) -> Thread:
     """place.c: move_in, mark_used."""
     yield swap("incarnation", 0, 1)
@@ -221,6 +264,18 @@ MODELS = [
             "gone-relaxed": WEAK,
             "tickets-not-looked-at": EVERYWHERE,
             "outside-not-looked-at": EVERYWHERE,
+        },
+    ),
+    Model(
+        "reopen",
+        "region_attach, seat_settle, region_calls_ended; call_begin_slow, take_place",
+        build_reopen,
+        {
+            "calls-not-waited-for": EVERYWHERE,
+            "opened-without-a-barrier": REORDERED,
+            "open-before-the-place": EVERYWHERE,
+            "tickets-not-looked-at": EVERYWHERE,
+            "seats-not-looked-at": EVERYWHERE,
         },
     ),
     Model(

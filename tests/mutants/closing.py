@@ -159,6 +159,14 @@ CLOSINGS: list[Mutant | Order] = [
         "no-membarrier",
     ),
     Order(
+        "opened-without-a-barrier",
+        "G5: who comes with a closed handle while it is opened calls in a place that was",
+        "region_attach.c",
+        "c->closings != 0 && !region_calls_ended(c)",
+        "reopen",
+        "opened-without-a-barrier",
+    ),
+    Order(
         "places-before-the-barrier",
         "G5: a region is unmapped under a call whose seat was stored and not seen",
         "region_open.c",

@@ -85,7 +85,7 @@ class TestLeaks:
         """Nor any memory that is not of objects."""
         with Cache("leaks", size="16MiB") as cache:
             for name, work in self.works(cache).items():
-                for _ in range(100):
+                for _ in range(1000):  # else free lists of the interpreter are filled below
                     work()
                 tracemalloc.start()
                 try:
