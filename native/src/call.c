@@ -227,7 +227,7 @@ plc_status call_lock(struct call *k, struct lock_held *held) {
     }
     struct given_up *g = &c->given_up[k->shard];
     uint64_t seen = k->lock_seen & ~LOCK_WAITERS;
-    if (word_rlx(&g->value) == seen && k->now_ms < word_rlx(&g->until_ms)) {
+    if (word_rlx(&g->value) == seen && k->now_ms - word_rlx(&g->since_ms) < GIVEN_UP_MS) {
         return PLC_BUSY;
     }
     k->want_lock = &c->locks[k->shard];
@@ -247,7 +247,7 @@ static void wait_for_lock(plc_cache *c, uint32_t ms) {
     uint64_t now = os_monotonic_ms();
     if (now - wants.since_ms >= WAIT_MOST_MS) {
         struct given_up *g = &c->given_up[wants.shard];
-        word_put_rlx(&g->until_ms, os_now_ms() + GIVEN_UP_MS);
+        word_put_rlx(&g->since_ms, os_now_ms());
         domain_open(c);
         uint64_t held = word_acq(wants.lock);
         domain_close(c);

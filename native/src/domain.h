@@ -15,7 +15,7 @@
 
 struct given_up { /* a lock word that a call of this process waited for in vain */
     word value;
-    word until_ms;
+    word since_ms; /* real time */
 };
 
 /* A ticket and a lane of counters that one thread keeps; see seat.h. */

@@ -14,10 +14,11 @@ uint64_t space_value_max(const plc_cache *c) {
 
 /* ---- pages never used ------------------------------------------------------------------------ */
 
-/* May the file still grow? */
+/* May the file still grow?  Where it could not, not for a while; a clock that was set back ends that. */
 static bool can_grow(struct call *k) {
     plc_cache *c = k->c;
-    return pages_limit(c) < c->geo.end_page && k->now_ms >= word_rlx(&c->growth_retry_ms);
+    bool due = k->now_ms >= word_rlx(&c->growth_retry_ms) || k->now_ms < word_rlx(&c->super->growth_stopped);
+    return due && pages_limit(c) < c->geo.end_page;
 }
 
 /* Takes up to want pages at the frontier, at least min.  0: there are none within the file. */

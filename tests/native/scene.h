@@ -78,12 +78,13 @@ void scene_look(struct looks *at);
 void scene_compare(const struct looks *now, const struct looks *before, const struct looks *after,
                    const struct allowance *may, bool missing_too);
 
-/* The counters as they are at the start state, and then: none has fallen, none has counted more than was done. */
+/* The counters as they are at the start state, and then: none has fallen, none has counted more than was done, by the
+ * survivor and by those that have died since. */
 void scene_counters_begin(void);
-void scene_counters_check(void);
+void scene_counters_check(unsigned victims);
 
-/* Every operation goes on, nothing is lost, and the dead one's place is free again. */
-void scene_goes_on(void);
+/* Every operation goes on, nothing is lost, and the places of those that have died are free again. */
+void scene_goes_on(unsigned victims);
 void scene_alone(void);
 bool scene_subject_is(const struct looks *at, uint64_t serial);
 /* Who was asked after a moment ago may be asked after again. */

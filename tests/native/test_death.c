@@ -334,8 +334,9 @@ static const struct operation crowd = {"deaths", operations_fill_pool, ready_pla
 /* Up to six die, each wherever it is, in what the earlier ones left. */
 static void some_die(void) {
     struct looks now;
+    unsigned victims = 2 + (unsigned)below(5);
     start_state();
-    for (uint64_t i = 0, deaths = 2 + below(5); i < deaths; i++) {
+    for (unsigned i = 0; i < victims; i++) {
         const struct operation *o = &chained[below(chained_there)];
         struct victim v = stepper_start(o->ready, o->act);
         bool more = true;
@@ -349,7 +350,7 @@ static void some_die(void) {
     scene_look(&now);
     scene_compare(&now, &now, &now, &crowd.may, false);
     CHECK(now.subject.status == PLC_MISS || scene_subject_is(&now, SERIAL_NEW));
-    scene_goes_on();
+    scene_goes_on(victims);
 }
 
 static void deaths(void) {
