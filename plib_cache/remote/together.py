@@ -7,6 +7,7 @@ the end of the interpreter, when there are no new threads, they are made one aft
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,17 @@ from typing import TypeVar
 _THREADS_MOST = 32
 
 T = TypeVar("T")
+
+
+def _make(left: list[Callable[[], T]], done: Future[T]) -> None:
+    """Make a call, once: what could not be begun for want of threads stays in the pool's queue, and
+    to store a value again when there are some might be after it was deleted."""
+    with contextlib.suppress(IndexError):
+        call = left.pop()
+        try:
+            done.set_result(call())
+        except BaseException as error:
+            done.set_exception(error)
 
 
 class Together:
@@ -33,14 +45,18 @@ class Together:
             return []
         if self._pid != os.getpid():
             self._renew()  # the threads are the parent's
-        begun: list[Future[T]] = []
-        for call in calls[1:]:
+        others = [([call], Future[T]()) for call in calls[1:]]
+        begun = 0
+        for left, done in others:
             try:
-                begun.append(self._pool.submit(call))
-            except RuntimeError:  # the interpreter ends, or another thread has closed this
+                self._pool.submit(_make, left, done)
+            except RuntimeError:  # no more threads, the interpreter ends, or this was closed
                 break
-        mine = [call() for call in (calls[0], *calls[1 + len(begun) :])]
-        return [mine[0], *(one.result() for one in begun), *mine[1:]]
+            begun += 1
+        first = calls[0]()
+        for left, done in others[begun:]:
+            _make(left, done)
+        return [first, *(done.result() for _, done in others)]
 
     def close(self) -> None:
         """Let the threads go; the next calls have new ones."""

@@ -169,3 +169,28 @@ def test_nodes_of_a_dask_cluster_are_asked_at_once() -> None:
         assert tier.clear()
         ring: Any = tier
         assert all(home.breaker.closed for home in ring._ring.others.values())
+
+
+def test_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call is made, once, also of those that were queued for a thread that never came."""
+    together, made = Together(), list[str]()
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def call(name: str) -> Callable[[], str]:
+        return lambda: made.append(name) or name
+
+    def ask(names: str) -> None:
+        assert together.run([call(name) for name in names]) == list(names)
+
+    with monkeypatch.context() as none:
+        none.setattr(threading.Thread, "start", refuse)
+        ask("abc")
+    ask("de")
+    with monkeypatch.context() as none:
+        none.setattr(threading.Thread, "start", refuse)
+        ask("fghi")
+    ask("jkl")
+    together._pool.shutdown(wait=True)
+    assert sorted(made) == list("abcdefghijkl")
