@@ -29,10 +29,11 @@ def deadline_ms(expire: Expire) -> int:
     """
     if expire is None:
         return NEVER
-    seconds = _seconds_from_now(expire)
-    if math.isnan(seconds) or seconds > _FARTHEST_S:
+    now = time.time()
+    moment = _moment(expire, now)
+    if math.isnan(moment) or moment - now > _FARTHEST_S:
         raise ValueError(f"expire={expire!r} is no usable time: use None for never")
-    return GONE if seconds <= 0 else max(GONE, int((time.time() + seconds) * 1000))
+    return GONE if moment <= now else max(GONE, round(moment * 1000))
 
 
 def _float(number: Any) -> float:
@@ -41,19 +42,20 @@ def _float(number: Any) -> float:
     return float(number)
 
 
-def _seconds_from_now(expire: Any) -> float:
+def _moment(expire: Any, now: float) -> float:
+    """Seconds since 1970."""
     if isinstance(expire, timedelta):
-        return expire.total_seconds()
+        return now + expire.total_seconds()
     if isinstance(expire, datetime):
         if expire.utcoffset() is None:
             raise ValueError(
                 f"expire={expire!r} has no time zone, so it names no moment: use "
                 "datetime.now(timezone.utc) + ..., or seconds"
             )
-        return expire.timestamp() - time.time()
+        return expire.timestamp()
     number: Any = expire if type(expire) is not bool else None
     if isinstance(number, numbers.Real):  # also those of NumPy
-        return _float(number)
+        return now + _float(number)
     raise TypeError(
         f"expire is a {type(expire).__name__}: give seconds, a timedelta, an aware datetime or None"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 import threading
@@ -62,7 +63,8 @@ def check_children(cache: Cache, children: list[tuple[int, int]], mine: int) -> 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_multiprocessing(cache: Cache, method: str) -> None:
-    """Pools of each kind."""
+    """Pools of each kind.  (A server of forks has the environment, so the folder, of its start.)"""
+    multiprocessing.forkserver._forkserver._stop()  # type: ignore[attr-defined]
     cache["count"] = 0
     mine = place(cache)
     context = multiprocessing.get_context(method)
