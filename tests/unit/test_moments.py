@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import time
+
+import pytest
 
 from plib_cache._moments import deadline_ms
 
 
-def test_a_moment_stays_as_it_is() -> None:
-    """However long it takes to store it, and whatever fractions of a second floats have."""
+def test_a_moment_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes to look at the clock, and whatever fractions floats have."""
     first = int(time.time() * 1000) + 10**6
-    for ms in range(first, first + 1000):
+    looks = itertools.count()
+    monkeypatch.setattr("plib_cache._moments.time.time", lambda: first / 1000 - 1000 + next(looks))
+    for ms in range(first + 10**7, first + 10**7 + 1000):
         moment = datetime.datetime.fromtimestamp(ms / 1000, datetime.timezone.utc)
         assert deadline_ms(moment) == ms
 
