@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from descriptors import none_left
 
 from plib_cache import Cache, ConfigurationError
 
@@ -56,7 +55,7 @@ def test_opened_and_closed(tmp_path: Path) -> None:
 
     more = grown(use)
     assert more["addresses"] < 4 << 20, more
-    assert more["descriptors"] == 0, more
+    assert more["descriptors"] <= 0, more  # earlier tests may let some go
     assert more["mappings"] < 50, more
     assert more["blocks"] < ROUNDS, more
 
@@ -71,7 +70,7 @@ def test_held_beyond_the_end(tmp_path: Path) -> None:
 
     more = grown(use)
     assert more["addresses"] < 4 << 20, more
-    assert more["descriptors"] == 0, more
+    assert more["descriptors"] <= 0, more  # earlier tests may let some go
     assert more["mappings"] < 50, more
 
 
@@ -90,26 +89,6 @@ def test_a_namespace_for_each_user(tmp_path: Path) -> None:
 # ---- descriptors that there are not
 
 
-@contextmanager
-def none_left(but: int = 0) -> Iterator[None]:
-    """No further file can be opened, except for so many."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    taken = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
-    try:
-        while True:
-            taken.append(os.open("/dev/null", os.O_RDONLY))
-    except OSError:
-        for _ in range(but):
-            os.close(taken.pop())
-    try:
-        yield
-    finally:
-        for one in taken:
-            os.close(one)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 @pytest.mark.parametrize("name", ["there", "new"])
 def test_no_descriptors(tmp_path: Path, name: str) -> None:
     """Opening says what to do, leaves nothing, and works as soon as it can."""
@@ -121,7 +100,7 @@ def test_no_descriptors(tmp_path: Path, name: str) -> None:
                 Cache(path=tmp_path / name, size=SMALL).close()
         except ConfigurationError as error:
             told.append(str(error))
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(os.listdir("/proc/self/fd")) <= before
     assert 3 <= len(told) < 8
     assert all("ulimit -n" in message for message in told)
     with Cache(path=tmp_path / name) as cache:

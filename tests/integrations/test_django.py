@@ -4,10 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import pickle
-import resource
 import signal
 import threading
 import time
@@ -16,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from descriptors import none_left
 from django.core.cache.backends.base import InvalidCacheKey
 
 import plib_cache
@@ -198,22 +196,13 @@ def test_a_region_that_cannot_be_opened(tmp_path: Path) -> None:
 
 def test_no_descriptors_are_left() -> None:
     """A page goes on when no file can be opened; a wrong setting is an error all the same."""
-    cache, taken = make("late"), []
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    cache = make("late")
     make("early").set("k", 1)  # and all is imported
-    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
-    try:
-        with contextlib.suppress(OSError):
-            while True:
-                taken.append(os.open("/dev/null", os.O_RDONLY))
+    with none_left():
         with pytest.warns(plib_cache.PlibCacheWarning, match="ulimit -n"):
             assert cache.get("k", 5) == 5
         cache.set("k", 1)
         assert cache.get_or_set("k", lambda: 2) == 2
-    finally:
-        for one in taken:
-            os.close(one)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     cache.set("k", 1)
     assert cache.get("k") == 1
     with pytest.raises(plib_cache.ConfigurationError):
