@@ -166,7 +166,7 @@ void registry_forget(void) {
     os_signals_hold(&before); /* whose handlers' calls would wait for this thread */
     if (word_swap(state, FORGOT_NOTHING, FORGETTING)) {
         for (plc_cache *c = atomic_load(&registry.first); c != NULL; c = atomic_load(&c->next)) {
-            if (c->base != NULL) { /* else it is closed, and a store would copy its pages for nothing */
+            if (c->base != NULL) { /* else it is being closed: nothing of it is a child's */
                 forget(c);
             }
         }

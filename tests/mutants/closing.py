@@ -102,6 +102,14 @@ CLOSINGS: list[Mutant | Order] = [
         "test_reopen",
     ),
     Mutant(
+        "closed-handles-in-the-list",
+        "a handle that is opened again is twice among those that are attached",
+        "registry.c",
+        "    take_out(c);\n",
+        "    (void)take_out;\n",
+        "test_reopen",
+    ),
+    Mutant(
         "handle-of-another-region",
         "a handle that was closed is that of a region which was made under its name",
         "registry.c",

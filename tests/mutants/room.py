@@ -7,14 +7,6 @@ from core import Mutant
 
 ROOMS = [
     Mutant(
-        "closed-handles-copied",
-        "what stays: every fork child copies the pages of all handles that were ever closed",
-        "registry.c",
-        "if (c->base != NULL) { /* else",
-        "if (true) { /* else",
-        "test_forks",
-    ),
-    Mutant(
         "reserve-twice",
         "what stays: pages in two segments of the reserve are counted twice, and evictions find no room for copies",
         "spare.c",

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/wait.h>
 
+#include "registry.h"
 #include "seat.h"
 
 static plc_cache *c;
@@ -40,6 +41,15 @@ static plc_status get_one(plc_cache *cache) {
     return s;
 }
 
+/* Those that are attached. */
+static unsigned in_the_list(void) {
+    unsigned n = 0;
+    for (plc_cache *one = registry_first(); one != NULL; one = atomic_load(&one->next)) {
+        CHECK(++n < 100);
+    }
+    return n;
+}
+
 static void one_handle(void) {
     c = region_new(4 * MIB);
     plc_cache *other = region_named("other", 4 * MIB, 0);
@@ -50,9 +60,9 @@ static void one_handle(void) {
         CHECK_STATUS(get_one(c), PLC_CLOSED);
         if (i % 3 == 0) {
             plc_close(other);
-            CHECK(opened("other") == other);
+            CHECK(opened("other") == other && in_the_list() == 1);
         }
-        CHECK(opened("r") == c && c->fork_mark == mark);
+        CHECK(opened("r") == c && c->fork_mark == mark && in_the_list() == 2);
         CHECK_STATUS(get_one(c), PLC_OK);
     }
     CHECK(counter_of(c, "hits") == 50 && word_acq(&c->tickets) == SHARED_TICKETS && seat_all_idle(c));
