@@ -82,7 +82,7 @@ struct plc_cache {
     word32 limit_page; /* pages below it are proved to be in the file (fstat) */
     word tickets; /* bit i: ticket i is free, and nobody's seat */
     word seat_epoch; /* changes at a fork: then no thread has a seat */
-    word seats_asked_ms; /* when it was last asked whose threads are gone (monotonic ms) */
+    word seats_asked_ms; /* when it was last asked in vain whose threads are gone (monotonic ms) */
     _Alignas(64) struct seat seats[LANES];
     word32 outside; /* calls that wait or ask the kernel with no window open */
     word next_token;

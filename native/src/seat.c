@@ -29,10 +29,11 @@ static bool take_from(struct seat *seat, uint32_t owner, uint32_t tid) {
     return atomic_compare_exchange_strong_explicit(&seat->tid, &owner, tid, memory_order_acq_rel, memory_order_acquire);
 }
 
-/* Threads whose number is in no use any more: their seats are free. */
+/* Threads whose number is in no use any more: their seats are free.  Only where all are there, so that there are more
+ * threads than seats, is it not asked again for a while: threads may come and go all the time. */
 static struct seat *take_abandoned(plc_cache *c, uint32_t tid) {
-    uint64_t now = os_monotonic_ms(), last = word_rlx(&c->seats_asked_ms);
-    if (now - last < ASK_EVERY_MS || !word_swap(&c->seats_asked_ms, last, now)) {
+    uint64_t now = os_monotonic_ms();
+    if (now - word_rlx(&c->seats_asked_ms) < ASK_EVERY_MS) {
         return NULL;
     }
     for (unsigned i = 0; i < LANES; i++) {
@@ -42,6 +43,7 @@ static struct seat *take_abandoned(plc_cache *c, uint32_t tid) {
             return &c->seats[i];
         }
     }
+    word_put_rlx(&c->seats_asked_ms, now);
     return NULL;
 }
 

@@ -94,6 +94,18 @@ CLOSINGS: list[Mutant | Order] = [
         "test_seats",
     ),
     Mutant(
+        "seats-asked-for-now-and-then",
+        "R2: threads that come and go have no seats, and take tickets from one another",
+        "seat.c",
+        "    for (unsigned i = 0; i < LANES; i++) {\n        uint32_t owner = atomic_load_explicit(&c->seats[i].tid,"
+        " memory_order_acquire);\n        if (owner != 0 &&",
+        "    word_put_rlx(&c->seats_asked_ms, now);\n    for (unsigned i = 0; i < LANES; i++) {\n"
+        "        uint32_t owner = atomic_load_explicit(&c->seats[i].tid, memory_order_acquire);\n"
+        "        if (owner != 0 &&",
+        "test_seats",
+        only="threads come and go",
+    ),
+    Mutant(
         "handles-never-used-again",
         "a process that opens and closes a region again and again grows for ever",
         "region_attach.c",

@@ -93,6 +93,28 @@ static void seats_of_ended_threads_are_given_on(void) {
     CHECK(changed == 1);
 }
 
+static void *sits(void *tid) {
+    struct call k;
+    CHECK_STATUS(call_enter(&k, c), PLC_OK);
+    CHECK(k.seat != NULL);
+    CHECK_STATUS(call_leave(&k, PLC_OK), PLC_OK);
+    *(uint32_t *)tid = os_thread();
+    return NULL;
+}
+
+/* Each has a seat, however many there were before it, and however fast they come. */
+static void threads_come_and_go(void) {
+    c = region_new(4 * MIB);
+    set_one(c, "k");
+    for (unsigned i = 0; i < 10 * LANES; i++) {
+        pthread_t thread;
+        uint32_t tid = 0;
+        CHECK(pthread_create(&thread, NULL, sits, &tid) == 0 && pthread_join(thread, NULL) == 0);
+        CHECK_SOON(!os_thread_there(tid));
+    }
+    region_end(c, false);
+}
+
 /* A thread that was ended inside a call leaves its seat busy; the next tenant does not suffer from it. */
 static void *ends_inside(void *unused) {
     (void)unused;
@@ -358,6 +380,7 @@ int main(void) {
     static const struct check_test tests[] = {
         {"counts are exact with more threads than seats", counts_are_exact},
         {"seats of ended threads are given on", seats_of_ended_threads_are_given_on},
+        {"threads come and go", threads_come_and_go},
         {"a busy seat is freed with its thread", a_busy_seat_is_freed_with_its_thread},
         {"a number that comes into use again", a_number_that_comes_into_use_again},
         {"calls inside a call take shared tickets", calls_inside_a_call},
