@@ -6,6 +6,7 @@ The messages that a command can pass on are found in the sources, so a new one i
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -54,12 +55,20 @@ MET = [
 ]
 
 
+# What else a refusal may be due to.
+MORE: dict[str, tuple[dict[str, Any], ...]] = {
+    "FULL": ({"leased": 7}, {"a": 9, "b": 8}),
+    "NO_SPACE": ({"a": 9, "b": 8},),
+    "SYSTEM": ({"errno": errno.EAGAIN}, {"errno": errno.EMFILE}, {"errno": errno.EFBIG}),
+}
+
+
 def core() -> list[str]:
     """What the core refuses; CLOSED is met by no command, which closes last."""
     found = []
     for status in sorted(set(failures._TABLE) - {"CLOSED"}):
-        for leased in (0, 7):
-            facts = failures.Facts(path="/x/y", key=b"k", nbytes=9, value_max=8, leased=leased)
+        for more in (dict[str, Any](), *MORE.get(status, ())):
+            facts = failures.Facts(path="/x/y", key=b"k", nbytes=9, value_max=8)._replace(**more)
             found.append(str(failures.failure(status, facts)))
     return found
 
