@@ -7,7 +7,6 @@ import asyncio
 import pickle
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from descriptors import none_left
 from django.core.cache.backends.base import InvalidCacheKey
+from waiting import wait_until
 
 import plib_cache
 from plib_cache.integrations import django
@@ -145,7 +145,7 @@ def test_one_computes(cache: PlibCache, fork: Callable[..., Any], tmp_path: Path
     def compute() -> str:
         with log.open("a") as file:
             file.write("x")
-        time.sleep(0.2)  # so that the others come meanwhile
+        wait_until(lambda: cache._cache.stats().waits > 0)  # somebody has come meanwhile
         return "page"
 
     children = [fork(lambda: make().get_or_set("page", compute, 100)) for _ in range(4)]
