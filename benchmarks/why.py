@@ -161,10 +161,6 @@ WHY: dict[tuple[str, str], str] = {
     ("c-two-processes-50", "LMDB in C"): _MIX,
     ("scale-two-95", "1 process"): _TURNS,
     ("scale-two-50", "1 process"): _SECOND,
-    ("c-threads", "1 thread"): (
-        "two threads write no line in common (seats), so they are as fast as the processors that "
-        "they get: with another program on one of the two there is nothing to win."
-    ),
     ("large-put", "ray, all kept"): (
         "ray copies into shared memory of its store, as ours does, and takes from 0.7 to 1.4 times "
         "as long; the goal is from a machine on which it took 62 ms, and ours 3."
