@@ -49,7 +49,8 @@ class ConfigurationError(PlibCacheError, ValueError):
 
     Attributes:
         passing: not the option is wrong: the process or the machine has no descriptors, memory or
-            mappings left just now, and what was asked for may be had later.
+            mappings left just now, or another process holds the folder's lock; what was asked for
+            may be had later.
     """
 
     passing = False

@@ -70,7 +70,7 @@ def _full(f: Facts) -> str:
     if f.b:
         return (
             f"no room could be made: growth stopped at {f.a} of {f.b} bytes, because {f.folder} "
-            "is full: free some space there"
+            "is full: free some space there (or raise `ulimit -f`, if no file may be larger)"
         )
     if f.leased or f.reserved:
         return (

@@ -215,6 +215,7 @@ class TestReports:
         """Where a region cannot grow, or be made, it is the folder that needs room."""
         full = str(failure("FULL", Facts("/dev/shm/x/r", pool=1000, a=300, b=1000)))
         assert "300 of 1000 bytes, because /dev/shm/x is full: free some" in full
+        assert "ulimit -f" in full
         none = str(failure("NO_SPACE", Facts("/dev/shm/x/r")))
         assert "df -i" in none
         short = str(failure("SYSTEM", Facts("/dev/shm/x/r", errno=errno.EFBIG)))
