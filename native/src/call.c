@@ -50,17 +50,17 @@ static void use_ticket(struct call *k, plc_cache *c) {
 
 /* Who works: the thread in its seat, or with one of the shared tickets. */
 static bool take_place(struct call *k, plc_cache *c) {
-    struct seat *seat = seat_enter(c);
-    k->seat = seat;
-    if (seat != NULL) {
-        call_sit(k, seat);
-        return true;
+    k->seat = seat_enter(c);
+    return k->seat != NULL || take_ticket(c, &k->ticket);
+}
+
+/* Where it counts and pins.  pre: the handle is open, and is not closed to its end before the place is given back. */
+static void use_place(struct call *k, plc_cache *c) {
+    if (k->seat != NULL) {
+        call_sit(k, k->seat);
+    } else {
+        use_ticket(k, c);
     }
-    if (!take_ticket(c, &k->ticket)) {
-        return false;
-    }
-    use_ticket(k, c);
-    return true;
 }
 
 static void give_place(struct call *k) {
@@ -79,8 +79,10 @@ plc_status call_begin_slow(struct call *k, plc_cache *c) {
     if (c == NULL) {
         return PLC_INVALID;
     }
-    if (atomic_load_explicit(&c->closed, memory_order_acquire) != 0 ||
-        (word_acq(c->fork_mark) != 1 && process_adopt(c) != 0)) {
+    if (atomic_load_explicit(&c->closed, memory_order_acquire) != 0) {
+        return PLC_CLOSED; /* also if it is opened again just now */
+    }
+    if (word_acq(c->fork_mark) != 1 && process_adopt(c) != 0) {
         return cannot_begin(c);
     }
     k->c = c;
@@ -92,6 +94,7 @@ plc_status call_begin_slow(struct call *k, plc_cache *c) {
         give_place(k);
         return PLC_CLOSED;
     }
+    use_place(k, c); /* only now: before, the handle may be opened again, in another place */
     call_clear(k);
     return PLC_OK;
 }

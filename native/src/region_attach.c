@@ -234,15 +234,11 @@ plc_status region_attach(const struct place *at, int fd, const struct facts *fac
         point_into(c);
         status = c->persistent ? take_place_again(c, at, report) : take_place(c, report);
     }
-    if (status == PLC_OK && c->closings != 0 && !region_calls_ended(c)) {
-        process_detach(c); /* a thread that stands still may have seen where the place was before */
-        status = region_fail_system(report, EAGAIN);
-    }
     if (status == PLC_OK) {
         domain_join(c);
         region_refresh_locked(c);
         registry_add(c);
-        atomic_store(&c->closed, 0);
+        atomic_store(&c->closed, 0); /* last: who comes with the handle looks at it before anything else of it */
         *out = c;
     } else {
         unmake(c);

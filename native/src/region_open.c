@@ -254,11 +254,6 @@ static bool calls_ended(plc_cache *c) {
     return true;
 }
 
-/* Threads in their seats pass no barrier of their own (seat.c). */
-bool region_calls_ended(plc_cache *c) {
-    return os_membarrier() && calls_ended(c);
-}
-
 uint64_t region_close_begin(plc_cache *c) {
     uint64_t closing = 0;
     if (!registry_enter()) {
@@ -303,7 +298,9 @@ void region_close(plc_cache *c) {
         return;
     }
     fence_full();
-    if (region_calls_ended(c)) { /* else the mapping and the place stay until the process ends */
+    /* threads in their seats pass no barrier of their own (seat.c); if either fails, the mapping and the place stay
+     * until the process ends */
+    if (os_membarrier() && calls_ended(c)) {
         region_close_end(c, closing);
     }
 }

@@ -55,8 +55,6 @@ plc_status region_make(const struct place *at, uint64_t size_bytes, uint32_t exp
 plc_status region_attach(const struct place *at, int fd, const struct facts *facts, plc_cache **out,
                          plc_report *report);
 
-/* Is no call under way any more that began before the handle was closed, or found it closed?  Waits a second for it. */
-bool region_calls_ended(plc_cache *c);
 /* The two ends of region_close.  Gives the number of the closing, or 0: others still use the handle. */
 uint64_t region_close_begin(plc_cache *c);
 /* Releases it, unless it was opened meanwhile: then what was seen of calls is worth nothing, even if it was closed
